@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bus between roles: topics of partitions of messages with offsets. memory.c keeps it inside one
+ * process; Kafka has the same calls (partitions, offsets, consumer groups, transactions).
+ *
+ * Thread safety: a bus is shared; a producer or reader belongs to one thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum bus_topic {
+	BUS_FLOWS,    /* folded rows, markers                key: flow_conv_partition() */
+	BUS_PARTIALS, /* pair stage -> edge stage, markers   key: edge id */
+	BUS_EDGES,    /* one row per (interval, edge, revision) */
+	BUS_PAIRS,    /* host to host, under their edge, markers */
+	BUS_HOSTS,    /* hosts, listeners; compacted by key */
+	BUS_LEDGER,
+	BUS_SECURITY,
+	BUS_DEAD,     /* messages nobody could read */
+	BUS_TOPICS
+};
+
+const char *bus_topic_name(enum bus_topic t); /* "skyfall.flows", ... */
+
+struct bus;
+struct bus_producer;
+struct bus_reader;
+
+struct bus_memory_opts {
+	unsigned partitions; /* of flows, partials, edges, pairs; the others have one */
+	size_t max_bytes;    /* kept in all; a full bus refuses (-EAGAIN) until readers commit */
+	int64_t start_us;    /* first offset of every partition: the start time, so offsets grow over restarts */
+};
+
+int bus_memory_open(struct bus **ret, const struct bus_memory_opts *opts);
+void bus_close(struct bus *bus); /* after its producers and readers */
+
+unsigned bus_partitions(struct bus *bus, enum bus_topic t);
+/* Partition of a 64-bit key: the same for every producer (jump-free: key % partitions). */
+unsigned bus_partition(struct bus *bus, enum bus_topic t, uint64_t key);
+
+struct bus_msg {
+	enum bus_topic topic;
+	unsigned partition;
+	int64_t offset;
+	const void *key;
+	size_t key_len;
+	const void *value; /* NULL: a tombstone (compacted topic) */
+	size_t value_len;
+};
+
+/* Where a group is in one partition: next offset to restore from, and what it wanted to remember with it. */
+struct bus_position {
+	enum bus_topic topic;
+	unsigned partition;
+	int64_t offset;     /* -1: nothing committed */
+	char metadata[128]; /* "" or text, e.g. "1 H W" */
+};
+
+/* --- producing. Between begin and commit nothing is visible to readers. */
+int bus_producer_open(struct bus_producer **ret, struct bus *bus, const char *id);
+void bus_producer_close(struct bus_producer *p); /* aborts what is open */
+
+int bus_begin(struct bus_producer *p);
+/* Copies key and value. -EAGAIN: the bus is full, nothing was taken; the caller folds on and offers it again.
+ * Outside a transaction the message is visible at once. */
+int bus_produce(struct bus_producer *p, enum bus_topic t, unsigned partition, const void *key, size_t key_len,
+		const void *value, size_t value_len);
+/* Makes everything since begin visible and commits `pos` for the group of `reader` in one step.
+ * reader may be NULL with n 0. -EAGAIN: full; abort or try again. */
+int bus_commit(struct bus_producer *p, struct bus_reader *reader, const struct bus_position *pos, size_t n);
+int bus_abort(struct bus_producer *p);
+
+/* --- reading */
+struct bus_events {
+	/* Partitions came or went (called inside bus_read, by the reader's thread). revoked: stop using them. */
+	void (*assigned)(void *arg, enum bus_topic t, unsigned partition);
+	void (*revoked)(void *arg, enum bus_topic t, unsigned partition);
+	void *arg;
+};
+
+/* group NULL: reads every partition from its beginning, commits nothing, hinders no retention.
+ * A new assignment starts at the committed offset, else at the oldest message. */
+int bus_reader_open(struct bus_reader **ret, struct bus *bus, const char *group, const enum bus_topic *topics,
+		    size_t n_topics, const struct bus_events *events);
+void bus_reader_close(struct bus_reader *r);
+
+/* Up to `max` messages, waiting at most timeout_ms for the first. Count >= 0 (0: none came). Messages live until the
+ * next bus_read() of this reader. */
+int bus_read(struct bus_reader *r, struct bus_msg *msgs, size_t max, int timeout_ms);
+
+/* What the group has committed there (offset -1: nothing). */
+int bus_committed(struct bus_reader *r, enum bus_topic t, unsigned partition, struct bus_position *ret);
+
+/* The next bus_read() gives that partition from `offset` on (or from the oldest kept). */
+int bus_seek(struct bus_reader *r, enum bus_topic t, unsigned partition, int64_t offset);
+
+/* Commits without a transaction (readers that write idempotent rows elsewhere). */
+int bus_commit_positions(struct bus_reader *r, const struct bus_position *pos, size_t n);
+
+/* True when all that was in the reader's partitions when it was opened has been read. */
+bool bus_caught_up(struct bus_reader *r);
+
+/* Offset after the newest visible message, and the oldest kept. */
+int bus_bounds(struct bus *bus, enum bus_topic t, unsigned partition, int64_t *ret_oldest, int64_t *ret_end);
+
+struct bus_stats {
+	uint64_t bytes, messages, refused; /* kept now; produce calls answered -EAGAIN */
+};
+
+void bus_stats(struct bus *bus, struct bus_stats *ret);

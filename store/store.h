@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is kept: edge rows and pair rows in tiers, hosts, listeners, ledger. sqlite.c on one machine;
+ * ClickHouse has the same calls. A row's key is (interval, edge, revision), for pairs with the two addresses:
+ * written twice it changes nothing; different revisions of one interval add (law L8).
+ *
+ * Thread safety: one writer thread (append, put, maintain); any number of store_query objects, each in one thread.
+ */
+#pragma once
+
+#include "flow/msg.h"
+
+struct store;
+
+enum store_tier { STORE_FINE, STORE_1M, STORE_5M, STORE_1H, STORE_TIERS }; /* FINE: the run's interval */
+
+struct store_opts {
+	uint16_t interval_s; /* of the finest tier */
+	uint32_t keep_s[STORE_TIERS];       /* edge rows: age at which they go; 0 = the tier is not made */
+	uint32_t keep_pairs_s[STORE_TIERS]; /* pair rows likewise (FINE and 5M) */
+	uint32_t pairs_per_edge; /* more of an interval become one exact `other` row (zero addresses) */
+};
+
+extern const struct store_opts store_defaults;
+
+/* Opens or makes the store in folder `path`. -errno with a sentence in `why`: what is wrong and what to do. */
+int store_open(struct store **ret, const char *path, const struct store_opts *opts, char *why, size_t why_len);
+void store_close(struct store *st);
+
+/* One batch, all or nothing, durable against kill -9 when it returns. edges: addresses zero. */
+struct store_batch {
+	const struct flow_edge *edges;
+	size_t n_edges;
+	const struct flow_edge *pairs;
+	size_t n_pairs;
+	const struct flow_ledger *ledgers;
+	size_t n_ledgers;
+	const struct flow_host *hosts;
+	size_t n_hosts;
+	const struct flow_listener *listeners;
+	size_t n_listeners;
+};
+
+/* -ENOSPC: disk full, nothing of the batch is kept, former data stays readable. -EIO. */
+int store_append(struct store *st, const struct store_batch *batch);
+
+/* Roll-ups of minutes that ended or were touched late, and retention. Call about once a second; does a bounded
+ * piece of work per call. now_s: wall clock. */
+int store_maintain(struct store *st, uint32_t now_s);
+
+/* Interval that is newest in the store; 0 when empty. */
+uint32_t store_newest(struct store *st);
+
+const char *store_error(struct store *st); /* text of the last failure */
+
+/* --- reading: see store/query.h */
