@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing of packaging/deps.debian.
+#
+#     tests/deps.sh [--ask] [--missing] build|run|test ...
+#
+# --missing: only prints "package<TAB>why" of what is missing, installs nothing.
+# --ask: shows what and why, asks before using sudo (needs a terminal). Exit 1 when something stays missing.
+set -euo pipefail
+
+list="$(dirname "$0")/../packaging/deps.debian"
+ask=no only_missing=no
+while [[ "${1:-}" == --* ]]; do
+	case "$1" in
+	--ask) ask=yes ;;
+	--missing) only_missing=yes ;;
+	*) echo "deps.sh: $1 is no option" >&2; exit 2 ;;
+	esac
+	shift
+done
+[[ $# -gt 0 ]] || { echo "usage: deps.sh [--ask] [--missing] build|run|test ..." >&2; exit 2; }
+
+if ! command -v dpkg-query >/dev/null; then
+	echo "Skyfall: this is no Debian or Ubuntu: install by hand what packaging/deps.debian lists." >&2
+	exit 0
+fi
+
+# Every package of the list that is installed, one a line.
+# shellcheck disable=SC2016 # dpkg-query's own variables
+installed="$(grep -v '^#' "$list" | cut -f1 | tr '|' '\n' |
+	xargs dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p' || true)"
+
+is_installed() {
+	local name
+	for name; do
+		grep -qx "$name" <<<"$installed" && return 0
+	done
+	return 1
+}
+
+# The first of the names that apt can install, else the first of them.
+first_known() {
+	local name
+	for name; do
+		apt-cache show "$name" >/dev/null 2>&1 && echo "$name" && return 0
+	done
+	echo "$1"
+}
+
+missing=() whys=()
+while IFS=$'\t' read -r names scope why; do
+	[[ -z "$names" || "$names" == \#* || " $* " != *" $scope "* ]] && continue
+	# shellcheck disable=SC2086 # split on purpose: the alternatives
+	is_installed ${names//|/ } && continue
+	# shellcheck disable=SC2086
+	missing+=("$(first_known ${names//|/ })")
+	whys+=("$why")
+done <"$list"
+
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+for i in "${!missing[@]}"; do
+	printf '%s\t%s\n' "${missing[i]}" "${whys[i]}"
+done
+[[ $only_missing == yes ]] && exit 1
+
+sudo=()
+if [[ $EUID -ne 0 ]]; then
+	command -v sudo >/dev/null || { echo "Skyfall: not root and no sudo: please install: ${missing[*]}" >&2; exit 1; }
+	sudo=(sudo)
+fi
+if [[ $ask == yes ]]; then
+	if [[ ! -t 0 ]]; then
+		echo "Skyfall: please install: ${missing[*]}  (no terminal to ask on; or set SKYFALL_YES=1)" >&2
+		[[ -n "${SKYFALL_YES:-}" ]] || exit 1
+	else
+		read -r -p "Install these ${#missing[@]} packages with ${sudo[*]} apt-get? [Y/n] " answer
+		[[ "${answer:-y}" == [Yy]* ]] || exit 1
+	fi
+fi
+"${sudo[@]}" apt-get update -qq
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
