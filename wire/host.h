@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The `host` record: who an agent is and which addresses it owns. A host with many addresses takes several
+ * datagrams, part 0 .. parts - 1; each says who it is, and its share of the addresses stands for itself.
+ */
+#pragma once
+
+#include "wire/build.h"
+
+/* How many datagrams host `h` takes. */
+unsigned wire_host_parts(const struct flow_host *h, const struct wire_opts *opts);
+
+/*
+ * Writes part `part` of `h` to dst; returns its bytes and counts it in `s`; 0 when `cap` (opts.size suffices) or
+ * the bound is too small. head->net, host and boot are what counts; h->net, id, boot, agent and interval are not looked at. A
+ * standard counter sample (0:2) with host_descr (0:2000) goes with part 0.
+ */
+size_t wire_host_put(const struct flow_host *h, unsigned part, const struct wire_head *head, const struct wire_opts *opts,
+		     struct wire_sender *s, uint32_t uptime_ms, void *dst, size_t cap);
+
+/* Reads the record (ours, WIRE_HOST) into *ret; ret->agent is left to the caller. Broken addresses are left out, the rest is
+ * kept; ret_bad says how many. */
+enum wire_error wire_host_read(const struct wire_record *r, struct wire_head *ret_head, struct flow_host *ret,
+			       unsigned *ret_part, unsigned *ret_parts, unsigned *ret_bad);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The datagram between agent and collector: sFlow v5, our data as one enterprise record inside a
+ * standard flow sample. wire/skyfall.x is the schema, docs/wire.md explains it with an example.
+ *
+ * This header: what all records share, and the walk over a datagram's samples and records. Then
+ * wire/build.h opens and closes a datagram to send; wire/flows.h, wire/host.h, wire/listeners.h and
+ * wire/health.h put into and take out of the records; wire/ack.h is the answer; wire/print.h shows it.
+ *
+ * Everything here is a pure function over the caller's memory: no socket, clock, malloc or log.
+ * Strings that were read point into the datagram and live as long as its bytes do.
+ */
+#pragma once
+
+#include "base/ip.h"
+#include "base/str.h"
+#include "wire/cursor.h"
+
+#define WIRE_PORT 6343          /* UDP, IANA: sflow */
+#define WIRE_ENTERPRISE 32473   /* default; reserved for examples by RFC 5612 */
+#define WIRE_VERSION_RECORD 1   /* `version` of our records */
+#define WIRE_SIZE 1400          /* default bound on a datagram we send, UDP payload bytes */
+#define WIRE_SIZE_MIN 512
+#define WIRE_SIZE_MAX 8972      /* a jumbo frame */
+#define WIRE_STRINGS 1024       /* bound on a record's string table */
+#define WIRE_NAMES 320          /* bound on a record's names table */
+
+/* Formats of our enterprise's records (flow data). */
+enum wire_format {
+	WIRE_FLOWS = 1,
+	WIRE_HOST = 2,
+	WIRE_LISTENERS = 3,
+	WIRE_HEALTH = 4,
+	WIRE_SECURITY = 5, /* reserved */
+	WIRE_PAD = 14,     /* bytes to skip: makes datagrams of a run equally long */
+	WIRE_AUTH = 15,    /* reserved: signature, always last */
+};
+
+/* Why something could not be read: the reason of a counter. WIRE_OK and WIRE_END are no failures. */
+enum wire_error {
+	WIRE_OK,
+	WIRE_END,      /* nothing more */
+	WIRE_SHORT,    /* ends in the middle of something */
+	WIRE_VERSION,  /* not sFlow 5, or a record version we do not know */
+	WIRE_LENGTH,   /* a length that contradicts what is inside, or no multiple of 4 */
+	WIRE_COUNT,    /* a count greater than what the bytes can hold, or than our bound */
+	WIRE_STRING,   /* a string index outside the table, or a string too long */
+	WIRE_TEXT,     /* a string that is not UTF-8 text without control characters */
+	WIRE_NAME,     /* a names index outside the table */
+	WIRE_FAMILY,   /* an address type we do not know */
+	WIRE_INTERVAL, /* an interval length that does not divide 60, or a start that is no multiple of it */
+	WIRE_BODY,     /* a row's body shorter or longer than `present` says, or a broken histogram */
+	WIRE_VALUE,    /* an enum or number out of range */
+	WIRE_ERRORS
+};
+
+/* "ok", "end", "short", "version", "length", "count", "string", ... */
+const char *wire_error_name(enum wire_error e);
+
+/* What every record of ours begins with. */
+struct wire_head {
+	uint32_t interval;   /* its start, s since 1970, a multiple of interval_s */
+	uint32_t interval_s; /* 1 .. 60, divides 60 */
+	uint32_t spread_ms;  /* how long after the interval's end this agent sends */
+	uint64_t boot;       /* the agent's boot id: new at each start */
+	struct str net;      /* address space; "" the default */
+	struct str host;     /* host id */
+};
+
+/* A record inside a sample, or a whole sample of a type that is not flow (then sample_only). */
+struct wire_record {
+	bool ours;           /* enterprise is the wanted one: format is an enum wire_format */
+	bool sample_only;    /* the sample as a whole: enterprise, format and body are the sample's */
+	uint32_t enterprise, format;
+	struct str body;
+	/* of the flow sample it stands in (0:1 or 0:3), else 0 */
+	uint32_t sample_sequence, sampling_rate, sample_pool, drops;
+};
+
+/* A datagram being read. */
+struct wire_datagram {
+	struct ip agent;
+	uint32_t sub_agent, sequence, uptime_ms, n_samples;
+	/* inside: */
+	uint32_t enterprise, samples_left, records_left;
+	struct cursor cur;    /* over the samples */
+	struct cursor sample; /* over the records of the open sample */
+	struct wire_record in; /* what its records share */
+};
+
+/* Reads the header. WIRE_SHORT, WIRE_VERSION, WIRE_FAMILY, WIRE_COUNT: nothing of it can be used. */
+enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint32_t enterprise);
+
+/*
+ * The next record. WIRE_OK: *ret is filled (a sample of another kind than flow, counters among them, comes
+ * whole, sample_only: count it or look inside). WIRE_END: no more. Anything else: one sample or record is
+ * lost; call again, what can still be found comes (it always ends).
+ */
+enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret);
+
+/* Reads the head of one of our records at c. WIRE_SHORT, WIRE_VERSION, WIRE_STRING, WIRE_TEXT, WIRE_INTERVAL. */
+enum wire_error wire_head_read(struct cursor *c, struct wire_head *ret);
+
+/* True for UTF-8 without control characters: what a name may be. */
+bool wire_text_ok(struct str s);
