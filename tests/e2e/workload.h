@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Programs of known behaviour for the end-to-end tests: they write down what they did, in JSON lines.
+ *
+ * On a connection the client speaks first: a header (struct work_header, part of the payload and counted),
+ * `up` bytes, and the server does what `how` says.
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum work_how {
+	WORK_ANSWER,    /* read up, write down, wait for the next header */
+	WORK_AFTER_EOF, /* read up, wait for the end of the client's data, write down, close */
+	WORK_UNREAD,    /* wait until up is in the receive queue, close without reading: a reset */
+	WORK_RESET,     /* read up, close with linger 0: a reset */
+	WORK_HOLD,      /* read nothing until the peer hangs up, then read what is there */
+	WORK_CLOSE,     /* read up, write down, close first */
+};
+
+struct work_header {
+	uint64_t up, down;
+	uint32_t how;
+	uint32_t reserved;
+};
+
+/* What a program did. All its threads and processes add here (shared memory). */
+struct work_tally {
+	uint64_t attempts, opened, closed;
+	uint64_t sent, received; /* payload; sent: what left, not what write() took */
+	uint64_t resets_seen;    /* ECONNRESET or EPIPE from a call */
+	uint64_t errors[256];    /* failed connects by errno */
+};
+
+extern struct work_tally *tally; /* one per run of the program, shared with its children */
+
+#define TALLY(member, n) __atomic_fetch_add(&tally->member, (n), __ATOMIC_RELAXED)
+
+/* One line of JSON with the tally, flushed. */
+void work_report(void);
+
+/* Ends the program with a sentence. */
+void work_die(const char *what, int err) __attribute__((noreturn));
+
+/* The value of "name=..." among words, def when absent; bare `name` gives 1. */
+uint64_t work_word(char **words, int n, const char *name, uint64_t def);
+const char *work_word_text(char **words, int n, const char *name);
+
+/* Address text and port to a socket address; returns its length. */
+socklen_t work_address(const char *text, const char *port, struct sockaddr_storage *ret);
+
+/* All n bytes or less on a reset or end; counted. Returns how many. */
+uint64_t work_send(int fd, uint64_t n, int flags);
+uint64_t work_receive(int fd, uint64_t n);
+bool work_send_header(int fd, const struct work_header *h, int flags);
+
+/* Passing a descriptor over a unix socket that listens at path. */
+int work_unix(const char *path, bool listening);
+void work_pass(int unix_fd, int fd);
+int work_take(int unix_fd);
+
+/* The server's side of one connection, until it ends; closes fd. */
+void work_serve_one(int fd);
+
+int work_serve(int argc, char **argv);  /* serve ADDR PORT [option ...] */
+int work_handle(int argc, char **argv); /* handle PATH: serves connections others accepted */
+int work_client(void);                  /* reads commands on stdin */
