@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for a condition with a deadline; never for a fixed time."""
+
+import time
+
+STEP = 0.05
+
+
+def until(condition, seconds, what):
+    """The first true value of condition(). After `seconds`: an error with `what` (a text or a function giving one)."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+        time.sleep(STEP)
+
+
+def middle_of_interval(interval=1):
+    """Returns soon after the start of an interval, with most of it still to come."""
+    until(lambda: 0.1 <= time.time() % interval <= 0.25, 2 * interval + 1, "the middle of an interval")
