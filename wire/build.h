@@ -19,7 +19,7 @@
 
 struct wire_opts {
 	uint32_t enterprise; /* 0: WIRE_ENTERPRISE */
-	uint32_t size;       /* bound on the datagram; 0: WIRE_SIZE; clamped to WIRE_SIZE_MIN .. WIRE_SIZE_MAX, a multiple of 4 */
+	uint32_t size;       /* bound on the datagram; 0: WIRE_SIZE; clamped to WIRE_SIZE_MIN .. WIRE_SIZE_MAX, made a multiple of 4 */
 };
 
 /* What a sending thread counts on: one per (agent, sub-agent). All start at 0 with a new sub-agent id. */
@@ -39,13 +39,14 @@ struct wire_build {
 	uint32_t n_items; /* wire rows, listeners, ledger lines, addresses */
 	uint64_t rows;    /* sum(rows) of the flows inside */
 	/* the parts of the record, in the order they are sent */
-	uint32_t n_head, n_strings_bytes, n_items_bytes;
+	uint32_t n_head, strings_bytes, items_bytes;
 	uint32_t n_strings, n_names;
 	uint64_t strings_hash[WIRE_STRINGS];
 	uint32_t strings_at[WIRE_STRINGS];
-	uint64_t names_hash[WIRE_NAMES];
 	uint32_t names[WIRE_NAMES][7];
-	uint8_t head[640];
+	uint32_t n_extra;
+	uint8_t head[2048];
+	uint8_t extra[256]; /* a whole sample after ours */
 	uint8_t strings[WIRE_SIZE_MAX];
 	uint8_t items[WIRE_SIZE_MAX];
 };
@@ -56,12 +57,28 @@ void wire_build_open(struct wire_build *b, enum wire_format format, const struct
 
 bool wire_build_empty(const struct wire_build *b);
 
-/* Bytes the datagram would have now. */
+/* Bytes the datagram would have now at most (an IPv4 agent address makes it 12 shorter). */
 size_t wire_build_size(const struct wire_build *b);
 
 /*
- * Writes the datagram to dst and counts it in `s` (sequence, pool); returns its bytes. pad_to (0 or up to the
- * builder's size): the datagram is made exactly that long with a padding record, if it is shorter. A pad_to
+ * For the records' files. An item is added in one go or not at all: mark, put its strings and names into the tables, then
+ * wire_build_item() with `n` bytes that make `count` items; when anything failed wire_build_undo() returns what to say
+ * of `r`: -ENOSPC, or -EMSGSIZE when the datagram was empty.
+ */
+struct wire_mark {
+	uint32_t n_strings, n_names, strings_bytes;
+};
+struct wire_mark wire_build_mark(const struct wire_build *b);
+int wire_build_item(struct wire_build *b, const void *item, size_t n, unsigned count);
+int wire_build_undo(struct wire_build *b, struct wire_mark mark, int r);
+
+/* More of a record's own head, before the tables. */
+void wire_build_head_text(struct wire_build *b, struct str s);
+void wire_build_head_u32(struct wire_build *b, uint32_t v);
+
+/*
+ * Writes the datagram to dst and counts it in `s` (sequence, pool); returns its bytes. pad_to (0, or a multiple of 4
+ * up to the bound): the datagram is made exactly that long with a padding record, if it is shorter. A pad_to
  * equal to the bound always works out. Returns 0, with nothing counted, when `cap` is too small (opts.size
  * suffices). The builder is then to be opened again.
  */

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static inline uint32_t cursor_load32(const uint8_t *p)
 	uint32_t v;
 
 	memcpy(&v, p, 4);
-	return __builtin_bswap32(v);
+	return be32toh(v);
 }
 
 /* n bytes, or NULL. */

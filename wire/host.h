@@ -7,16 +7,17 @@
 
 #include "wire/build.h"
 
-/* How many datagrams host `h` takes. */
-unsigned wire_host_parts(const struct flow_host *h, const struct wire_opts *opts);
+/* How many datagrams host `h` takes. `b` is working memory. */
+unsigned wire_host_parts(struct wire_build *b, const struct flow_host *h, const struct wire_head *head,
+			 const struct wire_opts *opts);
 
 /*
- * Writes part `part` of `h` to dst; returns its bytes and counts it in `s`; 0 when `cap` (opts.size suffices) or
- * the bound is too small. head->net, host and boot are what counts; h->net, id, boot, agent and interval are not looked at. A
- * standard counter sample (0:2) with host_descr (0:2000) goes with part 0.
+ * Writes part `part` of `h` to dst; returns its bytes and counts it in `s`; 0 when `cap` (opts.size suffices) or the
+ * bound (by very long names only) is too small. Net, host id, boot and interval are the head's; h->agent is not looked at.
+ * A standard counter sample (0:2) with host_descr (0:2000) goes with part 0. `b` is working memory.
  */
-size_t wire_host_put(const struct flow_host *h, unsigned part, const struct wire_head *head, const struct wire_opts *opts,
-		     struct wire_sender *s, uint32_t uptime_ms, void *dst, size_t cap);
+size_t wire_host_put(struct wire_build *b, const struct flow_host *h, unsigned part, const struct wire_head *head,
+		     const struct wire_opts *opts, struct wire_sender *s, uint32_t uptime_ms, void *dst, size_t cap);
 
 /* Reads the record (ours, WIRE_HOST) into *ret; ret->agent is left to the caller. Broken addresses are left out, the rest is
  * kept; ret_bad says how many. */

@@ -22,6 +22,9 @@ enum wire_error wire_tables_strings(struct wire_tables *t, struct cursor *c);
 /* Reads the names table, after the strings. WIRE_SHORT, WIRE_COUNT. */
 enum wire_error wire_tables_names(struct wire_tables *t, struct cursor *c);
 
+/* The text behind an index. WIRE_STRING, WIRE_TEXT. */
+enum wire_error wire_tables_text(const struct wire_tables *t, uint32_t index, struct str *ret);
+
 /* Index of the text (cut to FLOW_NAME_MAX, made clean) in the builder's table. -ENOSPC: table or datagram full. */
 int wire_tables_string(struct wire_build *b, struct str s);
 

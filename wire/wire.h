@@ -22,6 +22,7 @@
 #define WIRE_SIZE 1400          /* default bound on a datagram we send, UDP payload bytes */
 #define WIRE_SIZE_MIN 512
 #define WIRE_SIZE_MAX 8972      /* a jumbo frame */
+#define WIRE_STRING_MAX 255     /* bytes of one string */
 #define WIRE_STRINGS 1024       /* bound on a record's string table */
 #define WIRE_NAMES 320          /* bound on a record's names table */
 
@@ -83,23 +84,31 @@ struct wire_datagram {
 	uint32_t sub_agent, sequence, uptime_ms, n_samples;
 	/* inside: */
 	uint32_t enterprise, samples_left, records_left;
+	bool cut;             /* the last sample is longer than the datagram */
 	struct cursor cur;    /* over the samples */
 	struct cursor sample; /* over the records of the open sample */
 	struct wire_record in; /* what its records share */
 };
 
-/* Reads the header. WIRE_SHORT, WIRE_VERSION, WIRE_FAMILY, WIRE_COUNT: nothing of it can be used. */
+/* Reads the header. WIRE_SHORT, WIRE_VERSION, WIRE_FAMILY: nothing of it can be used. */
 enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint32_t enterprise);
 
 /*
  * The next record. WIRE_OK: *ret is filled (a sample of another kind than flow, counters among them, comes
  * whole, sample_only: count it or look inside). WIRE_END: no more. Anything else: one sample or record is
- * lost; call again, what can still be found comes (it always ends).
+ * lost; call again, what can still be found comes (it always ends). A record cut short by the datagram's end is
+ * given with the bytes there are. Padding is passed.
  */
 enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret);
 
 /* Reads the head of one of our records at c. WIRE_SHORT, WIRE_VERSION, WIRE_STRING, WIRE_TEXT, WIRE_INTERVAL. */
 enum wire_error wire_head_read(struct cursor *c, struct wire_head *ret);
 
+/* An XDR address: type (0 unknown, 1 IPv4, 2 IPv6), then 0, 4 or 16 bytes. WIRE_SHORT, WIRE_FAMILY. */
+enum wire_error wire_address(struct cursor *c, struct ip *ret);
+
 /* True for UTF-8 without control characters: what a name may be. */
 bool wire_text_ok(struct str s);
+
+/* Copies s to dst, at most `max` bytes; what is no such text becomes '?'. Returns the bytes written. */
+size_t wire_text_clean(struct str s, char *dst, size_t max);

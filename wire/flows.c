@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The flows record.
+ *
+ *     head      version, interval, its length, spread, boot id, net, host id       (all records of ours)
+ *     strings   count, then each string once
+ *     names     count, then seven words each: who a row's measuring end is
+ *     family    1: addresses of 4 bytes, 2: of 16
+ *     rows      count, then each: local, remote, ports, view + protocol + flags, scope, names index,
+ *               ephemeral ports, present, body
+ *
+ * 1. A row says what `local` measured: its client or server, when it knows. Nothing is turned round here; who reads it
+ *    makes c2s and s2c of tx and rx.
+ * 2. The values are self-delimiting: `present` says which, the body's length passes those of newer agents.
+ * 3. A value above 32 bits in a field of 32 becomes further rows with the same head. They carry no `rows`, so that the
+ *    ledger still balances; ephemeral ports are in the first.
+ * 4. A row is added whole or not at all. Rows of one family and sorted by names pack best: each string travels once.
+ * 5. A broken row is passed by its lengths; with a broken length all that follow are lost, and that is said once.
+ *
+ * Why not 64 bits for all: half of a row would be zeros. Why no variable-length integers: XDR has none, and a fixed
+ * width is what rpcgen's reader, a dissector and the fast path below read without looking at each byte.
+ */
+#include "wire/flows.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "wire/put.h"
+
+enum { PORTS_BYTES = 2 * FLOW_PORTS, ROW_BYTES = 2 * 16 + 5 * 4 + 4 + PORTS_BYTES + 8 + 4 + WIRE_BODY_MAX };
+
+static int row_split(const struct flow_stats *stats)
+{
+	for (unsigned f = 0; f < FLOW_FIELDS; f++)
+		if (flow_fields[f].width == FLOW_U32 && flow_stats_get(stats, f) > (uint64_t)WIRE_SPLIT * UINT32_MAX)
+			return -ERANGE;
+	return 0;
+}
+
+static size_t put_row(uint8_t *dst, const struct wire_flow *row, uint32_t names, uint32_t family, bool first,
+		      struct flow_stats *left)
+{
+	unsigned skip = family == 4 ? 12 : 0, n_ports = first ? row->n_ports : 0;
+	uint8_t body[WIRE_BODY_MAX], ports[PORTS_BYTES], *p = dst;
+	uint64_t present;
+	size_t n = wire_body_put(left, body, &present);
+
+	assert(n <= sizeof(body));
+	for (unsigned i = 0; i < n_ports; i++) {
+		ports[2 * i] = row->ports[i] >> 8;
+		ports[2 * i + 1] = row->ports[i] & 0xff;
+	}
+	p = put_bytes(p, row->local.b + skip, 16 - skip);
+	p = put_bytes(p, row->remote.b + skip, 16 - skip);
+	p = put_u32(p, (uint32_t)row->port << 16 | row->other_port);
+	p = put_u32(p, (uint32_t)row->view << 24 | (uint32_t)row->protocol << 16 | row->flags);
+	p = put_u32(p, row->scope);
+	p = put_u32(p, names);
+	p = put_u32(p, first ? row->ports_more : 0);
+	p = put_opaque(p, ports, 2 * (size_t)n_ports);
+	p = put_u64(p, present);
+	p = put_opaque(p, body, n);
+	return p - dst;
+}
+
+/* Tables and rows; what was begun is undone by the caller. */
+static int add_rows(struct wire_build *b, const struct wire_flow *row, const struct flow_stats *stats, uint32_t family)
+{
+	uint8_t item[ROW_BYTES];
+	struct flow_stats left = *stats;
+	int names = wire_tables_name(b, row->names), n = 0, r;
+
+	if (names < 0)
+		return names;
+	do {
+		r = wire_build_item(b, item, put_row(item, row, names, family, !n, &left), 1);
+		n++;
+	} while (!r && !flow_stats_empty(&left));
+	return r ? r : n;
+}
+
+int wire_flows_add(struct wire_build *b, const struct wire_flow *row, const struct flow_stats *stats)
+{
+	uint32_t family = ip_is_v4(&row->local) && ip_is_v4(&row->remote) ? 4 : 6;
+	uint32_t items = b->n_items, bytes = b->items_bytes;
+	struct wire_mark mark = wire_build_mark(b);
+	int r = row_split(stats);
+
+	assert(b->format == WIRE_FLOWS && row->n_ports <= FLOW_PORTS && row->view <= FLOW_VIEW_UNKNOWN);
+	if (r)
+		return r;
+	if (b->family && b->family != family)
+		return -ENOSPC;
+	r = add_rows(b, row, stats, family);
+	if (r < 0) {
+		b->n_items = items;
+		b->items_bytes = bytes;
+		return wire_build_undo(b, mark, r);
+	}
+	b->family = family;
+	b->rows += stats->rows;
+	return r;
+}
+
+enum wire_error wire_flows_open(struct wire_flows *f, const struct wire_record *r)
+{
+	enum wire_error e;
+	uint32_t family;
+
+	f->cur = cursor_over(r->body);
+	f->left = 0;
+	e = wire_head_read(&f->cur, &f->head);
+	if (e)
+		return e;
+	e = wire_tables_strings(&f->tables, &f->cur);
+	if (e)
+		return e;
+	e = wire_tables_names(&f->tables, &f->cur);
+	if (e)
+		return e;
+	family = cursor_u32(&f->cur);
+	f->n_rows = f->left = cursor_u32(&f->cur);
+	if (f->cur.err)
+		return WIRE_SHORT;
+	if (family != 1 && family != 2)
+		return WIRE_FAMILY;
+	f->family = family == 2 ? 6 : 4;
+	return WIRE_OK;
+}
+
+static enum wire_error judge(const struct wire_flows *f, const struct wire_flow *row, struct str ports)
+{
+	if (row->view > FLOW_VIEW_UNKNOWN || ports.n > PORTS_BYTES || ports.n % 2)
+		return WIRE_VALUE;
+	if (row->names_index >= f->tables.n_names)
+		return WIRE_NAME;
+	if (f->tables.names_bad[row->names_index])
+		return f->tables.names_bad[row->names_index];
+	return wire_body_check(row->present, row->body);
+}
+
+/* Nothing more can be read: says why, once. */
+static enum wire_error give_up(struct wire_flows *f, enum wire_error e)
+{
+	f->left = 0;
+	f->cur.p = f->cur.end;
+	return e;
+}
+
+enum wire_error wire_flows_next(struct wire_flows *f, struct wire_flow *row)
+{
+	struct cursor *c = &f->cur;
+	size_t n = f->family == 4 ? 4 : 16;
+	const uint8_t *local, *remote;
+	enum wire_error e;
+	struct str ports;
+	uint32_t word;
+
+	if (!f->left)
+		return cursor_left(c) ? give_up(f, WIRE_LENGTH) : WIRE_END;
+	if (!cursor_left(c))
+		return give_up(f, WIRE_COUNT);
+	f->left--;
+	local = cursor_take(c, n);
+	remote = cursor_take(c, n);
+	word = cursor_u32(c);
+	row->port = word >> 16;
+	row->other_port = word & 0xffff;
+	word = cursor_u32(c);
+	row->view = word >> 24;
+	row->protocol = word >> 16 & 0xff;
+	row->flags = word & 0xffff;
+	row->scope = cursor_u32(c);
+	row->names_index = cursor_u32(c);
+	row->ports_more = cursor_u32(c);
+	ports = cursor_opaque(c);
+	row->present = cursor_u64(c);
+	row->body = cursor_opaque(c);
+	if (c->err)
+		return give_up(f, WIRE_SHORT);
+	e = judge(f, row, ports);
+	if (e)
+		return e;
+	row->n_ports = ports.n / 2;
+	for (unsigned i = 0; i < row->n_ports; i++)
+		row->ports[i] = (uint16_t)((uint8_t)ports.p[2 * i] << 8 | (uint8_t)ports.p[2 * i + 1]);
+	if (n == 4) {
+		row->local = ip_from_v4(local);
+		row->remote = ip_from_v4(remote);
+	} else {
+		memcpy(row->local.b, local, 16);
+		memcpy(row->remote.b, remote, 16);
+	}
+	row->names = &f->tables.names[row->names_index];
+	return WIRE_OK;
+}
+
+void wire_flow_conv(const struct wire_flow *row, struct str net, struct flow_conv *c)
+{
+	bool server = row->view == FLOW_VIEW_SERVER;
+
+	c->net = net;
+	c->client = server ? row->remote : row->local;
+	c->server = server ? row->local : row->remote;
+	c->port = row->port;
+	c->other_port = row->other_port;
+	c->protocol = row->protocol;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The health record: head, strings, then ledger lines: interval, its length, rows in, rows out, losses, infos. A loss or
+ * an info is a string index and 64 bits: names describe themselves, a new one needs nothing of the reader.
+ *
+ * A line is whole or not there: a ledger line replaces its former self, so half of one would be believed.
+ */
+#include "wire/health.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "wire/put.h"
+
+enum { COUNT_BYTES = 12, LINE_BYTES = 2 * 4 + 2 * 8 + 2 * 4 + COUNT_BYTES * (FLOW_LOSSES + FLOW_INFOS) };
+
+/* NULL: the tables are full. */
+static uint8_t *put_counts(struct wire_build *b, uint8_t *p, const struct flow_count *counts, unsigned n)
+{
+	p = put_u32(p, n);
+	for (unsigned i = 0; i < n; i++) {
+		int name = wire_tables_string(b, counts[i].name);
+
+		if (name < 0)
+			return NULL;
+		p = put_u32(p, name);
+		p = put_u64(p, counts[i].n);
+	}
+	return p;
+}
+
+int wire_health_add(struct wire_build *b, const struct flow_ledger *line)
+{
+	struct wire_mark mark = wire_build_mark(b);
+	uint8_t item[LINE_BYTES], *p = item;
+	int r;
+
+	assert(b->format == WIRE_HEALTH && line->n_lost <= FLOW_LOSSES && line->n_info <= FLOW_INFOS);
+	p = put_u32(p, line->interval);
+	p = put_u32(p, line->interval_s);
+	p = put_u64(p, line->rows_in);
+	p = put_u64(p, line->rows_out);
+	p = put_counts(b, p, line->lost, line->n_lost);
+	if (p)
+		p = put_counts(b, p, line->info, line->n_info);
+	r = p ? wire_build_item(b, item, p - item, 1) : -ENOSPC;
+	return r ? wire_build_undo(b, mark, r) : 1;
+}
+
+enum wire_error wire_health_open(struct wire_health *h, const struct wire_record *r)
+{
+	enum wire_error e;
+
+	h->cur = cursor_over(r->body);
+	h->left = 0;
+	e = wire_head_read(&h->cur, &h->head);
+	if (e)
+		return e;
+	e = wire_tables_strings(&h->tables, &h->cur);
+	if (e)
+		return e;
+	h->n_lines = h->left = cursor_u32(&h->cur);
+	return h->cur.err ? WIRE_SHORT : WIRE_OK;
+}
+
+static enum wire_error give_up(struct wire_health *h, enum wire_error e)
+{
+	h->left = 0;
+	h->cur.p = h->cur.end;
+	return e;
+}
+
+/* Reads all, keeps at most `max`. The error of a name is returned after all were passed. */
+static enum wire_error read_counts(struct wire_health *h, struct flow_count *counts, unsigned max, uint8_t *ret_n)
+{
+	struct cursor *c = &h->cur;
+	uint32_t n = cursor_u32(c);
+	enum wire_error bad = WIRE_OK;
+
+	*ret_n = 0;
+	if (n > cursor_left(c) / COUNT_BYTES)
+		c->err = true;
+	for (uint32_t i = 0; i < n && !c->err; i++) {
+		struct flow_count one;
+		enum wire_error e = wire_tables_text(&h->tables, cursor_u32(c), &one.name);
+
+		one.n = cursor_u64(c);
+		if (e)
+			bad = e;
+		else if (*ret_n < max)
+			counts[(*ret_n)++] = one;
+	}
+	return c->err ? WIRE_SHORT : bad;
+}
+
+enum wire_error wire_health_next(struct wire_health *h, struct flow_ledger *ret)
+{
+	struct cursor *c = &h->cur;
+	enum wire_error lost, info;
+
+	if (!h->left)
+		return cursor_left(c) ? give_up(h, WIRE_LENGTH) : WIRE_END;
+	if (!cursor_left(c))
+		return give_up(h, WIRE_COUNT);
+	h->left--;
+	ret->role = STR("agent");
+	ret->instance = h->head.host;
+	ret->boot = h->head.boot;
+	ret->interval = cursor_u32(c);
+	uint32_t interval_s = cursor_u32(c);
+	ret->rows_in = cursor_u64(c);
+	ret->rows_out = cursor_u64(c);
+	lost = read_counts(h, ret->lost, FLOW_LOSSES, &ret->n_lost);
+	info = read_counts(h, ret->info, FLOW_INFOS, &ret->n_info);
+	if (c->err)
+		return give_up(h, WIRE_SHORT);
+	ret->interval_s = (uint16_t)interval_s;
+	if (!interval_s || interval_s > 60 || 60 % interval_s || ret->interval % interval_s)
+		return WIRE_INTERVAL;
+	return lost ? lost : info;
+}

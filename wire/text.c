@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/wire.h"
+
+/* Bytes of the character at p, 0 when it is none or a control character (C0, DEL, C1). */
+static size_t text_char(const uint8_t *p, size_t n)
+{
+	uint32_t c = p[0], low;
+	size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+
+	if (len == 1)
+		return c >= 0x20 && c != 0x7f;
+	if (!len || len > n)
+		return 0;
+	c &= 0x7fu >> len;
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	low = len == 2 ? 0xa0 : len == 3 ? 0x800 : 0x10000; /* 0x80 .. 0x9f are controls, below is overlong */
+	if (c < low || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return 0;
+	return len;
+}
+
+bool wire_text_ok(struct str s)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	size_t len;
+
+	for (size_t i = 0; i < s.n; i += len) {
+		len = text_char(p + i, s.n - i);
+		if (!len)
+			return false;
+	}
+	return true;
+}
+
+size_t wire_text_clean(struct str s, char *dst, size_t max)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n;) {
+		size_t len = text_char(p + i, s.n - i);
+		size_t out = len ? len : 1;
+
+		if (out > max - n)
+			break;
+		if (len)
+			memcpy(dst + n, p + i, len);
+		else
+			dst[n] = '?';
+		n += out;
+		i += out;
+	}
+	return n;
+}

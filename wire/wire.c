@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The datagram.
+ *
+ *     header    version 5, agent address, sub-agent id, sequence, uptime ms, samples
+ *     sample    format 0:1 (flow), length
+ *                 sequence, source, rate 1, sample_pool, drops, input, output, records
+ *       record    format <enterprise>:1..5, length, one of our records (flows.c, host.c, listeners.c, health.c)
+ *       record    format <enterprise>:14, length, zeros: padding, where a run of equal sizes is sent
+ *       record    format <enterprise>:15: the signature; reserved
+ *     sample    format 0:2 (counters), with a host record only: host_descr, standard
+ *
+ * 1. One flow sample of ours a datagram, one record of ours in it. An unknown *sample* type makes the usual collectors
+ *    throw the datagram away, an unknown *record* none of them (they pass it by its length): hence a record.
+ * 2. All lengths are multiples of 4: some readers do not round up.
+ * 3. sample_pool = sum(rows) this (agent, sub-agent) has sent, this datagram included; drops = rows it lost before
+ *    sending. So for two datagrams a, b in sequence: rows lost between = b.pool - a.pool - rows of b (mod 2^32).
+ * 4. A record stands alone (law L6): it says whose it is, of which interval, and carries its own names.
+ * 5. Every loop of the reader is bounded by bytes: whatever a count says, each round consumes some or ends it.
+ *
+ * Lost datagram: its rows of one interval. Broken bytes: the smallest thing with a length around it (a row, a record,
+ * a sample); what stands beside it is kept. Bits flipped inside a value cannot be seen here: UDP's checksum, and later the
+ * signature, are for that.
+ *
+ * Why not templates (IPFIX, NetFlow 9): a reader would need what an earlier datagram brought. Why not a sample a row:
+ * 60 to 90 bytes of frame around each; packing is the largest lever on the collector's cost.
+ */
+#include "wire/wire.h"
+
+#include <assert.h>
+
+enum { SAMPLE_FLOW = 1, SAMPLE_FLOW_EXPANDED = 3, SFLOW_VERSION = 5, ADDRESS_V4 = 1, ADDRESS_V6 = 2 };
+
+const char *wire_error_name(enum wire_error e)
+{
+	static const char *const names[WIRE_ERRORS] = {
+		[WIRE_OK] = "ok",
+		[WIRE_END] = "end",
+		[WIRE_SHORT] = "short",
+		[WIRE_VERSION] = "version",
+		[WIRE_LENGTH] = "length",
+		[WIRE_COUNT] = "count",
+		[WIRE_STRING] = "string",
+		[WIRE_TEXT] = "text",
+		[WIRE_NAME] = "name",
+		[WIRE_FAMILY] = "family",
+		[WIRE_INTERVAL] = "interval",
+		[WIRE_BODY] = "body",
+		[WIRE_VALUE] = "value",
+	};
+
+	assert(e < WIRE_ERRORS);
+	return names[e];
+}
+
+enum wire_error wire_address(struct cursor *c, struct ip *ret)
+{
+	uint32_t type = cursor_u32(c);
+	size_t n = type == ADDRESS_V4 ? 4 : type == ADDRESS_V6 ? 16 : 0;
+	const uint8_t *p;
+
+	if (c->err)
+		return WIRE_SHORT;
+	if (type > ADDRESS_V6)
+		return WIRE_FAMILY;
+	p = cursor_take(c, n);
+	if (!p)
+		return WIRE_SHORT;
+	if (n == 4)
+		*ret = ip_from_v4(p);
+	else if (n == 16)
+		memcpy(ret->b, p, 16);
+	else
+		*ret = (struct ip){0};
+	return WIRE_OK;
+}
+
+enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint32_t enterprise)
+{
+	struct cursor c = cursor_over((struct str){p, n});
+	enum wire_error e;
+	uint32_t version = cursor_u32(&c);
+
+	if (c.err)
+		return WIRE_SHORT;
+	if (version != SFLOW_VERSION)
+		return WIRE_VERSION;
+	e = wire_address(&c, &d->agent);
+	if (e)
+		return e;
+	d->sub_agent = cursor_u32(&c);
+	d->sequence = cursor_u32(&c);
+	d->uptime_ms = cursor_u32(&c);
+	d->n_samples = cursor_u32(&c);
+	if (c.err)
+		return WIRE_SHORT;
+	d->enterprise = enterprise ? enterprise : WIRE_ENTERPRISE;
+	d->samples_left = d->n_samples;
+	d->records_left = 0;
+	d->cut = false;
+	d->cur = c;
+	d->sample = (struct cursor){0};
+	return WIRE_OK;
+}
+
+/* Format, length and the bytes of a sample or record, cut to what there is. False: not even that. */
+static bool next_part(struct cursor *c, uint32_t *ret_enterprise, uint32_t *ret_format, struct str *ret_body, bool *ret_cut)
+{
+	uint32_t format = cursor_u32(c), n = cursor_u32(c);
+	size_t room = ((size_t)n + 3) & ~(size_t)3;
+
+	if (c->err)
+		return false;
+	*ret_cut = room > cursor_left(c);
+	if (*ret_cut)
+		room = n = cursor_left(c);
+	*ret_enterprise = format >> 12;
+	*ret_format = format & 0xfff;
+	*ret_body = (struct str){(const char *)cursor_take(c, room), n};
+	return true;
+}
+
+static enum wire_error next_record(struct wire_datagram *d, struct wire_record *ret)
+{
+	bool cut, at_end = !cursor_left(&d->sample);
+
+	d->records_left--;
+	*ret = d->in;
+	if (!next_part(&d->sample, &ret->enterprise, &ret->format, &ret->body, &cut)) {
+		d->records_left = 0;
+		return at_end && !d->cut ? WIRE_COUNT : WIRE_SHORT;
+	}
+	ret->ours = ret->enterprise == d->enterprise;
+	if (cut) {
+		/* The datagram ended here, or this length is wrong: nothing after it can be found. What is in it, and
+		 * where it breaks off, is for the reader of our records to say. */
+		d->records_left = 0;
+		if (!ret->ours)
+			return WIRE_LENGTH;
+	}
+	return WIRE_OK;
+}
+
+/* The header of a flow sample, so that its records can follow. */
+static enum wire_error open_flow_sample(struct wire_datagram *d, struct str body, bool expanded)
+{
+	struct cursor c = cursor_over(body);
+
+	d->in = (struct wire_record){.sample_sequence = cursor_u32(&c)};
+	cursor_take(&c, expanded ? 8 : 4); /* source */
+	d->in.sampling_rate = cursor_u32(&c);
+	d->in.sample_pool = cursor_u32(&c);
+	d->in.drops = cursor_u32(&c);
+	cursor_take(&c, expanded ? 16 : 8); /* input, output */
+	d->records_left = cursor_u32(&c);
+	d->sample = c;
+	return c.err ? WIRE_SHORT : WIRE_OK;
+}
+
+static enum wire_error next_sample(struct wire_datagram *d, struct wire_record *ret)
+{
+	bool at_end = !cursor_left(&d->cur);
+	uint32_t enterprise, format;
+	struct str body;
+
+	d->samples_left--;
+	if (d->cut || !next_part(&d->cur, &enterprise, &format, &body, &d->cut)) {
+		d->samples_left = 0;
+		return at_end && !d->cut ? WIRE_COUNT : WIRE_SHORT;
+	}
+	if (!enterprise && (format == SAMPLE_FLOW || format == SAMPLE_FLOW_EXPANDED)) {
+		enum wire_error e = open_flow_sample(d, body, format == SAMPLE_FLOW_EXPANDED);
+
+		if (d->cut)
+			d->samples_left = !e; /* said once more after its records have been read */
+		return e;
+	}
+	if (d->cut) {
+		d->samples_left = 0;
+		return WIRE_SHORT;
+	}
+	*ret = (struct wire_record){
+		.sample_only = true, .enterprise = enterprise, .format = format, .body = body};
+	return WIRE_OK;
+}
+
+enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret)
+{
+	enum wire_error e;
+
+	for (;;) {
+		while (d->records_left) {
+			e = next_record(d, ret);
+			if (e || !ret->ours || ret->format != WIRE_PAD)
+				return e;
+		}
+		if (!d->samples_left)
+			return WIRE_END;
+		*ret = (struct wire_record){0};
+		e = next_sample(d, ret);
+		if (e) {
+			d->records_left = 0;
+			return e;
+		}
+		if (ret->sample_only)
+			return WIRE_OK;
+	}
+}
+
+static enum wire_error head_text(struct cursor *c, struct str *ret)
+{
+	*ret = cursor_opaque(c);
+	if (c->err)
+		return WIRE_SHORT;
+	if (ret->n > WIRE_STRING_MAX)
+		return WIRE_STRING;
+	return wire_text_ok(*ret) ? WIRE_OK : WIRE_TEXT;
+}
+
+enum wire_error wire_head_read(struct cursor *c, struct wire_head *ret)
+{
+	uint32_t version = cursor_u32(c);
+	enum wire_error e;
+
+	if (c->err)
+		return WIRE_SHORT;
+	if (version != WIRE_VERSION_RECORD)
+		return WIRE_VERSION;
+	ret->interval = cursor_u32(c);
+	ret->interval_s = cursor_u32(c);
+	ret->spread_ms = cursor_u32(c);
+	ret->boot = cursor_u64(c);
+	e = head_text(c, &ret->net);
+	if (e)
+		return e;
+	e = head_text(c, &ret->host);
+	if (e)
+		return e;
+	if (!ret->interval_s || ret->interval_s > 60 || 60 % ret->interval_s || ret->interval % ret->interval_s)
+		return WIRE_INTERVAL;
+	return WIRE_OK;
+}
