@@ -6,6 +6,7 @@
 #include "wire/print.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/table.h"
 #include "wire/ack.h"
