@@ -31,10 +31,11 @@ struct bus_reader;
 
 struct bus_memory_opts {
 	unsigned partitions; /* of flows, partials, edges, pairs; the others have one */
-	size_t max_bytes;    /* kept in all; a full bus refuses (-EAGAIN) until readers commit */
+	size_t max_bytes;    /* kept in all, a share for each topic; a full topic refuses (-EAGAIN) until its groups commit */
 	int64_t start_us;    /* first offset of every partition: the start time, so offsets grow over restarts */
 };
 
+/* -EINVAL (no or more than 4096 partitions, no bytes, negative time), -ENOMEM. */
 int bus_memory_open(struct bus **ret, const struct bus_memory_opts *opts);
 void bus_close(struct bus *bus); /* after its producers and readers */
 
@@ -66,11 +67,13 @@ void bus_producer_close(struct bus_producer *p); /* aborts what is open */
 
 int bus_begin(struct bus_producer *p);
 /* Copies key and value. -EAGAIN: the bus is full, nothing was taken; the caller folds on and offers it again.
- * Outside a transaction the message is visible at once. */
+ * Outside a transaction the message is visible at once. A topic no group reads never refuses: its oldest go.
+ * A compacted topic (BUS_HOSTS) needs a key; only there value may be NULL. -EINVAL, -ENOMEM. */
 int bus_produce(struct bus_producer *p, enum bus_topic t, unsigned partition, const void *key, size_t key_len,
 		const void *value, size_t value_len);
 /* Makes everything since begin visible and commits `pos` for the group of `reader` in one step.
- * reader may be NULL with n 0. -EAGAIN: full; abort or try again. */
+ * reader may be NULL with n 0. -EAGAIN: full; abort or try again. Any other error: nothing was written and the
+ * transaction is over; -ESTALE: a partition is no longer this reader's. */
 int bus_commit(struct bus_producer *p, struct bus_reader *reader, const struct bus_position *pos, size_t n);
 int bus_abort(struct bus_producer *p);
 
@@ -83,7 +86,7 @@ struct bus_events {
 };
 
 /* group NULL: reads every partition from its beginning, commits nothing, hinders no retention.
- * A new assignment starts at the committed offset, else at the oldest message. */
+ * A new assignment starts at the committed offset, else at the oldest message there was when the group came. */
 int bus_reader_open(struct bus_reader **ret, struct bus *bus, const char *group, const enum bus_topic *topics,
 		    size_t n_topics, const struct bus_events *events);
 void bus_reader_close(struct bus_reader *r);
