@@ -6,12 +6,14 @@
 #pragma once
 
 #ifndef __bpf__
+#include <assert.h>
 #include <linux/types.h>
 #endif
 
 #define SKY_BUCKETS 44 /* flow/stats.h FLOW_BUCKETS, proved equal in agent/rows.c */
 #define SKY_PORTS 16   /* ephemeral ports a row lists; more are counted */
 #define SKY_COMM 16
+#define SKY_SLICE 256  /* sockets one run of the walker reads */
 
 enum sky_role { SKY_ROLE_UNKNOWN, SKY_ROLE_CLIENT, SKY_ROLE_SERVER };
 
@@ -38,9 +40,11 @@ struct sky_row_key {
 	__u16 other_port;   /* unknown role: remote; else 0 */
 	__u8 protocol;      /* IPPROTO_* */
 	__u8 role;          /* enum sky_role */
-	__u8 flags;         /* FLOW_FLAG_* of flow/key.h */
+	__u8 flags;         /* FLOW_* of flow/key.h */
 	__u8 pad[5];
 };
+
+#define SKY_FLAG_JOINED 1 /* FLOW_JOINED, proved equal in agent/rows.c */
 
 /* The fields of flow/fields.def in the layout of struct flow_stats, then what is not a sum. */
 struct sky_row_value {
@@ -54,3 +58,121 @@ struct sky_row_value {
 	__u32 tgid;              /* some process of this row: a hint for its name */
 	__u16 ports[SKY_PORTS];  /* 0 = free place */
 };
+
+enum sky_phase { SKY_CONNECTING = 1, SKY_OPEN };
+
+/* A socket in the map `socks`, keyed by its address. */
+struct sky_sock {
+	__u64 id;            /* unique for ever: time of birth << 12 | cpu */
+	struct sky_row_key key; /* the row it belongs to */
+	__u64 since_ns;      /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
+	__u64 walked;        /* not 0: user space may have counted a part of it */
+	__u64 dead;          /* not 0: its CLOSE was seen */
+	__u32 seen;          /* segs_in + segs_out at the last walk */
+	__u32 tgid;          /* hint */
+	__u16 lport, rport;  /* host order; lport 0 while CONNECTING */
+	__u8 phase;          /* enum sky_phase */
+	__u8 pad[3];
+};
+
+/* What a socket did since it was made (segs and above), and how it is now (below). */
+struct sky_totals {
+	__u64 tx, rx; /* payload bytes */
+	__u32 tx_segs, rx_segs, retransmitted, lost, dsack, delivered_ce;
+	__u32 busy, rwnd, sndbuf; /* jiffies; busy is the total */
+	__u32 segs;
+	__u32 srtt_us, mdev_us, min_rtt_us, cwnd;
+	__s32 turn;        /* > 0: received last, < 0: sent last, 0: unknown */
+	__u32 undelivered; /* sent and not acknowledged */
+};
+
+/* How an established connection ended. */
+enum sky_end { SKY_END_NORMAL, SKY_END_RESET_RECEIVED, SKY_END_RESET_SENT, SKY_END_TIMED_OUT, SKY_END_UNSEEN };
+
+/* A connection that ended after a walk had seen it: map `closed`, keyed by id. */
+struct sky_final {
+	struct sky_totals totals; /* not set with SKY_END_UNSEEN */
+	__u64 at_ns;
+	__u32 end;     /* enum sky_end */
+	__u32 rtt_ok;  /* its srtt is worth a sample */
+};
+
+/* One question to the walker and its answer. */
+struct sky_ask {
+	__u64 sk, id;
+	__u64 how; /* SKY_ASK_* */
+};
+
+#define SKY_ASK_FORCE 1 /* answer with totals even if no segment moved */
+#define SKY_ASK_END 2   /* it was found dead before: delete it if it still is */
+
+enum sky_status {
+	SKY_NONE,      /* gone, or its CLOSE is under way: `closed` or a row has it */
+	SKY_UNCHANGED, /* alive, no segment moved since the last walk */
+	SKY_TOTALS,
+	SKY_DEAD,      /* still in the map, but the socket is another one or closed */
+	SKY_DELETED,   /* it was that, and is no longer in the map */
+};
+
+struct sky_answer {
+	__u64 id;
+	__u64 status; /* enum sky_status */
+	struct sky_totals totals;
+};
+
+struct sky_walk {
+	__u64 n;
+	struct sky_ask ask[SKY_SLICE];
+	struct sky_answer answer[SKY_SLICE];
+};
+
+/* One line of the adopting iterators. */
+struct sky_adopted {
+	struct sky_sock sock;
+	struct sky_totals totals;
+};
+
+struct sky_listener_key {
+	__u32 netns;
+	__u16 port; /* host order */
+	__u16 pad;
+	__u8 local[16]; /* zero: the port's entry, any address */
+};
+
+/* A listening address. The entry of the port tells how many of its listeners have an address of their own. */
+struct sky_listener {
+	struct sky_owner owner;
+	__s64 count;    /* sockets; user space removes an entry that stayed at 0 */
+	__s64 specific;
+};
+
+/* A connect call that has not become a SYN yet, by thread. */
+struct sky_dial {
+	struct sky_row_key key;
+	__u64 at_ns;
+	__u32 tgid;
+	__u32 pending;
+};
+
+/* Call sites of map updates, and how they failed. */
+enum sky_site { SKY_SITE_SOCKS, SKY_SITE_ROWS, SKY_SITE_CLOSED, SKY_SITE_LISTENERS, SKY_SITE_DIALS, SKY_SITES };
+enum sky_fail { SKY_FAIL_FULL, SKY_FAIL_NOMEM, SKY_FAIL_BUSY, SKY_FAIL_OTHER, SKY_FAILS };
+
+struct sky_counters {
+	__u64 fail[SKY_SITES][SKY_FAILS];
+	__u64 replaced;   /* open entries overwritten: a CLOSE that reached no program */
+	__u64 rows_made;  /* in the map in use; user space sets it to 0 at a swap */
+	__u64 dials_made; /* entries made since user space swept */
+	__u64 closed_made; /* entries of `closed` made since user space drained it */
+};
+
+_Static_assert(sizeof(struct sky_owner) == 32, "owner");
+_Static_assert(sizeof(struct sky_row_key) == 80, "row key");
+_Static_assert(sizeof(struct sky_sock) == 128, "sock");
+_Static_assert(sizeof(struct sky_totals) == 80, "totals");
+_Static_assert(sizeof(struct sky_final) == 96, "final");
+_Static_assert(sizeof(struct sky_answer) == 96, "answer");
+_Static_assert(sizeof(struct sky_listener_key) == 24, "listener key");
+_Static_assert(sizeof(struct sky_listener) == 48, "listener");
+_Static_assert(sizeof(struct sky_dial) == 96, "dial");
+_Static_assert(sizeof(struct sky_row_value) % 8 == 0, "row value");

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Reading a socket: who it is, whose it is, and what it did. */
+#pragma once
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "agent/bpf/compat.bpf.h"
+#include "agent/bpf/event.h"
+
+struct tuple {
+	__u8 local[16], remote[16];
+	__u32 netns;
+	__u16 lport, rport; /* host order */
+};
+
+static __always_inline void addr_v4(__u8 to[16], __u32 addr)
+{
+	__u32 *w = (__u32 *)to;
+
+	w[0] = 0;
+	w[1] = 0;
+	w[2] = bpf_htonl(0xffff);
+	w[3] = addr;
+}
+
+static __always_inline bool addr_eq(const __u8 a[16], const __u8 b[16])
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1];
+}
+
+static __always_inline __u32 sock_netns(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+/* False: not an IP socket. Writes addresses, namespace and ports as they are now. */
+static __always_inline bool sock_tuple(struct sock *sk, struct tuple *t)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (family == AF_INET) {
+		addr_v4(t->local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		addr_v4(t->remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else if (family == AF_INET6) {
+		BPF_CORE_READ_INTO(&t->local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&t->remote, sk, __sk_common.skc_v6_daddr);
+	} else {
+		return false;
+	}
+	t->netns = sock_netns(sk);
+	t->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
+	t->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	return true;
+}
+
+static __always_inline bool netns_watched(__u32 netns)
+{
+	return !watch_some || bpf_map_lookup_elem(&watched, &netns);
+}
+
+/* The process `task` belongs to. A thread's own name says little: io_uring's workers, thread pools. */
+static __always_inline void owner_task(struct sky_owner *o, struct task_struct *task, __u32 *tgid)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	*tgid = BPF_CORE_READ(task, tgid);
+	BPF_CORE_READ_INTO(&o->comm, leader, comm);
+	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+		o->flags |= SKY_OWNER_KERNEL;
+}
+
+/* The cgroup is the socket's, never the current task's. In the root cgroup (and where only v1 is in use)
+ * it tells nothing, so there the process becomes part of the key. */
+static __always_inline void owner_cgroup(struct sky_owner *o, struct sock *sk, __u32 tgid)
+{
+	o->cgroup = compat_cgroup(sk);
+	o->tgid = o->cgroup <= 1 ? tgid : 0;
+}
+
+/* Busy, receiver-limited and send-buffer-limited time in jiffies: the kernel keeps the three apart and adds a
+ * period only when it ends, so the running one is added here. */
+static __always_inline void totals_chrono(struct tcp_sock *tp, struct sky_totals *f)
+{
+	__u32 stat[3] = {}, type = BPF_CORE_READ_BITFIELD_PROBED(tp, chrono_type), run;
+
+	BPF_CORE_READ_INTO(&stat, tp, chrono_stat);
+	run = (__u32)bpf_jiffies64() - BPF_CORE_READ(tp, chrono_start);
+	if (type == 1)
+		stat[0] += run;
+	else if (type == 2)
+		stat[1] += run;
+	else if (type == 3)
+		stat[2] += run;
+	f->rwnd = stat[1];
+	f->sndbuf = stat[2];
+	f->busy = stat[0] + stat[1] + stat[2];
+}
+
+/* Round trip and window as they are now. */
+static __always_inline void totals_rtt(struct tcp_sock *tp, struct sky_totals *f)
+{
+	f->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
+	f->mdev_us = BPF_CORE_READ(tp, mdev_us) >> 2;
+	f->min_rtt_us = BPF_CORE_READ(tp, rtt_min.s[0].v);
+	f->cwnd = BPF_CORE_READ(tp, snd_cwnd);
+}
+
+/*
+ * What the socket did since it was made. `state` is its state; 0: read it (the walker: nobody holds the lock).
+ * The order of the reads matters: a walker that races with the stack must only ever see too little.
+ *   bytes_acked, snd_una, snd_nxt, write_seq, state: an ACK or a FIN in between makes tx smaller;
+ *   bytes_received first, the flag that its FIN is in it last.
+ */
+static __always_inline void totals_read(struct tcp_sock *tp, struct sky_totals *f, __u32 role, __u32 state)
+{
+	struct sock *sk = (struct sock *)tp;
+	__u64 received = BPF_CORE_READ(tp, bytes_received), acked = BPF_CORE_READ(tp, bytes_acked);
+	__u32 una = BPF_CORE_READ(tp, snd_una), nxt = BPF_CORE_READ(tp, snd_nxt), end = BPF_CORE_READ(tp, write_seq);
+	bool fin;
+
+	if (!state)
+		state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	fin = nxt == end && (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
+			     state == TCP_LAST_ACK || state == TCP_TIME_WAIT);
+	f->tx = acked + (__u32)(nxt - una) - (role == SKY_ROLE_CLIENT) - fin;
+	f->undelivered = (__u32)(nxt - una) - (fin && una != end);
+	f->tx_segs = BPF_CORE_READ(tp, data_segs_out);
+	f->rx_segs = BPF_CORE_READ(tp, data_segs_in);
+	f->retransmitted = BPF_CORE_READ(tp, total_retrans);
+	f->lost = BPF_CORE_READ(tp, lost);
+	f->dsack = BPF_CORE_READ(tp, dsack_dups);
+	f->delivered_ce = BPF_CORE_READ(tp, delivered_ce);
+	totals_chrono(tp, f);
+	f->rx = received - !!(BPF_CORE_READ(sk, __sk_common.skc_flags) & SOCK_DONE_BIT);
+}

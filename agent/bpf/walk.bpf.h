@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The walker: reads up to SKY_SLICE open sockets whose addresses user space lists in walk_data. Run by
+ * BPF_PROG_RUN, so one run is the longest piece without preemption (0.1 ms). The address of a socket that is
+ * gone is safe to read (probe_read) and gives garbage; the comparisons after the reads tell.
+ */
+#pragma once
+
+#include "agent/bpf/maps.bpf.h"
+#include "agent/bpf/sock.bpf.h"
+
+/* The socket at `sk` is still the one of the entry, established or closing. */
+static __always_inline bool walk_same(struct sock *sk, const struct sky_sock *e)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	struct tuple t;
+
+	return state != TCP_CLOSE && state != TCP_LISTEN && state != TCP_SYN_SENT && sock_tuple(sk, &t) &&
+	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && t.netns == e->key.netns && t.lport == e->lport &&
+	       t.rport == e->rport && addr_eq(t.remote, e->key.remote) && addr_eq(t.local, e->key.local);
+}
+
+static __always_inline void walk_totals(struct tcp_sock *tp, struct sky_totals *f, __u32 role)
+{
+	__u32 sent = BPF_CORE_READ(tp, lsndtime), received = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
+
+	totals_rtt(tp, f);
+	totals_read(tp, f, role, 0);
+	f->turn = !f->rx_segs ? -1 : !f->tx_segs ? 1 : (__s32)(received - sent);
+}
+
+/* A global function: verified once, not once for each of the 256 turns of the loop. */
+__noinline int walk_one(__u32 i)
+{
+	struct sky_answer *a;
+	struct sky_ask *q;
+	struct sky_sock *e;
+	struct tcp_sock *tp;
+	__u64 at, segs;
+
+	if (i >= SKY_SLICE)
+		return 0;
+	q = &walk_data.ask[i];
+	a = &walk_data.answer[i];
+	a->id = q->id;
+	a->status = SKY_NONE;
+	at = q->sk;
+	tp = (struct tcp_sock *)(unsigned long)at;
+	e = bpf_map_lookup_elem(&socks, &at);
+	if (!e || e->id != q->id || e->phase != SKY_OPEN)
+		return 0;
+	segs = (__u32)(BPF_CORE_READ(tp, segs_in) + BPF_CORE_READ(tp, segs_out));
+	if (segs == e->seen && !q->how && BPF_CORE_READ((struct sock *)tp, __sk_common.skc_state) != TCP_CLOSE) {
+		a->status = SKY_UNCHANGED;
+		return 0;
+	}
+	__sync_fetch_and_add(&e->walked, 1); /* a full barrier: CLOSE sees it, or we see `dead` */
+	walk_totals(tp, &a->totals, e->key.role);
+	a->totals.segs = segs;
+	if (e->dead || e->id != q->id)
+		return 0;
+	if (walk_same((struct sock *)tp, e)) {
+		e->seen = segs;
+		a->status = e->dead || e->id != q->id ? SKY_NONE : SKY_TOTALS;
+		return 0;
+	}
+	a->status = SKY_DEAD;
+	if (q->how & SKY_ASK_END && !bpf_map_delete_elem(&socks, &at))
+		a->status = SKY_DELETED;
+	return 0;
+}
+
+SEC("raw_tp")
+int walk(void *ctx)
+{
+	__u32 n = walk_data.n;
+
+	for (__u32 i = 0; i < SKY_SLICE; i++) {
+		if (i >= n)
+			break;
+		walk_one(i);
+	}
+	return 0;
+}
+
+/* Two clocks at one moment: user space finds the length of a jiffy with it. */
+SEC("raw_tp")
+int tick(void *ctx)
+{
+	tick_jiffies = bpf_jiffies64();
+	tick_ns = bpf_ktime_get_ns();
+	return 0;
+}

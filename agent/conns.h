@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was last reported of each open connection, by the kernel's id. Dense places, found through a hash of 4-byte indexes:
+ * memory follows the connections open, never the most there may be. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/bpf/event.h"
+
+struct conn {
+	uint64_t id; /* 0: free place */
+	struct sky_row_key key;
+	uint64_t tx, rx;
+	uint32_t tx_segs, rx_segs, retransmitted, lost, dsack, delivered_ce;
+	uint32_t busy, rwnd, sndbuf;
+	uint32_t tgid;
+	uint32_t round;    /* the last walk that saw it; low 32 bits */
+	uint32_t dead_ms;  /* when a walk first found it dead, low 32 bits; 0 = alive */
+	uint64_t until_ms; /* open_ms are counted up to here */
+	uint16_t port;     /* the ephemeral one; 0: already listed by the kernel for this interval */
+	uint8_t known;     /* totals were read at least once */
+	uint8_t pad[5];
+};
+
+struct conns;
+
+int conns_new(struct conns **ret, uint32_t max);
+void conns_free(struct conns *c);
+struct conn *conns_find(struct conns *c, uint64_t id);
+/* A fresh place for an id that is not there, zeroed but for the id; NULL when full. */
+struct conn *conns_add(struct conns *c, uint64_t id);
+void conns_remove(struct conns *c, struct conn *conn);
+size_t conns_count(const struct conns *c);
+/* Places 0 .. conns_places() - 1: NULL for a free one. conns_remove() in between is allowed. */
+size_t conns_places(const struct conns *c);
+struct conn *conns_at(struct conns *c, size_t i);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/drain.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent/flow.skel.h"
+
+#define BATCH 256
+#define DIAL_NS 200000000ULL       /* a connect call takes less than this to its SYN */
+#define DIAL_IDLE_NS 10000000000ULL /* a thread's place is kept this long after its last call */
+
+static void *swap(void *arg)
+{
+	struct drain *d = arg;
+	struct load *l = d->load;
+	uint32_t zero = 0;
+
+	if (bpf_map__update_elem(l->skel->maps.rows, &zero, 4, &l->inner[!l->active], 4, BPF_ANY))
+		d->r = -errno;
+	return NULL;
+}
+
+int drain_begin(struct drain *d, struct load *l)
+{
+	d->load = l;
+	d->r = 0;
+	l->counters->rows_made = 0;
+	return -pthread_create(&d->thread, NULL, swap, d);
+}
+
+static int rows_take(int fd, struct agent_rows *rows, struct drain_counts *counts)
+{
+	struct sky_row_key *keys = malloc(BATCH * sizeof(*keys));
+	struct sky_row_value *vals = malloc(BATCH * sizeof(*vals));
+	uint32_t at = 0, n;
+	bool first = true;
+	int err = 0;
+
+	if (!keys || !vals)
+		err = ENOMEM;
+	counts->used = 0;
+	while (!err) {
+		n = BATCH;
+		err = bpf_map_lookup_and_delete_batch(fd, first ? NULL : &at, &at, keys, vals, &n, NULL) ? errno : 0;
+		if (err && err != ENOENT)
+			break;
+		for (uint32_t i = 0; i < n; i++)
+			counts->lost_user += agent_rows_add(rows, &keys[i], &vals[i]) != 0;
+		counts->used += n;
+		first = false;
+	}
+	free(keys);
+	free(vals);
+	return err == ENOENT ? 0 : -err;
+}
+
+int drain_end(struct drain *d, struct agent_rows *rows, struct drain_counts *counts)
+{
+	struct load *l = d->load;
+	int r = -pthread_join(d->thread, NULL);
+
+	if (!r)
+		r = d->r;
+	if (r)
+		return r;
+	l->active = !l->active;
+	return rows_take(l->inner[!l->active], rows, counts);
+}
+
+bool drain_needed(const struct load *l)
+{
+	return l->counters->rows_made > l->max_rows / 4 * 3;
+}
+
+/* Takes the entry out; true when it is ours and still what `seen` was. One overwritten meanwhile goes back. */
+static bool dial_take(struct load *l, uint64_t thread, const struct sky_dial *seen)
+{
+	struct bpf_map *map = l->skel->maps.dials;
+	struct sky_dial d = *seen;
+
+	if (l->pop) {
+		if (bpf_map__lookup_and_delete_elem(map, &thread, sizeof(thread), &d, sizeof(d), 0))
+			return false;
+	} else if (bpf_map__lookup_elem(map, &thread, sizeof(thread), &d, sizeof(d), 0) ||
+		   bpf_map__delete_elem(map, &thread, sizeof(thread), 0)) {
+		return false;
+	}
+	if (d.at_ns == seen->at_ns && d.pending == seen->pending)
+		return true;
+	(void)bpf_map__update_elem(map, &thread, sizeof(thread), &d, sizeof(d), BPF_NOEXIST);
+	return false;
+}
+
+static void dial_failed(const struct sky_dial *d, struct agent_rows *rows, struct drain_counts *counts)
+{
+	struct agent_row *row = agent_rows_get(rows, &d->key);
+
+	if (!row) {
+		counts->lost_user++;
+		return;
+	}
+	row->val.attempts++;
+	row->val.failed_no_route++;
+	row->val.tgid = d->tgid;
+}
+
+int drain_dials(struct load *l, uint64_t now_ns, struct agent_rows *rows, struct drain_counts *counts)
+{
+	uint64_t keys[BATCH], left = 0;
+	struct sky_dial *dials = malloc(BATCH * sizeof(*dials));
+	int fd = bpf_map__fd(l->skel->maps.dials), err = dials ? 0 : ENOMEM;
+	uint32_t at = 0, n;
+	bool first = true;
+
+	while (!err) {
+		n = BATCH;
+		err = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, keys, dials, &n, NULL) ? errno : 0;
+		if (err && err != ENOENT)
+			break;
+		for (uint32_t i = 0; i < n; i++) {
+			uint64_t age = now_ns > dials[i].at_ns ? now_ns - dials[i].at_ns : 0;
+			bool old = age > (dials[i].pending ? DIAL_NS : DIAL_IDLE_NS);
+
+			if (!old || !dial_take(l, keys[i], &dials[i]))
+				left++;
+			else if (dials[i].pending)
+				dial_failed(&dials[i], rows, counts);
+		}
+		first = false;
+	}
+	free(dials);
+	l->counters->dials_made = left;
+	return err == ENOENT ? 0 : -err;
+}
+
+int drain_listeners(struct load *l)
+{
+	struct sky_listener_key keys[64];
+	struct sky_listener vals[64];
+	int fd = bpf_map__fd(l->skel->maps.listeners), err;
+	uint32_t at = 0, n;
+	bool first = true;
+
+	do {
+		n = 64;
+		err = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, keys, vals, &n, NULL) ? errno : 0;
+		if (err && err != ENOENT)
+			return -err;
+		for (uint32_t i = 0; i < n; i++)
+			if (vals[i].count <= 0)
+				(void)bpf_map_delete_elem(fd, &keys[i]);
+		first = false;
+	} while (!err);
+	return 0;
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/load.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/flow.skel.h"
+#include "base/table.h"
+
+#define MAX_CLOSED 16384
+#define MAX_DIALS 4096
+
+int load_cgroup2(char path[256])
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+	int r = -ENOENT;
+
+	if (!f)
+		return -errno;
+	while (r && (m = getmntent(f)))
+		if (!strcmp(m->mnt_type, "cgroup2") && strlen(m->mnt_dir) < 256) {
+			strcpy(path, m->mnt_dir);
+			r = 0;
+		}
+	endmntent(f);
+	return r;
+}
+
+static bool has_func(const struct btf *btf, const char *name)
+{
+	return btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+}
+
+/* Both came with 6.1 and cannot be tried without harm (an older kernel prints a warning with a stack, and with
+ * panic_on_warn stops): so the kernel's own BTF is asked for the functions that brought them. */
+static void ask_kernel(struct load *l)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	if (libbpf_get_error(btf))
+		return;
+	l->on_demand = has_func(btf, "bpf_mem_alloc_init");
+	l->twin = has_func(btf, "bpf_prog_inc_misses_counter");
+	btf__free(btf);
+}
+
+/* Sockets of the host now, times four, for kernels that need all places at once. */
+static uint32_t socks_needed(uint32_t max)
+{
+	FILE *f = fopen("/proc/net/sockstat", "re");
+	char line[256];
+	unsigned inuse = 0;
+	uint32_t want;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "TCP: inuse %u", &inuse) == 1)
+			break;
+	if (f)
+		fclose(f);
+	want = inuse * 4 < 16384 ? 16384 : inuse * 4;
+	return want < max ? want : max;
+}
+
+static int row_map(const char *name, uint32_t max)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, name, sizeof(struct sky_row_key), sizeof(struct sky_row_value), max, NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int size_maps(struct load *l)
+{
+	struct flow *s = l->skel;
+	uint32_t lazy = l->on_demand ? BPF_F_NO_PREALLOC : 0;
+
+	l->max_closed = MAX_CLOSED;
+	l->max_dials = MAX_DIALS;
+	if (!l->on_demand)
+		l->max_socks = socks_needed(l->max_socks);
+	for (unsigned i = 0; i < 2; i++) {
+		l->inner[i] = row_map(i ? "rows_b" : "rows_a", l->max_rows);
+		if (l->inner[i] < 0)
+			return l->inner[i];
+	}
+	bpf_map__set_max_entries(s->maps.socks, l->max_socks);
+	bpf_map__set_map_flags(s->maps.socks, lazy);
+	bpf_map__set_max_entries(s->maps.closed, l->max_closed);
+	bpf_map__set_map_flags(s->maps.closed, lazy);
+	bpf_map__set_max_entries(s->maps.dials, l->max_dials);
+	return bpf_map__set_inner_map_fd(s->maps.rows, l->inner[0]);
+}
+
+/* One attempt to load, without the programs that are optional and not wanted. */
+static int load_try(struct load *l, const struct load_opts *opts, bool dial, bool adopt)
+{
+	int r;
+
+	l->inner[0] = l->inner[1] = -1;
+	l->skel = flow__open();
+	if (!l->skel)
+		return -errno;
+	bpf_program__set_autoload(l->skel->progs.dial_v4, dial);
+	bpf_program__set_autoload(l->skel->progs.dial_v6, dial);
+	bpf_program__set_autoload(l->skel->progs.adopt_files, adopt);
+	bpf_program__set_autoload(l->skel->progs.adopt_tcp, adopt);
+	bpf_program__set_autoload(l->skel->progs.state_b, l->twin);
+	r = size_maps(l);
+	if (r)
+		goto fail;
+	l->skel->rodata->watch_some = opts->n_netns > 0;
+	l->skel->rodata->dials_max = l->max_dials;
+	r = flow__load(l->skel);
+	if (r)
+		goto fail;
+	l->dial = dial;
+	l->adopt = adopt;
+	return 0;
+fail:
+	load_close(l);
+	return r;
+}
+
+static int run_tick(struct load *l, uint64_t *ret_jiffies, uint64_t *ret_ns)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.tick), &run))
+		return -errno;
+	*ret_jiffies = l->skel->bss->tick_jiffies;
+	*ret_ns = l->skel->bss->tick_ns;
+	return 0;
+}
+
+/* Jiffies a second: no file tells it everywhere, so it is measured over a tenth of a second. */
+static int measure_hz(struct load *l)
+{
+	static const unsigned known[] = {100, 250, 300, 1000};
+	struct timespec wait = {0, 100000000};
+	uint64_t j0, t0, j1, t1;
+	double hz, best = 1e9;
+	int r;
+
+	r = run_tick(l, &j0, &t0);
+	if (r)
+		return r;
+	nanosleep(&wait, NULL);
+	r = run_tick(l, &j1, &t1);
+	if (r)
+		return r;
+	hz = (double)(j1 - j0) * 1e9 / (double)(t1 - t0);
+	for (unsigned i = 0; i < ARRAY_LEN(known); i++) {
+		double off = hz > known[i] ? hz / known[i] : known[i] / (hz + 1e-9);
+
+		if (off < best) {
+			best = off;
+			l->hz = known[i];
+		}
+	}
+	l->skel->bss->us_per_jiffy = 1000000 / l->hz;
+	return 0;
+}
+
+/* What the programs find when they start: the first row map, the namespaces to watch. */
+static int fill_maps(struct load *l, const struct load_opts *opts)
+{
+	uint32_t one = 1, zero = 0;
+
+	if (bpf_map__update_elem(l->skel->maps.rows, &zero, 4, &l->inner[0], 4, BPF_ANY))
+		return -errno;
+	for (size_t i = 0; i < opts->n_netns; i++)
+		if (bpf_map__update_elem(l->skel->maps.watched, &opts->netns[i], 4, &one, 4, BPF_ANY))
+			return -errno;
+	return 0;
+}
+
+/* Takes an element out in one step; older kernels refuse for hash maps. */
+static bool try_pop(struct load *l)
+{
+	struct sky_dial d = {0};
+	uint64_t key = ~0ULL;
+
+	return !bpf_map__update_elem(l->skel->maps.dials, &key, sizeof(key), &d, sizeof(d), BPF_ANY) &&
+	       !bpf_map__lookup_and_delete_elem(l->skel->maps.dials, &key, sizeof(key), &d, sizeof(d), 0);
+}
+
+static int attach(struct load *l)
+{
+	struct flow *s = l->skel;
+	char path[256];
+	int fd;
+
+	s->links.state_a = bpf_program__attach_raw_tracepoint(s->progs.state_a, "inet_sock_set_state");
+	if (!s->links.state_a)
+		return -errno;
+	if (l->twin) {
+		s->links.state_b = bpf_program__attach_raw_tracepoint(s->progs.state_b, "inet_sock_set_state");
+		if (!s->links.state_b)
+			return -errno;
+	}
+	if (!l->dial)
+		return 0;
+	fd = load_cgroup2(path) ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		s->links.dial_v4 = bpf_program__attach_cgroup(s->progs.dial_v4, fd);
+		s->links.dial_v6 = bpf_program__attach_cgroup(s->progs.dial_v6, fd);
+		close(fd);
+	}
+	l->dial = s->links.dial_v4 && s->links.dial_v6;
+	return 0;
+}
+
+int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t why_len)
+{
+	static const struct {
+		bool dial, adopt;
+	} ways[] = {{true, true}, {false, true}, {true, false}, {false, false}};
+	struct load l = {.max_rows = opts->max_rows, .max_socks = opts->max_socks};
+	const char *step = "load";
+	int r = -EINVAL;
+
+	if (geteuid()) {
+		snprintf(why, why_len, "not root: the kernel's counters need BPF; run as root or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN");
+		return -EPERM;
+	}
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	ask_kernel(&l);
+	for (size_t i = 0; i < ARRAY_LEN(ways) && r; i++)
+		r = load_try(&l, opts, ways[i].dial, ways[i].adopt);
+	if (r)
+		goto out;
+	l.counters = &l.skel->bss->counters;
+	l.walk = &l.skel->data_walk->walk_data;
+	l.pop = try_pop(&l);
+	step = "run a program";
+	r = measure_hz(&l);
+	if (r)
+		goto out;
+	step = "fill the maps";
+	r = fill_maps(&l, opts);
+	if (r)
+		goto out;
+	step = "attach";
+	r = attach(&l);
+out:
+	if (r) {
+		snprintf(why, why_len, "BPF: cannot %s: %s", step, strerror(-r));
+		load_close(&l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void load_close(struct load *l)
+{
+	flow__destroy(l->skel);
+	l->skel = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		if (l->inner[i] > 0)
+			close(l->inner[i]);
+		l->inner[i] = -1;
+	}
+}
+
+/* What a map may take: struct htab_elem is 48 bytes and the key and value are rounded up to 8. */
+static size_t map_most(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+	size_t per;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return 0;
+	per = (info.key_size + 7) / 8 * 8 + (info.value_size + 7) / 8 * 8;
+	if (info.type == BPF_MAP_TYPE_HASH)
+		per += 48 + 16; /* element, bucket */
+	return per * info.max_entries;
+}
+
+static size_t map_now(int fd)
+{
+	char path[64], line[128];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %zu", &n) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+size_t load_map_bytes(const struct load *l, size_t *ret_most)
+{
+	size_t now = 0, most = 0;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, l->skel->obj) {
+		now += map_now(bpf_map__fd(map));
+		most += map_most(bpf_map__fd(map));
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		now += map_now(l->inner[i]);
+		most += map_most(l->inner[i]);
+	}
+	*ret_most = most;
+	return now;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel side as one object: opened, sized, loaded, attached. What could not be had is told by `why`. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/bpf/event.h"
+
+struct flow; /* the skeleton: agent/bpf/flow.bpf.c */
+
+struct load_opts {
+	const uint32_t *netns; /* to watch; all when n_netns is 0 */
+	size_t n_netns;
+	uint32_t max_rows, max_socks;
+};
+
+struct load {
+	struct flow *skel;
+	int inner[2];      /* the two row maps */
+	unsigned active;   /* which of them the kernel writes */
+	uint32_t max_rows, max_socks, max_closed, max_dials;
+	bool twin;         /* two attachments: this kernel skips a program that interrupts itself */
+	bool on_demand;    /* hash maps allocate when used */
+	bool dial;         /* connect calls are watched */
+	bool adopt;        /* iterators are there */
+	bool pop;          /* lookup-and-delete of one element (5.14) */
+	unsigned hz;
+	struct sky_counters *counters; /* the kernel's, live */
+	struct sky_walk *walk;
+};
+
+/* Opens, sizes, loads and attaches. On failure `why` says in one line what and what to do. */
+int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t why_len);
+void load_close(struct load *l);
+
+/* Bytes of all maps: at most (every place used), and as the kernel says now. */
+size_t load_map_bytes(const struct load *l, size_t *ret_most);
+
+/* First mount point of the v2 hierarchy. -ENOENT. */
+int load_cgroup2(char path[256]);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel's own count of connections, ActiveOpens and PassiveOpens of /proc/net/snmp, over all watched network
+ * namespaces since the agent attached: the truth our own counts are held against (law L7). */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct opens;
+
+/* Takes the counters of now as zero. Namespaces named in `netns` are held open; all others are looked up each time. */
+int opens_new(struct opens **ret, const uint32_t *netns, size_t n_netns);
+void opens_free(struct opens *o);
+
+/* Sums since opens_new(). A namespace that appeared since counts from its first connection, one that is gone keeps its
+ * last number. now_ms: a clock that never steps; new namespaces are looked for every ten seconds. */
+void opens_read(struct opens *o, int64_t now_ms, uint64_t *ret_active, uint64_t *ret_passive);

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows from the hook: swap, walk, drain (agent/bpf/flow.bpf.c describes the whole). */
+#include "agent/source.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "agent/adopt.h"
+#include "agent/drain.h"
+#include "agent/flow.skel.h"
+#include "agent/load.h"
+#include "agent/opens.h"
+#include "agent/walk.h"
+#include "flow/stats.h"
+
+#define SWEEP_EVERY 16 /* collects between two looks for listeners that are gone */
+
+struct source {
+	struct load load;
+	struct walk *walk;
+	struct opens *opens;
+	struct drain_counts drained;
+	struct source_counts counts;
+	uint32_t collects;
+};
+
+static int64_t mono_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void source_bpf_close(struct source *s)
+{
+	if (!s)
+		return;
+	load_close(&s->load);
+	walk_free(s->walk);
+	opens_free(s->opens);
+	free(s);
+}
+
+static int source_bpf_open(struct source **ret, const struct source_opts *opts, char *why, size_t why_len)
+{
+	struct load_opts lo = {opts->netns, opts->n_netns, opts->max_rows ? opts->max_rows : SOURCE_ROWS,
+			       opts->max_socks ? opts->max_socks : SOURCE_SOCKS};
+	struct source *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	r = load_open(&s->load, &lo, why, why_len);
+	if (r) {
+		free(s);
+		return r;
+	}
+	r = walk_new(&s->walk, s->load.max_socks);
+	if (!r)
+		r = opens_new(&s->opens, opts->netns, opts->n_netns);
+	if (!r && s->load.adopt && adopt_run(&s->load, s->walk, opts->netns, opts->n_netns, &s->counts.adopted))
+		s->load.adopt = false; /* not fatal: only what is older than the agent stays unknown */
+	if (r) {
+		snprintf(why, why_len, "BPF: out of memory");
+		source_bpf_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+static uint64_t failures(const struct sky_counters *c, enum sky_site site)
+{
+	uint64_t n = 0;
+
+	for (unsigned f = 0; f < SKY_FAILS; f++)
+		n += c->fail[site][f];
+	return n;
+}
+
+static void count_programs(struct source *s)
+{
+	struct flow *skel = s->load.skel;
+	struct bpf_program *p;
+
+	s->counts.bpf_run_ns = s->counts.bpf_runs = 0;
+	bpf_object__for_each_program(p, skel->obj) {
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			continue;
+		s->counts.bpf_run_ns += info.run_time_ns;
+		s->counts.bpf_runs += info.run_cnt;
+		if (p == skel->progs.state_a)
+			s->counts.recursion_misses[0] = info.recursion_misses;
+		if (p == skel->progs.state_b)
+			s->counts.recursion_misses[1] = info.recursion_misses;
+	}
+}
+
+static void count_rows(struct source_counts *c, struct agent_rows *rows)
+{
+	for (size_t i = 0; i < agent_rows_count(rows); i++) {
+		const struct agent_row *row = agent_rows_at(rows, i);
+
+		c->attempts += row->val.attempts;
+		c->closed += row->val.closed;
+		if (row->key.role == SKY_ROLE_CLIENT)
+			c->opened_client += row->val.opened;
+		else
+			c->opened_server += row->val.opened;
+	}
+	c->rows_out += agent_rows_count(rows);
+}
+
+static void count(struct source *s, struct agent_rows *rows, struct source_counts *ret)
+{
+	const struct sky_counters *k = s->load.counters;
+	const struct walk_counts *w = walk_counts(s->walk);
+	struct source_counts *c = &s->counts;
+
+	count_rows(c, rows);
+	count_programs(s);
+	opens_read(s->opens, mono_ns() / 1000000, &c->active_opens, &c->passive_opens);
+	c->replaced = k->replaced;
+	c->finalised = w->finalised;
+	c->lost_socks_full = failures(k, SKY_SITE_SOCKS);
+	c->lost_rows_full = failures(k, SKY_SITE_ROWS);
+	c->lost_closed_full = failures(k, SKY_SITE_CLOSED);
+	c->lost_dials = failures(k, SKY_SITE_DIALS);
+	c->lost_update = failures(k, SKY_SITE_LISTENERS) + w->unknown + w->clamped;
+	c->lost_rows_user = s->drained.lost_user + w->lost_user;
+	c->walk_us = w->cpu_us;
+	c->socks_open = w->open;
+	c->rows_map_used = s->drained.used;
+	*ret = *c;
+}
+
+/* The swap acts at once and returns late; meanwhile the walk reads what is open, on time. */
+static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_rows *rows, struct source_counts *ret_counts)
+{
+	struct drain swap;
+	int r = drain_begin(&swap, &s->load), walked;
+
+	if (r)
+		return r;
+	walked = walk_run(s->walk, &s->load, cut_us * 1000, rows);
+	if (s->load.dial && !walked)
+		walked = drain_dials(&s->load, (uint64_t)mono_ns(), rows, &s->drained);
+	if (++s->collects % SWEEP_EVERY == 0 && !walked)
+		walked = drain_listeners(&s->load);
+	r = drain_end(&swap, rows, &s->drained);
+	if (!r)
+		r = walked;
+	if (r)
+		return r;
+	agent_rows_stamp(rows);
+	count(s, rows, ret_counts);
+	return 0;
+}
+
+static int source_bpf_relieve(struct source *s, struct agent_rows *rows)
+{
+	struct drain swap;
+	int r = 0;
+
+	if (s->load.counters->closed_made > s->load.max_closed / 4 * 3)
+		r = walk_closed(s->walk, &s->load, rows);
+	if (!r && s->load.counters->dials_made > s->load.max_dials / 2)
+		r = drain_dials(&s->load, (uint64_t)mono_ns(), rows, &s->drained);
+	if (r || !drain_needed(&s->load))
+		return r;
+	s->counts.early_drains++;
+	r = drain_begin(&swap, &s->load);
+	return r ? r : drain_end(&swap, rows, &s->drained);
+}
+
+const struct source_ops source_bpf = {
+	.name = "bpf",
+	.present = FLOW_FIELDS == 64 ? ~0ULL : (1ULL << FLOW_FIELDS % 64) - 1,
+	.open = source_bpf_open,
+	.collect = source_bpf_collect,
+	.relieve = source_bpf_relieve,
+	.close = source_bpf_close,
+};

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/walk.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/conns.h"
+#include "agent/flow.skel.h"
+#include "flow/stats.h"
+
+#define BATCH 1024           /* keys asked for at once; a bucket longer than it would be refused */
+#define DEAD_MS 2000         /* an entry found dead this long has lost its CLOSE; one under way takes less */
+#define UNSEEN_ROUNDS 2      /* walks without an entry before its id is forgotten */
+
+struct walk {
+	struct conns *conns;
+	uint32_t round;
+	uint64_t now_ms, cut_ms;
+	uint32_t us_per_jiffy;
+	struct agent_rows *rows;
+	struct walk_counts counts;
+	size_t n_ask;
+	struct conn *asked[SKY_SLICE];
+	uint64_t keys[BATCH];
+	struct sky_sock socks[BATCH];
+	struct sky_final finals[BATCH];
+};
+
+int walk_new(struct walk **ret, uint32_t max_socks)
+{
+	struct walk *w = calloc(1, sizeof(*w));
+	int r = w ? conns_new(&w->conns, max_socks) : -ENOMEM;
+
+	if (r) {
+		free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void walk_free(struct walk *w)
+{
+	if (!w)
+		return;
+	conns_free(w->conns);
+	free(w);
+}
+
+static void conn_keep(struct conn *c, const struct sky_totals *t)
+{
+	c->tx = t->tx;
+	c->rx = t->rx;
+	c->tx_segs = t->tx_segs;
+	c->rx_segs = t->rx_segs;
+	c->retransmitted = t->retransmitted;
+	c->lost = t->lost;
+	c->dsack = t->dsack;
+	c->delivered_ce = t->delivered_ce;
+	c->busy = t->busy;
+	c->rwnd = t->rwnd;
+	c->sndbuf = t->sndbuf;
+	c->known = 1;
+}
+
+static struct conn *conn_make(struct walk *w, const struct sky_sock *s)
+{
+	struct conn *c = conns_add(w->conns, s->id);
+
+	if (!c) {
+		w->counts.lost_full++;
+		return NULL;
+	}
+	c->key = s->key;
+	c->tgid = s->tgid;
+	c->until_ms = s->since_ns / 1000000;
+	return c;
+}
+
+void walk_adopt(struct walk *w, const struct sky_sock *sock, const struct sky_totals *totals)
+{
+	struct conn *c = conns_find(w->conns, sock->id) ? NULL : conn_make(w, sock);
+
+	if (!c)
+		return;
+	conn_keep(c, totals);
+	c->port = sock->key.role == SKY_ROLE_CLIENT ? sock->lport : sock->rport;
+}
+
+/* Walks read without a lock, in an order in which they may read too little, hardly ever too much (a FIN counted before its
+ * flag): then `now` is below `last`. While it lives, the difference waits for the next read; `last_word`: take it back. */
+static bool bytes_add(struct walk *w, __u64 *sum, uint64_t *last, uint64_t now, bool last_word)
+{
+	bool moved = now > *last;
+
+	if (moved) {
+		*sum += now - *last;
+		*last = now;
+	} else if (last_word && now < *last) {
+		uint64_t over = *last - now;
+
+		w->counts.clamped += over > *sum ? over - *sum : 0;
+		*sum -= over > *sum ? *sum : over;
+	}
+	return moved;
+}
+
+static uint32_t step(uint32_t *last, uint32_t now)
+{
+	int32_t d = (int32_t)(now - *last);
+
+	if (d <= 0)
+		return 0;
+	*last = now;
+	return (uint32_t)d;
+}
+
+/* True when data moved. */
+static bool deltas_add(struct walk *w, struct conn *c, struct sky_row_value *v, const struct sky_totals *t, bool last_word)
+{
+	bool tx = bytes_add(w, &v->tx_bytes, &c->tx, t->tx, last_word);
+	bool rx = bytes_add(w, &v->rx_bytes, &c->rx, t->rx, last_word);
+
+	v->tx_segs += step(&c->tx_segs, t->tx_segs);
+	v->rx_segs += step(&c->rx_segs, t->rx_segs);
+	v->retransmitted += step(&c->retransmitted, t->retransmitted);
+	v->lost += step(&c->lost, t->lost);
+	v->dsack += step(&c->dsack, t->dsack);
+	v->delivered_ce += step(&c->delivered_ce, t->delivered_ce);
+	v->busy_us += (uint64_t)step(&c->busy, t->busy) * w->us_per_jiffy;
+	v->rwnd_limited_us += (uint64_t)step(&c->rwnd, t->rwnd) * w->us_per_jiffy;
+	v->sndbuf_limited_us += (uint64_t)step(&c->sndbuf, t->sndbuf) * w->us_per_jiffy;
+	c->known = 1;
+	return tx || rx;
+}
+
+static void rtt_add(struct sky_row_value *v, const struct sky_totals *t)
+{
+	if (!t->srtt_us)
+		return;
+	v->srtt[flow_bucket(t->srtt_us)]++;
+	v->jitter_us += t->mdev_us;
+	if (t->min_rtt_us != UINT32_MAX && t->srtt_us > t->min_rtt_us)
+		v->queue_us += t->srtt_us - t->min_rtt_us;
+	v->cwnd_segs += t->cwnd;
+	v->rtt_samples++;
+}
+
+static void open_add(struct conn *c, struct sky_row_value *v, uint64_t until_ms)
+{
+	if (until_ms <= c->until_ms)
+		return;
+	v->open_ms += until_ms - c->until_ms;
+	c->until_ms = until_ms;
+}
+
+/* It lives: `t` is what it did, NULL when nothing moved. No room in `rows` loses nothing: the next walk adds it. */
+static void conn_alive(struct walk *w, struct conn *c, const struct sky_totals *t)
+{
+	struct agent_row *row = agent_rows_get(w->rows, &c->key);
+	struct sky_row_value *v;
+
+	c->dead_ms = 0;
+	if (!row)
+		return;
+	v = &row->val;
+	open_add(c, v, w->cut_ms);
+	if (c->port)
+		agent_row_port(v, c->port);
+	if (c->tgid)
+		v->tgid = c->tgid;
+	if (!t || !deltas_add(w, c, v, t, false))
+		return;
+	rtt_add(v, t);
+	v->turn_samples++;
+	v->turn_self += t->turn > 0;
+	v->turn_peer += t->turn < 0;
+}
+
+static void conn_end(struct walk *w, struct conn *c, const struct sky_final *f)
+{
+	struct agent_row *row = agent_rows_get(w->rows, &c->key);
+	struct sky_row_value *v;
+
+	if (!row) {
+		w->counts.lost_user++;
+		conns_remove(w->conns, c);
+		return;
+	}
+	v = &row->val;
+	v->closed++;
+	v->reset_received += f->end == SKY_END_RESET_RECEIVED;
+	v->reset_sent += f->end == SKY_END_RESET_SENT;
+	v->timed_out += f->end == SKY_END_TIMED_OUT;
+	open_add(c, v, f->at_ns / 1000000);
+	if (c->port)
+		agent_row_port(v, c->port);
+	if (f->end != SKY_END_UNSEEN) {
+		deltas_add(w, c, v, &f->totals, true);
+		v->tx_undelivered += f->totals.undelivered;
+		if (f->rtt_ok)
+			rtt_add(v, &f->totals);
+	}
+	conns_remove(w->conns, c);
+}
+
+/* Dead for two walks: its CLOSE reached no program. It ended; what it did since it was last read is lost. */
+static void conn_dead(struct walk *w, struct conn *c, uint64_t status)
+{
+	struct sky_final f = {.at_ns = w->now_ms * 1000000, .end = SKY_END_UNSEEN};
+
+	if (status == SKY_DELETED) {
+		w->counts.finalised++;
+		conn_end(w, c, &f);
+	} else if (!c->dead_ms) {
+		c->dead_ms = (uint32_t)w->now_ms | 1;
+	}
+}
+
+static int slice_run(struct walk *w, struct load *l)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+
+	l->walk->n = w->n_ask;
+	if (w->n_ask && bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.walk), &run))
+		return -errno;
+	for (size_t i = 0; i < w->n_ask; i++) {
+		const struct sky_answer *a = &l->walk->answer[i];
+		struct conn *c = w->asked[i];
+
+		if (a->id != c->id)
+			continue;
+		c->round = w->round;
+		if (a->status == SKY_TOTALS)
+			conn_alive(w, c, &a->totals);
+		else if (a->status == SKY_UNCHANGED)
+			conn_alive(w, c, NULL);
+		else if (a->status != SKY_NONE)
+			conn_dead(w, c, a->status);
+	}
+	w->n_ask = 0;
+	return 0;
+}
+
+static int ask(struct walk *w, struct load *l, uint64_t sk, const struct sky_sock *s)
+{
+	struct conn *c;
+	struct sky_ask *q;
+
+	if (s->phase != SKY_OPEN)
+		return 0;
+	c = conns_find(w->conns, s->id);
+	if (!c)
+		c = conn_make(w, s);
+	else if (!c->port) /* from its second walk on we list its port, before that the kernel did */
+		c->port = s->key.role == SKY_ROLE_CLIENT ? s->lport : s->rport;
+	if (!c)
+		return 0;
+	w->asked[w->n_ask] = c;
+	q = &l->walk->ask[w->n_ask++];
+	q->sk = sk;
+	q->id = s->id;
+	q->how = c->known ? 0 : SKY_ASK_FORCE;
+	if (c->dead_ms && (uint32_t)w->now_ms - c->dead_ms > DEAD_MS)
+		q->how |= SKY_ASK_END;
+	return w->n_ask == SKY_SLICE ? slice_run(w, l) : 0;
+}
+
+static int all_asked(struct walk *w, struct load *l)
+{
+	int fd = bpf_map__fd(l->skel->maps.socks), r = 0, err;
+	uint32_t at = 0, n;
+	bool first = true;
+
+	do {
+		n = BATCH;
+		err = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, w->keys, w->socks, &n, NULL) ? errno : 0;
+		if (err && err != ENOENT)
+			return -err;
+		for (uint32_t i = 0; i < n && !r; i++)
+			r = ask(w, l, w->keys[i], &w->socks[i]);
+		first = false;
+	} while (!err && !r);
+	return r ? r : slice_run(w, l);
+}
+
+/* Ids no walk has met for some rounds: a CLOSE that counted the connection whole (then nothing was ever read of it), or one
+ * whose place in `closed` could not be had (counted in the kernel). */
+static void forget(struct walk *w)
+{
+	for (size_t i = 0; i < conns_places(w->conns); i++) {
+		struct conn *c = conns_at(w->conns, i);
+
+		if (c && w->round - c->round > UNSEEN_ROUNDS)
+			conns_remove(w->conns, c);
+	}
+}
+
+int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows)
+{
+	int fd = bpf_map__fd(l->skel->maps.closed), err;
+	uint32_t at = 0, n;
+	bool first = true;
+
+	w->rows = rows;
+	w->us_per_jiffy = 1000000 / l->hz;
+	l->counters->closed_made = 0;
+	do {
+		n = BATCH;
+		err = bpf_map_lookup_and_delete_batch(fd, first ? NULL : &at, &at, w->keys, w->finals, &n, NULL) ? errno : 0;
+		if (err && err != ENOENT)
+			return -err;
+		for (uint32_t i = 0; i < n; i++) {
+			struct conn *c = conns_find(w->conns, w->keys[i]);
+
+			if (c)
+				conn_end(w, c, &w->finals[i]);
+			else
+				w->counts.unknown++;
+		}
+		first = false;
+	} while (!err);
+	return 0;
+}
+
+static uint64_t clock_us(clockid_t which)
+{
+	struct timespec t;
+
+	clock_gettime(which, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+int walk_run(struct walk *w, struct load *l, int64_t cut_ns, struct agent_rows *rows)
+{
+	uint64_t cpu = clock_us(CLOCK_THREAD_CPUTIME_ID);
+	int r;
+
+	w->rows = rows;
+	w->round++;
+	w->cut_ms = (uint64_t)cut_ns / 1000000;
+	w->now_ms = clock_us(CLOCK_MONOTONIC) / 1000;
+	w->us_per_jiffy = 1000000 / l->hz;
+	w->n_ask = 0;
+	r = all_asked(w, l);
+	if (!r)
+		r = walk_closed(w, l, rows);
+	if (!r)
+		forget(w);
+	w->counts.open = conns_count(w->conns);
+	w->counts.cpu_us += clock_us(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	return r;
+}
+
+const struct walk_counts *walk_counts(const struct walk *w)
+{
+	return &w->counts;
+}
