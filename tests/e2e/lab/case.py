@@ -159,15 +159,20 @@ class Case(unittest.TestCase):
         self.assertEqual({name: stored.get(name, 0) for name in expected}, expected, "SQLite")
         return edge
 
-    def adds_up(self, lost=0):
-        """Every hop from kernel to store adds up since this case began, with nothing lost."""
-        ended = time.time()
+    def settled(self):
+        """What doctor says from this case's begin to now, once all of it has settled."""
+        ended = int(time.time()) + 1
 
         def settled():
-            self.health = self.stack.doctor(self.began)
+            self.health = self.stack.doctor(self.began, ended)
             return self.health["settled_to"] >= ended
 
         until(settled, SETTLE_SECONDS, lambda: f"settled to {self.health['settled_to']}, ended {ended}")
+        return self.health
+
+    def adds_up(self, lost=0):
+        """Every hop from kernel to store adds up since this case began, with nothing lost."""
+        self.settled()
         self.assertTrue(self.health["adds_up"], self.health)
         self.assertIsNone(self.health["first_bad"])
         self.assertEqual(sum(hop["lost_total"] for hop in self.health["chain"]), lost, self.health["chain"])

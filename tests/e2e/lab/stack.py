@@ -63,10 +63,10 @@ class Program:
 
 
 class Stack:
-    """The programs, their folder, and questions to them."""
+    """The programs, their folder, and questions to them. home: the host of `skyfall run`."""
 
-    def __init__(self, lab):
-        self.lab = lab
+    def __init__(self, lab, home="m"):
+        self.lab, self.home = lab, home
         self.folder = tempfile.mkdtemp(prefix="skyfall-e2e-")
         self.data = os.path.join(self.folder, "data")
         self.server = None
@@ -79,7 +79,7 @@ class Stack:
 
     def start_server(self, *options):
         words = [paths.SKYFALL, "run", "--no-agent", "--quiet", "--data", self.data, *options]
-        self.server = Program(self.lab, "m", "skyfall run", words, self.log("run"), uts="skyhost-m")
+        self.server = Program(self.lab, self.home, "skyfall run", words, self.log("run"), uts=f"skyhost-{self.home}")
         until(self.ready, START_SECONDS, lambda: f"the API answers:\n{self.server.tail()}")
 
     def ready(self):
@@ -92,7 +92,7 @@ class Stack:
 
     def agent_words(self, host, *options):
         return [paths.AGENT, "--interval", "1s", "--spread", "0.2s", "--host-id", f"id-{host}", "--netns",
-                self.lab.name(host), "--collector", COLLECTOR[host], *options]
+                self.lab.name(host), "--collector", COLLECTOR.get(host, "127.0.0.1:6343"), *options]
 
     def start_agent(self, host, *options):
         self.agents[host] = Program(self.lab, host, f"agent {host}", self.agent_words(host, *options),
@@ -106,8 +106,14 @@ class Stack:
         self.wait_agents()
         return self
 
-    def wait_agents(self):
-        until(lambda: {h["id"] for h in self.api("hosts")["hosts"] if h["reporting"]} >= {"id-a", "id-b"},
+    def boots(self):
+        """{host id: boot of its agent} of those that report."""
+        return {h["id"]: h["boot"] for h in self.api("hosts")["hosts"] if h["reporting"]}
+
+    def wait_agents(self, *hosts, other_than=()):
+        """Until the agents (of a and b) are heard; other_than: boots of their forerunners."""
+        want = {f"id-{host}" for host in hosts or ("a", "b")}
+        until(lambda: {name for name, boot in self.boots().items() if boot not in other_than} >= want,
               START_SECONDS, lambda: "both agents are heard:\n" + "".join(a.tail() for a in self.agents.values()))
 
     def stop_agents(self):
@@ -139,7 +145,7 @@ class Stack:
 
     def raw(self, path):
         """(status, body)"""
-        connection = Http(self.lab, "m", API_PORT)
+        connection = Http(self.lab, self.home, API_PORT)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -155,8 +161,8 @@ class Stack:
         return json.loads(body)
 
     def skyfall(self, *words, check=True, seconds=30):
-        """Output of a question on the command line, asked on host m."""
-        done = self.lab.run("m", [paths.SKYFALL, *words], timeout=seconds)
+        """Output of a question on the command line."""
+        done = self.lab.run(self.home, [paths.SKYFALL, *words], timeout=seconds)
         if check and done.returncode:
             raise AssertionError(f"skyfall {' '.join(words)}: exit {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout

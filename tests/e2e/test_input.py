@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input from people, the disk and the network: one line that says what and what to do, the right exit code, and
+data that stays readable."""
+
+import glob
+import os
+import random
+import socket
+import subprocess
+import time
+
+from lab import case, paths
+from lab.stack import Stack
+from lab.wait import until
+
+
+class Usage(case.Case):
+    """Exit 2 for a wrong option, 1 for what the world refuses; one line each."""
+
+    def refused(self, code, words, *expected, host="c"):
+        """Runs to its end; exit code and one line on stderr that holds all of `expected`."""
+        done = self.lab.run(host, words, timeout=20)
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        self.assertEqual(done.returncode, code, (words, done.stderr))
+        self.assertEqual(len(lines), 1, done.stderr)
+        for text in expected:
+            self.assertIn(text, lines[0])
+        return lines[0]
+
+    def test_wrong_option(self):
+        for words in (["run"], ["edges"], ["top"], ["hosts"], ["doctor"], ["dump"], ["collector"], ["graph"],
+                      ["server"]):
+            with self.subTest(words=words):
+                self.refused(2, [paths.SKYFALL, *words, "--nonsense"], "nonsense")
+
+    def test_wrong_option_of_the_agent(self):
+        self.refused(2, [paths.AGENT, "--nonsense"], "nonsense")
+
+    def test_wrong_value(self):
+        self.refused(2, [paths.AGENT, "--interval", "fast"], "interval", "fast")
+        self.refused(2, [paths.AGENT, "--interval", "7s"], "interval")
+        self.refused(2, [paths.SKYFALL, "run", "--interval", "7s"], "interval")
+
+    def test_wrong_command(self):
+        self.refused(2, [paths.SKYFALL, "nonsense"], "nonsense")
+
+    def test_unreadable_rules_file(self):
+        self.refused(1, [paths.AGENT, "--rules", "/nonexistent/rules", "--collector", "127.0.0.1"],
+                     "/nonexistent/rules")
+
+    def test_broken_rules_file(self):
+        path = os.path.join(self.stack.folder, "rules")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("# names\nthis is no rule at all ( [\n")
+        self.refused(1, [paths.AGENT, "--rules", path, "--collector", "127.0.0.1"], path, "2")
+
+    def test_unreadable_inventory(self):
+        self.refused(1, [paths.SKYFALL, "run", "--no-agent", "--data", self.stack.folder + "/c1", "--inventory",
+                         "/nonexistent/inventory"], "/nonexistent/inventory")
+
+    def test_unknown_namespace(self):
+        self.refused(1, [paths.AGENT, "--netns", "nonexistent", "--collector", "127.0.0.1"], "nonexistent")
+
+    def test_nobody_at_the_api(self):
+        done = self.lab.run("c", [paths.SKYFALL, "edges"], timeout=20)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1)
+
+    def test_port_in_use(self):
+        for kind, port in ((socket.SOCK_STREAM, 8343), (socket.SOCK_DGRAM, 6343)):
+            with self.subTest(port=port):
+                with self.lab.inside("c"):
+                    taken = socket.socket(socket.AF_INET6, kind)
+                self.addCleanup(taken.close)
+                taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                taken.bind(("::", port))
+                if kind == socket.SOCK_STREAM:
+                    taken.listen()
+                self.refused(1, [paths.SKYFALL, "run", "--no-agent", "--data", f"{self.stack.folder}/c{port}"],
+                             str(port))
+                taken.close()
+
+    def test_unwritable_data_folder(self):
+        self.refused(1, [paths.SKYFALL, "run", "--no-agent", "--data", "/proc/nowhere"], "/proc/nowhere")
+        folder = self.stack.folder + "/readonly"
+        os.mkdir(folder)
+        self.refused(1, ["unshare", "--mount", "sh", "-c",
+                         'mount -t tmpfs -o ro none "$1" && exec "$2" run --no-agent --data "$1"', "sh", folder,
+                         paths.SKYFALL], folder)
+
+
+class Network(case.Case):
+    """Datagrams that are none."""
+
+    def test_noise_at_the_collectors_port(self):
+        """Random bytes, empty and huge datagrams: counted, and the neighbours' are read as before."""
+        rejected = self.rejected()
+        numbers = random.Random(1)
+        with self.lab.inside("m"):
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for n in range(500):
+            sender.sendto(numbers.randbytes(n * 7 % 1400), ("127.0.0.1", 6343))
+            head = b"\0\0\0\5\0\0\0\1\x0a\x4d\0\1" + n.to_bytes(4, "big") + b"\0\0\0\1\0\0\0\1\xff\xff\xff\xff"
+            sender.sendto(head + numbers.randbytes(n), ("127.0.0.1", 6343))
+        sender.close()
+        server, client = self.server("10.77.0.2"), self.client()
+        for command in (self.connect("10.77.0.2", "n=23"), "talk primes", "close"):
+            client.do(command)
+        self.expect(self.views(*self.tally(server, client)))
+        self.assertGreaterEqual(self.rejected() - rejected, 500)
+        self.stack.alive()
+
+    def rejected(self):
+        return sum(value for name, value in self.stack.metrics().items()
+                   if name.startswith("skyfall_collector_") and ("reject" in name or "bad" in name))
+
+
+class DiskFull(case.Case):
+    """A store without room says so, loses what it says, keeps what it had, and goes on when there is room."""
+
+    def setUp(self):
+        super().setUp()
+        self.shared = self.stack
+        self.stack = Stack(self.lab, home="c")
+        self.addCleanup(self.stack.close)
+        os.mkdir(self.stack.data)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", self.stack.data], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.stack.data], check=True)
+        self.addCleanup(self.stack.stop_agents)
+
+    def speak(self):
+        server = self.server("10.77.3.3", host="c", port=self.port)
+        client = self.client(host="c")
+        for command in (self.connect("10.77.3.3", "n=5"), "talk 1009 2003", "close"):
+            client.do(command)
+        tallies = self.tally(server, client)
+        server.stop()
+        client.stop()
+        return tallies
+
+    def test_disk_full(self):
+        self.stack.start_server()
+        self.stack.start_agent("c")
+        self.stack.wait_agents("c")
+        self.expect(self.views(*self.speak()))
+        before = self.find()
+        filler = os.path.join(self.stack.data, "filler")
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+        self.began, first = time.time() + 1, self.began
+        until(lambda: time.time() > self.began + 1, 5, "a later interval")
+        self.speak()
+        until(lambda: self.stack.api("health")["writer"]["error"], 20, "the writer says what is wrong")
+        said = self.stack.api("health")["writer"]["error"]
+        self.assertTrue("full" in said or "space" in said, said)
+        self.stack.alive()
+        old = self.stack.api("edges", client=self.client_service, from_=int(first), to=int(self.began))["edges"]
+        self.assertEqual([e["client_c2s_bytes"] for e in old], [before["client_c2s_bytes"]])
+        os.unlink(filler)
+        until(lambda: not self.stack.api("health")["writer"]["error"], 30, "it writes again when there is room")
+        until(lambda: self.find() is not None, 20, "what waited in memory is stored")
+        self.stack.stop_agents()
+        self.stack.stop_server()
+        self.assertTrue(glob.glob(self.stack.data + "/**/edges-fine-*.db", recursive=True))
+        self.stack.start_server()
+        old = self.stack.api("edges", client=self.client_service, from_=int(first), to=int(self.began))["edges"]
+        self.assertEqual([e["client_c2s_bytes"] for e in old], [before["client_c2s_bytes"]])
