@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/doctor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/table.h"
+#include "cli/answer.h"
+#include "cli/cmd.h"
+#include "cli/unit.h"
+
+struct doctor_conf {
+	const char *api, *from, *to;
+	uint32_t since_ms, wait_ms;
+	bool json;
+};
+
+#define AT(member) .offset = offsetof(struct doctor_conf, member)
+
+static const struct opt doctor_opts[] = {
+	{.name = "since", .type = OPT_TIME, AT(since_ms), .arg = "TIME", .help = "look so far back (10m, 1h); default the last settled minute"},
+	{.name = "from", .type = OPT_STRING, AT(from), .arg = "TIME", .help = "start: -5m, seconds since 1970 or 2026-11-23T05:00:00Z"},
+	{.name = "to", .type = OPT_STRING, AT(to), .arg = "TIME", .help = "end; default the newest interval that has settled"},
+	{.name = "wait", .letter = 'w', .type = OPT_TIME, AT(wait_ms), .arg = "TIME",
+	 .help = "first wait until what is measured up to now is stored, so long at most"},
+	CLIENT_OPT(struct doctor_conf, api),
+	{.name = "json", .letter = 'j', .type = OPT_FLAG, AT(json), .help = "the API's health answer as it is; the exit code stays"},
+	{0},
+};
+
+const struct opt_command doctor_command = {
+	.name = "doctor",
+	.summary = "does every measured row arrive? where not, and what to do",
+	.args = "",
+	.about = "Follows the rows from the kernel to the store. At each hop: in = out + lost, lost by reason. The first hop\n"
+		 "that does not add up is where to look. Exit code: 0 all adds up, 1 it does not, 3 the API cannot be reached.",
+	.opts = doctor_opts,
+	.conf_size = sizeof(struct doctor_conf),
+};
+
+/* What usually is behind a hop that loses, and the next question to ask. */
+static const struct {
+	const char *hop, *reason, *next;
+} doctor_advice[] = {
+	{"kernel", "the kernel counted connections the agent's program did not see: other network namespaces are left out "
+		   "(--netns), the agent runs without BPF, or interrupts met the hook",
+	 "skyfall-agent --features"},
+	{"agent", "an agent measured rows and did not send them: its tables were full, or sending failed", "skyfall hosts"},
+	{"network", "datagrams did not arrive: the collector was away, its socket's queue overflowed, or the network dropped them",
+	 "skyfall dump --udp :6343 on the collector's host (with the collector stopped) shows what comes in"},
+	{"collector", "the collector took rows in and did not pass them on: its table was full or its bus refused",
+	 "curl -s API/metrics | grep skyfall_collector"},
+	{"bus", "messages were lost between collector and graph: the bus was full, or one of them restarted",
+	 "curl -s API/metrics | grep -E 'bus|collector'"},
+	{"pair", "the pair stage did not pass on what it read: rows too late to be joined, or messages it could not read",
+	 "curl -s API/metrics | grep skyfall_graph"},
+	{"graph bus", "partial sums were lost between the two stages of the graph", "curl -s API/metrics | grep skyfall_graph"},
+	{"edge", "the edge stage did not pass on what it read", "curl -s API/metrics | grep skyfall_graph"},
+	{"store bus", "edges were lost between graph and store: the bus was full, or the server was away",
+	 "curl -s API/metrics | grep skyfall_store"},
+	{"store", "the store did not write what it read: is the disk full?", "df -h on the data folder"},
+	{"stored", "rows that were written are not in the files: retention took them, or a file was changed from outside",
+	 "the server's log"},
+};
+
+const char *doctor_reason(const char *hop)
+{
+	for (size_t i = 0; i < ARRAY_LEN(doctor_advice); i++)
+		if (strcmp(doctor_advice[i].hop, hop) == 0)
+			return doctor_advice[i].reason;
+	return "rows went missing there";
+}
+
+const char *doctor_next(const char *hop)
+{
+	for (size_t i = 0; i < ARRAY_LEN(doctor_advice); i++)
+		if (strcmp(doctor_advice[i].hop, hop) == 0)
+			return doctor_advice[i].next;
+	return "skyfall doctor --json";
+}
+
+static const struct table_column doctor_columns[] = {
+	{.title = "HOP"},
+	{.title = "IN", .right = true},
+	{.title = "OUT", .right = true},
+	{.title = "LOST", .right = true},
+	{.title = "MISSING", .right = true},
+	{.title = "OF", .drop = 2},
+	{.title = "BY", .right = true, .drop = 3},
+	{.title = "", .cut_to = 16, .drop = 1},
+};
+
+/* "rows_full 12, send_error 3", and the hop's own note. */
+static void doctor_losses(const json_t *hop, char *text, size_t size)
+{
+	const char *reason, *note = client_str(hop, "note", "");
+	const json_t *n;
+	size_t used = 0;
+
+	text[0] = '\0';
+	json_object_foreach(json_object_get(hop, "lost"), reason, n) {
+		if (used < size && json_number_value(n) != 0)
+			used += (size_t)snprintf(text + used, size - used, "%s%s %.0f", used ? ", " : "", reason,
+						 json_number_value(n));
+	}
+	if (used < size && *note)
+		snprintf(text + used, size - used, "%s%s", used ? "; " : "", note);
+}
+
+/* Exact: these numbers are compared, not admired. */
+static void doctor_exact(struct table *t, double n, enum table_style style)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.0f", n);
+	table_cell(t, n == 0 ? TABLE_DIM : style, isnan(n) ? "-" : text);
+}
+
+static void doctor_cells(struct table *t, const json_t *hop)
+{
+	bool ok = client_num(hop, "adds_up", 1) != 0;
+	char text[256];
+
+	table_cell(t, ok ? TABLE_PLAIN : TABLE_BAD, client_str(hop, "hop", "?"));
+	doctor_exact(t, client_num(hop, "in", NAN), TABLE_PLAIN);
+	doctor_exact(t, client_num(hop, "out", NAN), TABLE_PLAIN);
+	doctor_exact(t, client_num(hop, "lost_total", NAN), TABLE_WARN);
+	doctor_exact(t, client_num(hop, "missing", NAN), ok ? TABLE_PLAIN : TABLE_BAD);
+	table_cell(t, TABLE_DIM, client_str(hop, "unit", ""));
+	doctor_exact(t, client_num(hop, "instances", NAN), TABLE_PLAIN);
+	doctor_losses(hop, text, sizeof(text));
+	table_cell(t, ok ? TABLE_PLAIN : TABLE_BAD, text);
+}
+
+static void doctor_head(const json_t *health)
+{
+	const json_t *agents = json_object_get(health, "agents"), *silent = json_object_get(agents, "silent");
+	double from = client_num(health, "from", 0), to = client_num(health, "to", 0);
+	double age = client_num(health, "newest_age_s", NAN);
+	char range[96], text[UNIT_TEXT];
+
+	answer_range(from, to, range, sizeof(range));
+	printf("%s, intervals of %.0f s; newest stored ended %s ago\n", range, client_num(health, "interval_s", 0),
+	       unit_time_us(age * 1e6, text));
+	printf("%.0f of %.0f agents reporting", client_num(agents, "reporting", 0), client_num(agents, "known", 0));
+	for (size_t i = 0; i < json_array_size(silent) && i < 5; i++)
+		printf("%s %s", i ? "," : "; silent:", json_string_value(json_array_get(silent, i)));
+	printf("; %s of the edge rows seen from both ends\n\n",
+	       unit_percent(client_num(json_object_get(health, "edges"), "both_share", NAN), text));
+}
+
+static const json_t *doctor_hop(const json_t *chain, const char *name)
+{
+	for (size_t i = 0; i < json_array_size(chain); i++)
+		if (strcmp(client_str(json_array_get(chain, i), "hop", ""), name) == 0)
+			return json_array_get(chain, i);
+	return NULL;
+}
+
+/* Which intervals, as far as the API says. */
+static void doctor_when(const json_t *hop)
+{
+	const json_t *intervals = json_object_get(hop, "intervals");
+	char at[40];
+
+	for (size_t i = 0; i < json_array_size(intervals) && i < 5; i++) {
+		const json_t *interval = json_array_get(intervals, i);
+
+		answer_time(client_num(interval, "interval", 0), at, sizeof(at));
+		printf("%s%s (%.0f)", i ? ", " : "  when:   ", at, client_num(interval, "missing", 0));
+	}
+	if (json_array_size(intervals))
+		printf("%s\n", json_array_size(intervals) > 5 ? ", ..." : "");
+}
+
+/* The advice with the API's address where it says API. */
+static void doctor_say_next(const char *next, const char *api)
+{
+	const char *at = strstr(next, "API");
+
+	if (at)
+		printf("  next:   %.*s%s%s\n", (int)(at - next), next, api, at + 3);
+	else
+		printf("  next:   %s\n", next);
+}
+
+static int doctor_verdict(const json_t *health, const char *api)
+{
+	const char *bad = client_str(health, "first_bad", ""), *sentence = client_str(health, "sentence", "");
+	bool adds_up = client_num(health, "adds_up", 0) != 0;
+	const json_t *hop;
+
+	if (*sentence)
+		printf("\n%s\n", sentence);
+	if (*bad) {
+		hop = doctor_hop(json_object_get(health, "chain"), bad);
+		printf("First hop that does not add up: %s, %.0f %s missing.\n", bad, client_num(hop, "missing", 0),
+		       client_str(hop, "unit", "rows"));
+		printf("  likely: %s\n", doctor_reason(bad));
+		doctor_when(hop);
+		doctor_say_next(doctor_next(bad), api);
+	} else if (strcmp(client_str(health, "status", ""), "no_data") == 0) {
+		printf("  next:   skyfall hosts (is an agent reporting?)\n");
+	}
+	return adds_up && !*bad ? CMD_OK : CMD_FAILED;
+}
+
+int doctor_print(const json_t *health, const char *api)
+{
+	const json_t *chain = json_object_get(health, "chain");
+	struct table *t;
+	int r = table_new(&t, doctor_columns, ARRAY_LEN(doctor_columns));
+
+	if (r < 0)
+		return r;
+	doctor_head(health);
+	for (size_t i = 0; i < json_array_size(chain); i++)
+		doctor_cells(t, json_array_get(chain, i));
+	r = answer_table(t);
+	table_free(t);
+	return r < 0 ? r : doctor_verdict(health, api);
+}
+
+/* Waits until every interval that ended before now has settled. */
+static int doctor_wait(struct client *c, uint32_t wait_ms)
+{
+	int64_t asked = clock_wall_us() / 1000000, until = clock_mono_us() + (int64_t)wait_ms * 1000;
+	struct timespec pause = {.tv_nsec = 100000000};
+
+	for (;;) {
+		json_t *health = NULL;
+		int r = client_get(c, "/api/v1/health", &health);
+		double settled = client_num(health, "settled_to", 0), interval = client_num(health, "interval_s", 1);
+
+		json_decref(health);
+		if (r < 0)
+			return r;
+		if (settled + interval > (double)asked || clock_mono_us() >= until)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void doctor_path(const struct doctor_conf *conf, struct buf *path)
+{
+	char since[32];
+
+	answer_path(path, "/api/v1/health");
+	snprintf(since, sizeof(since), "-%us", (conf->since_ms + 999) / 1000);
+	answer_param(path, "from", conf->from ? conf->from : conf->since_ms ? since : NULL);
+	answer_param(path, "to", conf->to);
+}
+
+static int doctor_answer(struct client *c, const char *path, bool json)
+{
+	json_error_t error;
+	json_t *health = NULL;
+	struct buf body;
+	int r;
+
+	buf_init(&body, 0);
+	r = client_get_raw(c, path, &body);
+	if (r < 0)
+		goto out;
+	health = json_loadb(body.p, body.n, 0, &error);
+	if (!health) {
+		r = -EPROTO;
+		goto out;
+	}
+	if (json) {
+		printf("%s\n", buf_text(&body));
+		r = client_num(health, "adds_up", 0) != 0 && !*client_str(health, "first_bad", "") ? CMD_OK : CMD_FAILED;
+	} else {
+		r = doctor_print(health, client_api(c));
+	}
+out:
+	json_decref(health);
+	buf_deinit(&body);
+	return r;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+	struct doctor_conf conf = {0};
+	struct client *c = NULL;
+	struct buf path;
+	char **args;
+	int n, r = opt_parse(CMD_PROGRAM " doctor", &doctor_command, argc, argv, &conf, &args, &n);
+
+	if (r)
+		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
+	buf_init(&path, 0);
+	doctor_path(&conf, &path);
+	r = client_new(&c, conf.api);
+	if (r == 0 && conf.wait_ms)
+		r = doctor_wait(c, conf.wait_ms);
+	if (r == 0)
+		r = doctor_answer(c, buf_text(&path), conf.json);
+	if (r < 0)
+		r = answer_exit(c, "doctor", r);
+	client_free(c);
+	buf_deinit(&path);
+	return r;
+}
