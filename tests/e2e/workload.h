@@ -57,6 +57,17 @@ uint64_t work_send(int fd, uint64_t n, int flags);
 uint64_t work_receive(int fd, uint64_t n);
 bool work_send_header(int fd, const struct work_header *h, int flags);
 
+void work_talk(int fd, const struct work_header *h); /* header, up bytes; reads down bytes where they are an answer */
+void work_closed(int fd);                            /* closes an open connection, counted */
+void work_failed(int fd, int err);                   /* closes one that came to nothing, counted */
+
+/* burst ADDR PORT N THREADS [up=N] [down=N] [seconds=N] [rate=N]: N short connections (or fewer, in that time), as fast
+ * as they go or that many a second. Without up not a byte. */
+void work_burst(char **words, int n);
+/* pingpong SECONDS RATE: one byte to and fro on the open connections, a thread each, RATE calls a second in all
+ * (send and receive, both ends). */
+void work_pingpong(char **words, int n, const int *fds, int n_fds);
+
 /* Passing a descriptor over a unix socket that listens at path. */
 int work_unix(const char *path, bool listening);
 void work_pass(int unix_fd, int fd);

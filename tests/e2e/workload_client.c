@@ -7,7 +7,6 @@
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -33,13 +32,13 @@ static const uint32_t primes[] = {2,      1009,  3,     2003,  5,      4001,    
 static int open_fds[MAX_OPEN];
 static int n_open;
 
-static void closed(int fd)
+void work_closed(int fd)
 {
 	close(fd);
 	TALLY(closed, 1);
 }
 
-static void failed(int fd, int err)
+void work_failed(int fd, int err)
 {
 	TALLY(errors[err & 255], 1);
 	close(fd);
@@ -93,7 +92,7 @@ static void do_connect(char **w, int n)
 		else if (connect(fd, (void *)&sa, len) < 0)
 			err = errno;
 		if (err) {
-			failed(fd, err);
+			work_failed(fd, err);
 			continue;
 		}
 		TALLY(opened, 1);
@@ -117,7 +116,7 @@ static void do_tfo(char **w, int n)
 	TALLY(attempts, 1);
 	k = sendto(fd, data, (size_t)want, MSG_FASTOPEN | MSG_NOSIGNAL, (void *)&sa, len);
 	if (k != want) {
-		failed(fd, errno);
+		work_failed(fd, errno);
 		return;
 	}
 	TALLY(opened, 1);
@@ -126,7 +125,7 @@ static void do_tfo(char **w, int n)
 	open_fds[n_open++] = fd;
 }
 
-static void talk(int fd, const struct work_header *h)
+void work_talk(int fd, const struct work_header *h)
 {
 	bool answered = h->how == WORK_ANSWER || h->how == WORK_CLOSE;
 
@@ -150,7 +149,7 @@ static void do_talk(char **w, int n)
 			h.down = strtoull(w[2], NULL, 10);
 			h.how = n > 3 ? (uint32_t)atoi(w[3]) : WORK_ANSWER;
 		}
-		talk(open_fds[i], &h);
+		work_talk(open_fds[i], &h);
 	}
 }
 
@@ -198,7 +197,7 @@ static void do_drain(char **w, int n)
 static void do_close(char **w, int n)
 {
 	while (n_open)
-		closed(open_fds[--n_open]);
+		work_closed(open_fds[--n_open]);
 }
 
 static void reset(int fd)
@@ -206,7 +205,7 @@ static void reset(int fd)
 	struct linger l = {1, 0};
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
-	closed(fd);
+	work_closed(fd);
 }
 
 static void do_reset(char **w, int n)
@@ -277,57 +276,14 @@ static void do_taken(char **w, int n)
 	close(take_fd);
 }
 
-struct burst {
-	struct sockaddr_storage sa;
-	socklen_t len;
-	uint64_t n;
-	struct work_header h;
-	bool silent; /* connect and close, no byte */
-};
-
-static void *burst_thread(void *arg)
-{
-	const struct burst *b = arg;
-	uint64_t i;
-
-	for (i = 0; i < b->n; i++) {
-		int fd = socket(b->sa.ss_family, SOCK_STREAM, 0);
-
-		TALLY(attempts, 1);
-		if (connect(fd, (const void *)&b->sa, b->len) < 0) {
-			failed(fd, errno);
-			continue;
-		}
-		TALLY(opened, 1);
-		if (!b->silent)
-			talk(fd, &b->h);
-		closed(fd);
-	}
-	return NULL;
-}
-
-/* burst ADDR PORT N THREADS [up=N] [down=N]: N short connections, as fast as they go; no byte without up. */
 static void do_burst(char **w, int n)
 {
-	uint64_t count = strtoull(w[3], NULL, 10), threads = strtoull(w[4], NULL, 10), i;
-	struct burst b[64];
-	pthread_t t[64];
+	work_burst(w, n);
+}
 
-	if (threads < 1 || threads > 64)
-		work_die("burst: threads", EINVAL);
-	for (i = 0; i < threads; i++) {
-		memset(&b[i], 0, sizeof(b[i]));
-		b[i].len = work_address(w[1], w[2], &b[i].sa);
-		b[i].n = count / threads + (i < count % threads);
-		b[i].h.up = work_word(w, n, "up", 0);
-		b[i].h.down = work_word(w, n, "down", 0);
-		b[i].h.how = WORK_ANSWER;
-		b[i].silent = !work_word_text(w, n, "up");
-		if (pthread_create(&t[i], NULL, burst_thread, &b[i]) != 0)
-			work_die("thread", errno);
-	}
-	for (i = 0; i < threads; i++)
-		pthread_join(t[i], NULL);
+static void do_pingpong(char **w, int n)
+{
+	work_pingpong(w, n, open_fds, n_open);
 }
 
 static void do_report(char **w, int n)
@@ -339,11 +295,11 @@ static const struct command {
 	int words; /* at least, the name included */
 	void (*fn)(char **w, int n);
 } commands[] = {
-	{"connect", 3, do_connect},   {"tfo", 5, do_tfo},       {"talk", 2, do_talk},
-	{"sendfile", 3, do_sendfile}, {"eof", 1, do_eof},       {"drain", 1, do_drain},
-	{"close", 1, do_close},       {"reset", 1, do_reset},   {"stuff_reset", 1, do_stuff_reset},
-	{"pass", 2, do_pass},         {"take", 2, do_take},     {"taken", 1, do_taken},
-	{"burst", 5, do_burst},       {"report", 1, do_report},
+	{"connect", 3, do_connect},   {"tfo", 5, do_tfo},           {"talk", 2, do_talk},
+	{"sendfile", 3, do_sendfile}, {"eof", 1, do_eof},           {"drain", 1, do_drain},
+	{"close", 1, do_close},       {"reset", 1, do_reset},       {"stuff_reset", 1, do_stuff_reset},
+	{"pass", 2, do_pass},         {"take", 2, do_take},         {"taken", 1, do_taken},
+	{"burst", 5, do_burst},       {"pingpong", 3, do_pingpong}, {"report", 1, do_report},
 };
 
 static void run_line(char *line)
