@@ -9,6 +9,7 @@
 #include <mntent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,21 +19,33 @@
 #define MAX_CLOSED 16384
 #define MAX_DIALS 4096
 
-int load_cgroup2(char path[256])
+/* Where the v2 hierarchy is mounted nowhere (cgroup v1 only, a container, `ip netns exec`), its root is still there: a mount
+ * that is never attached to a path gives it. */
+static int cgroup2_unmounted(void)
+{
+	int fs = fsopen("cgroup2", FSOPEN_CLOEXEC), fd;
+
+	if (fs < 0)
+		return -errno;
+	fd = fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) ? -1 : fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (fd < 0)
+		fd = -errno;
+	close(fs);
+	return fd;
+}
+
+int load_cgroup2(void)
 {
 	FILE *f = setmntent("/proc/self/mounts", "re");
 	struct mntent *m;
-	int r = -ENOENT;
+	int fd = -1;
 
-	if (!f)
-		return -errno;
-	while (r && (m = getmntent(f)))
-		if (!strcmp(m->mnt_type, "cgroup2") && strlen(m->mnt_dir) < 256) {
-			strcpy(path, m->mnt_dir);
-			r = 0;
-		}
-	endmntent(f);
-	return r;
+	while (f && fd < 0 && (m = getmntent(f)))
+		if (!strcmp(m->mnt_type, "cgroup2"))
+			fd = open(m->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (f)
+		endmntent(f);
+	return fd < 0 ? cgroup2_unmounted() : fd;
 }
 
 static bool has_func(const struct btf *btf, const char *name)
@@ -195,7 +208,6 @@ static bool try_pop(struct load *l)
 static int attach(struct load *l)
 {
 	struct flow *s = l->skel;
-	char path[256];
 	int fd;
 
 	s->links.state_a = bpf_program__attach_raw_tracepoint(s->progs.state_a, "inet_sock_set_state");
@@ -208,7 +220,7 @@ static int attach(struct load *l)
 	}
 	if (!l->dial)
 		return 0;
-	fd = load_cgroup2(path) ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = load_cgroup2();
 	if (fd >= 0) {
 		s->links.dial_v4 = bpf_program__attach_cgroup(s->progs.dial_v4, fd);
 		s->links.dial_v6 = bpf_program__attach_cgroup(s->progs.dial_v6, fd);

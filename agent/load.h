@@ -38,5 +38,5 @@ void load_close(struct load *l);
 /* Bytes of all maps: at most (every place used), and as the kernel says now. */
 size_t load_map_bytes(const struct load *l, size_t *ret_most);
 
-/* First mount point of the v2 hierarchy. -ENOENT. */
-int load_cgroup2(char path[256]);
+/* The root of the v2 hierarchy, mounted or not, as a descriptor. -errno */
+int load_cgroup2(void);
