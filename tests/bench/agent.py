@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent costs: in the kernel for each connection, in user space, in memory, and to the application.
+
+One agent watches both ends (hosts a and b); its datagrams go to a socket nobody reads. Method: docs/performance.md.
+"""
+
+import socket
+import statistics
+import time
+
+import measure
+from measure import work
+
+STATISTICS_NS = 10  # what the kernel's own statistics add to each run (measured with an empty program)
+HOOKS = ("sky_hook", "sky_twin", "sky_connect")  # beginnings of the names of programs an application's call runs
+
+
+class Bench:
+    def __init__(self, lab, quick):
+        self.lab, self.quick = lab, quick
+        self.interval = 5 if quick else 10
+        self.window = 5 if quick else 30
+        self.ports = iter(range(7001, 9000))
+        self.agent = None
+        with lab.inside("b"):
+            self.sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.sink.bind(("127.0.0.1", 6343))
+
+    def start_agent(self):
+        words = [measure.paths.AGENT, "--interval", f"{self.interval}s", "--host-id", "bench", "--no-ack", "--collector",
+                 "127.0.0.1:6343"]
+        self.agent = measure.Program(self.lab, "b", "agent", words, "/dev/null")
+        pid = self.agent.process.pid
+        measure.wait.until(lambda: len(measure.fdinfo(pid, "prog_id")) > 1, 10, "the agent has loaded its programs")
+        measure.wait.until(lambda: self.connections_seen(pid), 10, "its hook runs")
+
+    def connections_seen(self, pid):
+        """True once a connection made here runs the agent's hook."""
+        with measure.Statistics():
+            before = self.hook(pid)[1]
+            self.storm(seconds=1, count=4)
+            return self.hook(pid)[1] > before
+
+    def stop_agent(self):
+        self.agent.stop()
+        self.agent = None
+
+    def hook(self, pid):
+        """(ns, runs) of the programs that applications run."""
+        found = [v for name, v in measure.programs(pid).items() if name.startswith(HOOKS)]
+        return sum(ns for ns, _ in found), sum(runs for _, runs in found)
+
+    def storm(self, seconds, *options, count=10 ** 9, threads=4):
+        """(connections, seconds they took)"""
+        port = next(self.ports)
+        server = work.serve(self.lab, "b", "bench-server", "10.77.0.2", port, "inline", f"threads={threads}")
+        client = work.client(self.lab, "a", "bench-client")
+        begin = time.monotonic()
+        client.do(f"burst 10.77.0.2 {port} {count} {threads} seconds={seconds} {' '.join(options)}", seconds + 30)
+        took = time.monotonic() - begin
+        opened = client.tally["opened"]
+        client.stop()
+        server.stop()
+        return opened, took
+
+    def idle(self, seconds):
+        begin = time.monotonic()
+        measure.wait.until(lambda: time.monotonic() >= begin + seconds, seconds + 5, "idle")
+        return time.monotonic() - begin
+
+    # --- the numbers
+
+    def kernel_side(self):
+        pid = self.agent.process.pid
+        with measure.Statistics():
+            ns, runs = self.hook(pid)
+            connections, _ = self.storm(4 if self.quick else 20)
+            ns, runs = self.hook(pid)[0] - ns, self.hook(pid)[1] - runs
+        sides = 2 * connections
+        measure.note(f"{connections} connections, {runs / sides:.2f} runs a side, {ns / runs:.0f} ns a run")
+        measure.put("kernel_ns_per_connection_side", (ns - STATISTICS_NS * runs) / sides, "ns", 1)
+
+    def user_side(self):
+        """CPU of the agent's process at 20,000 connections/s less CPU idle, windows of whole intervals."""
+        pid = self.agent.process.pid
+        self.to_interval()
+        before = measure.cpu_seconds(pid)
+        took = self.idle(self.window)
+        idle = (measure.cpu_seconds(pid) - before) / took
+        self.to_interval()
+        before = measure.cpu_seconds(pid)
+        connections, took = self.storm(self.window, "rate=20000")
+        busy = (measure.cpu_seconds(pid) - before) / took
+        rate = connections / took
+        measure.note(f"idle {100 * idle:.3f} %, at {rate:.0f} connections/s {100 * busy:.3f} %")
+        measure.put("user_cpu_pct_per_20k_conns", 100 * (busy - idle) * 20000 / rate, "%")
+        measure.put("user_cpu_pct_idle", 100 * idle, "%")
+        return idle
+
+    def calls(self, idle):
+        """70,000 send and receive calls a second on eight open connections."""
+        port = next(self.ports)
+        server = work.serve(self.lab, "b", "bench-server", "10.77.0.2", port)
+        client = work.client(self.lab, "a", "bench-client")
+        client.do(f"connect 10.77.0.2 {port} n=8")
+        pid = self.agent.process.pid
+        self.to_interval()
+        before, begin = measure.cpu_seconds(pid), time.monotonic()
+        client.do(f"pingpong {self.window} 70000", self.window + 30)
+        took = time.monotonic() - begin
+        busy = (measure.cpu_seconds(pid) - before) / took
+        measure.note(f"{4 * client.tally['received'] / took:.0f} calls/s, agent {100 * busy:.3f} % (idle {100 * idle:.3f})")
+        measure.put("cpu_pct_at_70k_calls", 100 * busy, "%")
+        client.stop()
+        server.stop()
+
+    def memory(self):
+        pid = self.agent.process.pid
+        measure.put("rss_mib", measure.rss_mib(pid), "MiB", 1)
+        measure.put("maps_mib", measure.maps_mib(pid), "MiB", 1)
+
+    def to_interval(self):
+        """The start of an interval, so that a window holds whole ones."""
+        measure.wait.until(lambda: time.time() % self.interval < 0.1, self.interval + 1, "an interval begins")
+
+    def throughput(self, name, *options):
+        """Connections a second with the agent over those without: median of pairs, order turned each time."""
+        ratios = []
+        for number in range(4 if self.quick else 12):
+            rates = {}
+            for with_agent in ((False, True) if number % 2 else (True, False)):
+                if with_agent:
+                    self.start_agent()
+                connections, took = self.storm(1 if self.quick else 3, *options)
+                rates[with_agent] = connections / took
+                if with_agent:
+                    self.stop_agent()
+            ratios.append(rates[True] / rates[False])
+        spread = " ".join(f"{r:.3f}" for r in sorted(ratios))
+        measure.note(f"{name}: {spread}")
+        measure.put(name, statistics.median(ratios), "ratio")
+
+
+def main():
+    args = measure.arguments(__doc__)
+    with measure.Lab() as lab:
+        bench = Bench(lab, args.quick)
+        bench.storm(1)  # warms up
+        bench.start_agent()
+        bench.kernel_side()
+        idle = bench.user_side()
+        bench.calls(idle)
+        bench.memory()
+        bench.stop_agent()
+        bench.throughput("throughput_ratio_with_agent")
+        bench.throughput("throughput_ratio_with_agent_1k", "up=1000", "down=1000")
+
+
+main()

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the measurements share: the lab, output, and what the kernel says about a process."""
+
+import argparse
+import glob
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+from lab.net import Lab  # noqa: E402,F401  (the path comes first)
+from lab import work  # noqa: E402,F401
+from lab.stack import Stack, Program  # noqa: E402,F401
+from lab import paths, wait  # noqa: E402,F401
+
+MIB = 1 << 20
+
+
+def arguments(what):
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--quick", action="store_true", help="under 50 s, less sure numbers")
+    return parser.parse_args()
+
+
+def put(name, value, unit, digits=3):
+    print(f"{name}={round(value, digits)} {unit}", flush=True)
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def cpu_seconds(pid):
+    """CPU time of all threads of a process (schedstat: ns, finer than ticks)."""
+    total = 0
+    for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        with open(path, encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def rss_mib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+
+
+def fdinfo(pid, word):
+    """What the descriptors of BPF objects of a process say: {id: {field: value}}, word = "prog_id" or "map_id"."""
+    found = {}
+    for path in glob.glob(f"/proc/{pid}/fdinfo/*"):
+        try:
+            with open(path, encoding="ascii") as file:
+                fields = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+        except OSError:
+            continue
+        if word in fields and "link_type" not in fields:
+            found[int(fields[word])] = fields
+    return found
+
+
+def maps_mib(pid):
+    """Memory the kernel charges for the BPF maps of a process."""
+    return sum(int(fields["memlock"]) for fields in fdinfo(pid, "map_id").values()) / MIB
+
+
+def programs(pid):
+    """{name: (run_time_ns, runs)} of the BPF programs of a process; two of one name are added up."""
+    found = {}
+    for number in fdinfo(pid, "prog_id"):
+        said = json.loads(subprocess.run(["bpftool", "-j", "prog", "show", "id", str(number)], check=True,
+                                         capture_output=True, text=True).stdout)
+        ns, runs = found.get(said["name"], (0, 0))
+        found[said["name"]] = (ns + said.get("run_time_ns", 0), runs + said.get("run_cnt", 0))
+    return found
+
+
+class Statistics:
+    """The kernel's BPF run-time statistics, on meanwhile."""
+
+    PATH = "/proc/sys/kernel/bpf_stats_enabled"
+
+    def set(self, value):
+        with open(self.PATH, "r+", encoding="ascii") as file:
+            before = file.read().strip()
+            file.seek(0)
+            file.write(value)
+        return before
+
+    def __enter__(self):
+        self.before = self.set("1")
+
+    def __exit__(self, *_):
+        self.set(self.before)
