@@ -12,7 +12,7 @@ import measure
 from measure import work
 
 STATISTICS_NS = 10  # what the kernel's own statistics add to each run (measured with an empty program)
-HOOKS = ("sky_hook", "sky_twin", "sky_connect")  # beginnings of the names of programs an application's call runs
+HOOKS = ("state_a", "state_b", "dial_v")  # the programs an application's calls run: both attachments, connect
 
 
 class Bench:
