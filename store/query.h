@@ -62,7 +62,7 @@ struct store_rows {
 	struct store_row *rows;
 	size_t n;
 	size_t matched;     /* before `limit` */
-	uint32_t from, to;  /* what the rows cover: as asked, or wider where only coarse rows are left */
+	uint32_t from, to, step; /* what the rows cover: as asked, or wider where only coarse rows are left */
 	uint8_t tiers;      /* bits 1 << tier: where it came from */
 	struct store_arena *arena; /* holds the names */
 };

@@ -45,12 +45,23 @@ struct store_batch {
 int store_append(struct store *st, const struct store_batch *batch);
 
 /* Roll-ups of minutes that ended or were touched late, and retention. Call about once a second; does a bounded
- * piece of work per call. now_s: wall clock. */
+ * piece of work per call. now_s: wall clock. 1: there is more to do now; 0; -errno. */
 int store_maintain(struct store *st, uint32_t now_s);
 
 /* Interval that is newest in the store; 0 when empty. */
 uint32_t store_newest(struct store *st);
 
 const char *store_error(struct store *st); /* text of the last failure */
+
+struct store_stats {
+	uint64_t duplicates; /* edge and pair rows that were there already */
+	uint64_t too_old;    /* sum(rows) of edges refused: their day was removed by age */
+	uint64_t too_old_pairs;
+	uint64_t folded;     /* pair rows that went into `other` */
+	uint64_t rolled;     /* buckets rolled up */
+	uint64_t removed;    /* day files removed by age */
+};
+
+void store_stats(struct store *st, struct store_stats *ret); /* by the writer thread */
 
 /* --- reading: see store/query.h */

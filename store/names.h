@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Edges by their names: which match a filter, and which of them make a group. */
+#pragma once
+
+#include "store/scan.h"
+
+struct name {
+	uint64_t edge;
+	struct flow_edge_name name;
+	uint32_t group;
+};
+
+struct names {
+	struct name *v; /* by edge */
+	size_t n, cap;
+	uint32_t groups; /* 0: not grouped */
+};
+
+/* True when a filter looks at names at all. */
+bool names_filtered(const struct store_filter *f);
+
+/* All that match; in groups their names keep only what the group shares. Texts go into *a. -errno. */
+int names_load(struct store_query *q, const struct store_filter *f, enum store_group group, struct store_arena **a,
+	       struct names *ret);
+void names_deinit(struct names *n);
+
+const struct name *names_find(const struct names *n, uint64_t edge);
+
+/* One name; texts go into *a. -ENOENT. */
+int names_one(struct store_query *q, uint64_t edge, struct store_arena **a, struct flow_edge_name *ret);
