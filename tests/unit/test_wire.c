@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our encoder and decoder together: limits, splitting, sorting, accounting, foreign sFlow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+
+#include "wire/put.h"
+#include "wire_sample.h"
+
+static struct wire_build build;
+static struct wire_flows flows;
+static struct sample s;
+
+/* The datagram's one record of ours. */
+static struct wire_record only_record(struct wire_datagram *d, enum wire_format format)
+{
+	struct wire_record r;
+
+	assert_int_equal(wire_open(d, s.p, s.n, 0), WIRE_OK);
+	assert_int_equal(wire_next(d, &r), WIRE_OK);
+	assert_true(r.ours);
+	assert_int_equal(r.format, format);
+	return r;
+}
+
+static void check_flow(const struct wire_flow *got, unsigned i, bool v6)
+{
+	struct flow_names names = sample_names(i / 4);
+	struct wire_flow want = sample_flow(i, v6, &names);
+	struct flow_stats stats = {0}, want_stats = sample_stats(i);
+
+	assert_true(ip_eq(&got->local, &want.local));
+	assert_true(ip_eq(&got->remote, &want.remote));
+	assert_int_equal(got->port, want.port);
+	assert_int_equal(got->other_port, want.other_port);
+	assert_int_equal(got->view, want.view);
+	assert_int_equal(got->protocol, want.protocol);
+	assert_int_equal(got->flags, want.flags);
+	assert_int_equal(got->scope, want.scope);
+	assert_int_equal(got->n_ports, want.n_ports);
+	assert_memory_equal(got->ports, want.ports, 2 * want.n_ports);
+	assert_int_equal(got->ports_more, want.ports_more);
+	assert_true(flow_names_eq(got->names, &names));
+	wire_body_add(got->present, got->body, &stats);
+	assert_memory_equal(&stats, &want_stats, sizeof(stats));
+}
+
+static void check_round_trip(bool v6, uint32_t size)
+{
+	unsigned n = sample_flows(&s, v6, size);
+	struct wire_datagram d;
+	struct wire_record r = only_record(&d, WIRE_FLOWS);
+	struct wire_flow row;
+
+	assert_true(s.n <= size && s.n > size / 2 && s.n % 4 == 0);
+	assert_int_equal(d.sub_agent, 8);
+	assert_int_equal(d.sequence, 42);
+	assert_int_equal(d.uptime_ms, 12345);
+	assert_int_equal(r.sample_pool, 1000 + n);
+	assert_int_equal(r.drops, 3);
+	assert_int_equal(wire_flows_open(&flows, &r), WIRE_OK);
+	assert_int_equal(flows.head.interval, SAMPLE_INTERVAL);
+	assert_int_equal(flows.head.spread_ms, 8000);
+	assert_true(flows.head.boot == sample_head.boot);
+	assert_true(str_eq(flows.head.net, sample_head.net));
+	assert_true(str_eq(flows.head.host, sample_head.host));
+	assert_int_equal(flows.family, v6 ? 6 : 4);
+	assert_int_equal(flows.n_rows, n);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(wire_flows_next(&flows, &row), WIRE_OK);
+		check_flow(&row, i, v6);
+	}
+	assert_int_equal(wire_flows_next(&flows, &row), WIRE_END);
+	assert_int_equal(wire_flows_next(&flows, &row), WIRE_END);
+	assert_int_equal(wire_next(&d, &r), WIRE_END);
+	assert_int_equal(wire_next(&d, &r), WIRE_END);
+}
+
+static void test_round_trip(void **state)
+{
+	check_round_trip(false, 1400);
+	check_round_trip(true, 1400);
+	check_round_trip(false, WIRE_SIZE_MAX);
+	check_round_trip(true, WIRE_SIZE_MAX);
+}
+
+/* A row measured from either end is the same conversation. */
+static void test_conv(void **state)
+{
+	struct wire_flow row = {.local = sample_ip("10.0.0.1"), .remote = sample_ip("10.0.0.2"), .port = 80, .protocol = 6};
+	struct flow_conv a, b;
+
+	row.view = FLOW_VIEW_CLIENT;
+	wire_flow_conv(&row, STR("lab"), &a);
+	struct wire_flow other = row;
+	other.local = row.remote;
+	other.remote = row.local;
+	other.view = FLOW_VIEW_SERVER;
+	wire_flow_conv(&other, STR("lab"), &b);
+	a.scope = b.scope = STR("");
+	assert_true(flow_conv_eq(&a, &b));
+	assert_true(ip_eq(&a.client, &row.local));
+	row.view = FLOW_VIEW_UNKNOWN;
+	row.other_port = 4242;
+	wire_flow_conv(&row, STR("lab"), &a);
+	assert_true(ip_eq(&a.client, &row.local));
+	assert_int_equal(a.port, 80);
+	assert_int_equal(a.other_port, 4242);
+}
+
+/* 32 bits are not enough: the sum over the rows made is exact, and `rows` is counted once. */
+static void test_overflow(void **state)
+{
+	static const uint64_t values[] = {UINT32_MAX, UINT32_MAX + 1ull, 3ull * UINT32_MAX + 5, (uint64_t)WIRE_SPLIT * UINT32_MAX};
+	static const int rows[] = {1, 2, 4, WIRE_SPLIT};
+
+	for (unsigned v = 0; v < 4; v++) {
+		struct wire_sender sender = sample_sender();
+		struct flow_names names = sample_names(1);
+		struct wire_flow row = sample_flow(5, false, &names);
+		struct flow_stats stats = sample_stats(5), got = {0};
+		struct wire_opts opts = {.size = 4000};
+		struct wire_datagram d;
+
+		stats.tx_segs = values[v];
+		stats.closed = 7;
+		wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
+		assert_int_equal(wire_flows_add(&build, &row, &stats), rows[v]);
+		s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
+		assert_int_equal(sender.pool, 1001);
+		struct wire_record r = only_record(&d, WIRE_FLOWS);
+		assert_int_equal(wire_flows_open(&flows, &r), WIRE_OK);
+		assert_int_equal(flows.n_rows, rows[v]);
+		for (int i = 0; i < rows[v]; i++) {
+			struct wire_flow part;
+
+			assert_int_equal(wire_flows_next(&flows, &part), WIRE_OK);
+			assert_int_equal(part.n_ports, i ? 0 : row.n_ports);
+			assert_int_equal(part.ports_more, i ? 0 : row.ports_more);
+			assert_true(ip_eq(&part.remote, &row.remote));
+			assert_int_equal(part.present & 1, !i);
+			wire_body_add(part.present, part.body, &got);
+		}
+		assert_memory_equal(&got, &stats, sizeof(got));
+	}
+	struct flow_names names = sample_names(1);
+	struct wire_flow row = sample_flow(5, false, &names);
+	struct flow_stats stats = {.rows = 1, .opened = (uint64_t)WIRE_SPLIT * UINT32_MAX + 1};
+
+	wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
+	assert_int_equal(wire_flows_add(&build, &row, &stats), -ERANGE);
+	assert_true(wire_build_empty(&build));
+}
+
+/* What does not fit leaves the datagram as it was: the same bytes come out. */
+static void test_full_changes_nothing(void **state)
+{
+	static struct sample before;
+	struct wire_sender sender = sample_sender();
+	struct flow_names names = {.service = STR("a service that is in no other row")};
+	struct wire_flow row = sample_flow(1, false, &names);
+	struct flow_stats stats = sample_stats(0);
+	int r, n = 0;
+
+	wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
+	while ((r = wire_flows_add(&build, &row, &stats)) == 1)
+		n++;
+	assert_int_equal(r, -ENOSPC);
+	assert_true(n > 0);
+	names.service = STR("yet another service");
+	assert_int_equal(wire_flows_add(&build, &row, &stats), -ENOSPC);
+	stats.tx_segs = 3ull << 32; /* several rows: none of them stays */
+	assert_int_equal(wire_flows_add(&build, &row, &stats), -ENOSPC);
+	before.n = wire_build_close(&build, &sender, 0, 0, before.p, sizeof(before.p));
+
+	sender = sample_sender();
+	names.service = STR("a service that is in no other row");
+	stats = sample_stats(0);
+	wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
+	s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
+	assert_int_equal(s.n, before.n);
+	assert_memory_equal(s.p, before.p, s.n);
+}
+
+static void test_limits(void **state)
+{
+	static char name[6][300];
+	struct wire_opts opts = {.size = 1400};
+	struct flow_names names = sample_names(0), fat = {0};
+	struct str *const texts[] = {&fat.service, &fat.process, &fat.unit, &fat.container, &fat.pod, &fat.via};
+	struct wire_flow row = sample_flow(1, false, &names), v6 = sample_flow(1, true, &names);
+	struct flow_stats stats = sample_stats(0);
+	struct wire_sender sender = sample_sender();
+	struct wire_datagram d;
+
+	for (unsigned i = 0; i < 6; i++) {
+		memset(name[i], 'a' + (int)i, sizeof(name[i]));
+		*texts[i] = (struct str){name[i], sizeof(name[i])};
+	}
+	/* the other family: next datagram */
+	wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
+	assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
+	assert_int_equal(wire_flows_add(&build, &v6, &stats), -ENOSPC);
+	/* six long names fit no datagram of 1400 bytes, but a larger one; they are cut to 255 */
+	wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
+	row.names = &fat;
+	assert_int_equal(wire_flows_add(&build, &row, &stats), -EMSGSIZE);
+	assert_true(wire_build_empty(&build));
+	opts.size = 4000;
+	wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
+	assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
+	assert_int_equal(wire_build_close(&build, &sender, 0, 0, s.p, 500), 0);
+	assert_int_equal(sender.sequence, 41);
+	s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
+	struct wire_record r = only_record(&d, WIRE_FLOWS);
+	assert_int_equal(wire_flows_open(&flows, &r), WIRE_OK);
+	assert_int_equal(wire_flows_next(&flows, &row), WIRE_OK);
+	assert_int_equal(row.names->via.n, 255);
+}
+
+/* Any count of rows can be padded to the bound, and reads the same. */
+static void test_padding(void **state)
+{
+	for (uint32_t size = WIRE_SIZE_MIN; size < 1500; size += 4) {
+		struct wire_opts opts = {.size = size};
+		struct wire_sender sender = sample_sender();
+		struct wire_datagram d;
+		struct wire_flow row;
+		unsigned n = 0;
+
+		wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
+		for (;; n++) {
+			struct flow_names names = sample_names(n / 4);
+			struct flow_stats stats = {.rows = 1, .tx_bytes = n};
+
+			row = sample_flow(n, false, &names);
+			if (wire_flows_add(&build, &row, &stats) < 0)
+				break;
+		}
+		assert_true(n > 0);
+		s.n = wire_build_close(&build, &sender, 0, size, s.p, size);
+		assert_int_equal(s.n, size);
+		struct wire_record r = only_record(&d, WIRE_FLOWS);
+		assert_int_equal(wire_flows_open(&flows, &r), WIRE_OK);
+		for (unsigned i = 0; i < n; i++)
+			assert_int_equal(wire_flows_next(&flows, &row), WIRE_OK);
+		assert_int_equal(wire_flows_next(&flows, &row), WIRE_END);
+		assert_int_equal(wire_next(&d, &r), WIRE_END);
+	}
+}
+
+/* pool and sequence say exactly how many rows a lost datagram held, and what could not be sent. */
+static void test_accounting(void **state)
+{
+	struct wire_sender sender = {.agent = sample_ip("2001:db8::7"), .pool = UINT32_MAX - 1};
+	struct flow_names names = sample_names(0);
+	struct wire_flow row = sample_flow(1, false, &names);
+	struct flow_stats stats = {.rows = 1, .opened = 1};
+	uint32_t pools[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct wire_datagram d;
+
+		wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
+		for (unsigned j = 0; j <= i; j++)
+			assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
+		assert_true(build.rows == i + 1);
+		s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
+		struct wire_record r = only_record(&d, WIRE_FLOWS);
+		assert_int_equal(d.sequence, i + 1);
+		assert_true(ip_eq(&d.agent, &sender.agent));
+		pools[i] = r.sample_pool;
+	}
+	assert_int_equal(pools[2] - pools[0] - 3, 2); /* datagram 1 lost: two rows */
+	wire_sender_failed(&sender, 3);
+	assert_int_equal(sender.pool, pools[1]);
+	assert_int_equal(sender.drops, 3);
+}
+
+/* Names come from /proc: whatever bytes they hold, text arrives. */
+static void test_names_made_clean(void **state)
+{
+	static const struct {
+		struct str in, out;
+	} t[] = {
+		{{"a\nb", 3}, {"a?b", 3}},
+		{{"\x1b[2J", 4}, {"?[2J", 4}},
+		{{"\xc3\xa4\xc3", 3}, {"\xc3\xa4?", 3}},
+		{{"\xc2\x85", 2}, {"??", 2}},          /* C1 control */
+		{{"\xed\xa0\x80", 3}, {"???", 3}},     /* surrogate */
+		{{"\xc0\xaf", 2}, {"??", 2}},          /* overlong */
+		{{"\xf0\x9f\x90\x9f", 4}, {"\xf0\x9f\x90\x9f", 4}},
+		{{"\xf4\x90\x80\x80", 4}, {"????", 4}}, /* above U+10FFFF */
+		{{"x\0y", 3}, {"x?y", 3}},
+		{{"\x7f", 1}, {"?", 1}},
+	};
+	char out[16];
+
+	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		size_t n = wire_text_clean(t[i].in, out, sizeof(out));
+
+		assert_true(str_eq((struct str){out, n}, t[i].out));
+		assert_true(wire_text_ok((struct str){out, n}));
+		assert_int_equal(wire_text_ok(t[i].in), str_eq(t[i].in, t[i].out));
+	}
+	assert_int_equal(wire_text_clean(STR("ab\xc3\xa4"), out, 3), 2); /* no half characters */
+}
+
+/* Bits of a newer agent: passed by the length, the rest is exact. */
+static void test_unknown_fields(void **state)
+{
+	struct flow_stats stats = sample_stats(0), left = stats, got = {0};
+	uint8_t body[WIRE_BODY_MAX + 12];
+	uint64_t present;
+	size_t n = wire_body_put(&left, body, &present);
+	struct str all = {(const char *)body, n + 12};
+
+	memset(body + n, 0xee, 12);
+	assert_int_equal(wire_body_check(present, all), WIRE_BODY); /* nobody said that there is more */
+	present |= 1ull << 63 | 1ull << FLOW_FIELDS;
+	assert_int_equal(wire_body_check(present, all), WIRE_OK);
+	wire_body_add(present, all, &got);
+	assert_memory_equal(&got, &stats, sizeof(got));
+	wire_body_add(present, all, &got);
+	flow_stats_add(&stats, &stats);
+	assert_memory_equal(&got, &stats, sizeof(got));
+	all.n = n - 4;
+	assert_int_equal(wire_body_check(present, all), WIRE_BODY);
+	assert_int_equal(wire_body_check(1ull << 63, (struct str){NULL, 0}), WIRE_OK);
+}
+
+static void test_host_parts(void **state)
+{
+	static struct flow_host h, got;
+	unsigned part, parts, bad, seen = 0;
+	struct wire_sender sender = sample_sender();
+	struct wire_head head;
+
+	h = sample_host_of(FLOW_ADDRESSES);
+	parts = wire_host_parts(&build, &h, &sample_head, NULL);
+	assert_true(parts > 1);
+	for (unsigned i = 0; i < parts; i++) {
+		struct wire_datagram d;
+		unsigned said;
+
+		s.n = wire_host_put(&build, &h, i, &sample_head, NULL, &sender, 0, s.p, WIRE_SIZE);
+		assert_true(s.n > 0);
+		struct wire_record r = only_record(&d, WIRE_HOST);
+		assert_int_equal(wire_host_read(&r, &head, &got, &part, &said, &bad), WIRE_OK);
+		assert_int_equal(part, i);
+		assert_int_equal(said, parts);
+		assert_int_equal(bad, 0);
+		assert_true(str_eq(got.id, sample_head.host) && str_eq(got.net, sample_head.net));
+		assert_true(str_eq(got.hostname, h.hostname) && str_eq(got.kernel, h.kernel));
+		assert_true(str_eq(got.mode, h.mode) && str_eq(got.version, h.version));
+		for (unsigned a = 0; a < got.n_addresses; a++, seen++) {
+			assert_true(ip_eq(&got.addresses[a].ip, &h.addresses[seen].ip));
+			assert_int_equal(got.addresses[a].bits, h.addresses[seen].bits);
+			assert_int_equal(got.addresses[a].host_only, h.addresses[seen].host_only);
+			assert_int_equal(got.addresses[a].netns, h.addresses[seen].netns);
+		}
+		/* the standard record follows the first, as a sample of its own */
+		assert_int_equal(wire_next(&d, &r), i ? WIRE_END : WIRE_OK);
+		assert_true(i || (r.sample_only && r.format == 2));
+	}
+	assert_int_equal(seen, FLOW_ADDRESSES);
+}
+
+static void test_listeners(void **state)
+{
+	static struct wire_listeners l;
+	struct wire_datagram d;
+	struct flow_listener got;
+
+	sample_listeners(&s, 6);
+	struct wire_record r = only_record(&d, WIRE_LISTENERS);
+	assert_int_equal(wire_listeners_open(&l, &r), WIRE_OK);
+	for (unsigned i = 0; i < 6; i++) {
+		struct flow_listener want = sample_listener(i);
+
+		assert_int_equal(wire_listeners_next(&l, &got), WIRE_OK);
+		assert_true(str_eq(got.net, sample_head.net) && str_eq(got.host, sample_head.host));
+		assert_true(ip_eq(&got.addr, &want.addr) && flow_names_eq(&got.names, &want.names));
+		assert_true(got.netns == want.netns && got.port == want.port && got.protocol == want.protocol);
+		assert_true(got.alive == want.alive && got.since == want.since && got.drops == want.drops);
+		assert_true(got.queue == want.queue && got.queue_max == want.queue_max);
+		assert_int_equal(got.interval, SAMPLE_INTERVAL);
+	}
+	assert_int_equal(wire_listeners_next(&l, &got), WIRE_END);
+}
+
+static void test_health(void **state)
+{
+	static struct wire_health h;
+	static struct flow_ledger got;
+	struct wire_datagram d;
+
+	sample_health(&s, 5);
+	struct wire_record r = only_record(&d, WIRE_HEALTH);
+	assert_int_equal(wire_health_open(&h, &r), WIRE_OK);
+	for (unsigned i = 0; i < 5; i++) {
+		struct flow_ledger want = sample_line(i);
+
+		assert_int_equal(wire_health_next(&h, &got), WIRE_OK);
+		assert_true(str_eq(got.role, STR("agent")) && str_eq(got.instance, sample_head.host));
+		assert_true(got.boot == sample_head.boot);
+		assert_true(got.interval == want.interval && got.interval_s == 10);
+		assert_true(got.rows_in == want.rows_in && got.rows_out == want.rows_out);
+		assert_true(got.n_lost == 2 && got.n_info == 3);
+		assert_true(flow_count_get(got.lost, 2, "rows_full") == i);
+		assert_true(flow_count_get(got.info, 3, "opened_client") == 1ull << 40);
+		assert_true(flow_count_get(got.info, 3, "cpu_busy_pm") == 999);
+	}
+	assert_int_equal(wire_health_next(&h, &got), WIRE_END);
+}
+
+static void test_ack(void **state)
+{
+	uint8_t p[WIRE_ACK_SIZE + 8] = {0};
+	struct wire_ack got;
+
+	wire_ack_put(&sample_ack_value, p);
+	assert_int_equal(wire_ack_read(p, WIRE_ACK_SIZE, &got), WIRE_OK);
+	assert_true(got.boot == sample_ack_value.boot && got.sub_agent == 8 && got.interval == SAMPLE_INTERVAL);
+	assert_true(got.interval_s == 10 && got.datagrams == 12 && got.rows == sample_ack_value.rows);
+	assert_int_equal(got.flags, WIRE_ACK_STOPPING);
+	assert_int_equal(wire_ack_read(p, sizeof(p), &got), WIRE_OK);
+	for (size_t n = 0; n < WIRE_ACK_SIZE; n++)
+		assert_int_equal(wire_ack_read(p, n, &got), WIRE_SHORT);
+	p[7]++;
+	assert_int_equal(wire_ack_read(p, WIRE_ACK_SIZE, &got), WIRE_VERSION);
+	/* smaller than anything it answers: an empty health record is the smallest we send */
+	struct wire_sender sender = sample_sender();
+	struct wire_head head = {.interval_s = 1};
+	wire_build_open(&build, WIRE_HEALTH, &head, NULL);
+	assert_true(wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p)) > WIRE_ACK_SIZE);
+}
+
+/* Others' samples and records around ours, expanded too: given by number, ours is found. */
+static void test_foreign_sflow(void **state)
+{
+	uint8_t *p = s.p;
+	struct wire_datagram d;
+	struct wire_record r;
+
+	p = put_u32(put_u32(put_u32(p, 5), 1), 0x0a000001);
+	p = put_u32(put_u32(put_u32(p, 0), 1), 1000);
+	p = put_u32(p, 4);                                  /* samples */
+	p = put_u32(put_u32(p, 4300 << 12 | 1002), 8);      /* an enterprise's own sample */
+	p = put_u64(p, 0);
+	p = put_u32(put_u32(p, 3), 44 + 3 * 8 + 6 + 2 + 4); /* expanded flow sample */
+	p = put_u32(put_u32(put_u32(p, 9), 0), 5);
+	p = put_u32(put_u32(put_u32(p, 512), 777), 2);      /* rate, pool, drops */
+	p = put_u64(put_u64(p, 0), 0);
+	p = put_u32(p, 3);
+	p = put_u32(put_u32(p, 1), 6);                      /* a sampled header of 6 bytes, filled to 8 */
+	p = put_u64(p, 0xffffffffffff0000);
+	p = put_u32(put_u32(p, 99 << 12 | 1), 4);
+	p = put_u32(p, 0);
+	p = put_u32(put_u32(p, 32473 << 12 | WIRE_PAD), 0);
+	p = put_u32(put_u32(p, 1), 40);
+	p = put_u32(put_u32(put_u32(p, 1), 0), 1);
+	p = put_u64(put_u64(p, 0), 0);
+	p = put_u32(put_u32(put_u32(p, 1), 77 << 12 | WIRE_HOST), 0);
+	p = put_u32(put_u32(p, 2), 0);                      /* empty counter sample */
+	s.n = p - s.p;
+	assert_int_equal(wire_open(&d, s.p, s.n, 77), WIRE_OK);
+	assert_int_equal(d.n_samples, 4);
+	assert_int_equal(wire_next(&d, &r), WIRE_OK);
+	assert_true(r.sample_only && r.enterprise == 4300 && r.format == 1002 && r.body.n == 8 && !r.ours);
+	assert_int_equal(wire_next(&d, &r), WIRE_OK);
+	assert_true(!r.sample_only && r.format == 1 && r.body.n == 6 && r.sampling_rate == 512);
+	assert_true(r.sample_pool == 777 && r.drops == 2 && r.sample_sequence == 9);
+	assert_int_equal(wire_next(&d, &r), WIRE_OK);
+	assert_true(r.enterprise == 99 && r.body.n == 4);
+	assert_int_equal(wire_next(&d, &r), WIRE_OK); /* with another number for ours, padding is just a record */
+	assert_true(r.enterprise == 32473 && !r.ours);
+	assert_int_equal(wire_next(&d, &r), WIRE_OK);
+	assert_true(r.ours && r.format == WIRE_HOST && r.sampling_rate == 1);
+	assert_int_equal(wire_next(&d, &r), WIRE_OK);
+	assert_true(r.sample_only && r.format == 2 && r.body.n == 0);
+	assert_int_equal(wire_next(&d, &r), WIRE_END);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_conv), cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_full_changes_nothing), cmocka_unit_test(test_limits), cmocka_unit_test(test_padding),
+		cmocka_unit_test(test_accounting), cmocka_unit_test(test_names_made_clean),
+		cmocka_unit_test(test_unknown_fields), cmocka_unit_test(test_host_parts), cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_health), cmocka_unit_test(test_ack), cmocka_unit_test(test_foreign_sflow),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
