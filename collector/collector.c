@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/collector.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "collector/publish.h"
+#include "collector/rx.h"
+#include "wire/wire.h"
+
+#define IDLE_MS 500          /* a receive thread looks up at least so often */
+#define SLEEP_MAX_US 200000  /* the publishing thread: the wall clock may be set meanwhile */
+#define DRAIN_US 2000000     /* most that a stop reads on from its sockets */
+#define STOP_US 5000000      /* most that a stop waits for a full bus */
+#define RCVBUF_TINY 212992   /* the kernel's usual bound: too small for a fleet */
+
+const struct collector_opts collector_defaults = {
+	.port = COLLECTOR_PORT,
+	.interval_s = 10,
+	.spread_ms = 8000,
+	.max_rows = 65536,
+	.max_agents = 16384,
+	.rcvbuf = 8 << 20,
+};
+
+struct thread {
+	struct collector *c;
+	struct rx *rx;
+	struct worker *worker;
+	pthread_t thread;
+	bool started;
+	int64_t drain_until_us; /* 0: not stopping */
+};
+
+struct collector {
+	struct collector_opts opts;
+	char instance[128];
+	const struct rx_ops *ops;
+	unsigned n;
+	struct thread threads[COLLECTOR_THREADS];
+	struct worker *workers[COLLECTOR_THREADS];
+	struct publish *publish;
+	pthread_t publisher;
+	bool running;
+	int event; /* wakes the publishing thread */
+	atomic_bool stop_rx, stop_publish;
+};
+
+/* --- making it */
+
+static void name_instance(struct collector *c)
+{
+	char host[100] = "collector";
+
+	if (c->opts.instance)
+		snprintf(c->instance, sizeof(c->instance), "%s", c->opts.instance);
+	else if (!gethostname(host, sizeof(host) - 1))
+		snprintf(c->instance, sizeof(c->instance), "%s:%u", host, c->opts.port);
+	else
+		snprintf(c->instance, sizeof(c->instance), "collector:%u", c->opts.port);
+	c->opts.instance = c->instance;
+}
+
+static int check(const struct collector_opts *o, char *why, size_t why_len)
+{
+	if (!o->bus || !o->interval_s || 60 % o->interval_s || o->spread_ms > o->interval_s * 1000u ||
+	    o->threads > COLLECTOR_THREADS || !o->max_rows || !o->max_agents) {
+		snprintf(why, why_len, "the collector's interval must divide 60 s, its spread be no longer than that, and it takes "
+			 "1 to %d threads", COLLECTOR_THREADS);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int open_failed(const struct collector_opts *o, int r, char *why, size_t why_len)
+{
+	char ip[IP_TEXT];
+	const char *text = ip_is_zero(&o->listen) ? "" : ip_format(&o->listen, ip);
+
+	if (r == -EADDRINUSE)
+		snprintf(why, why_len, "UDP port %u is in use: stop who has it (ss -ulpn sport = :%u) or choose another port",
+			 o->port, o->port);
+	else if (r == -EADDRNOTAVAIL)
+		snprintf(why, why_len, "cannot listen on %s: this host has no such address", text);
+	else
+		snprintf(why, why_len, "cannot listen on UDP port %u: %s", o->port, strerror(-r));
+	return r;
+}
+
+/* Sockets that share a port would also share it with another collector of the same user, and each would get half. */
+static int open_sockets(struct collector *c, char *why, size_t why_len)
+{
+	struct rx_opts o = {.listen = c->opts.listen, .port = c->opts.port, .rcvbuf = c->opts.rcvbuf};
+	struct rx *probe;
+	int r = c->ops->open(&probe, &o);
+
+	if (r < 0)
+		return open_failed(&c->opts, r, why, why_len);
+	c->opts.port = o.port = c->ops->port(probe);
+	if (c->n == 1) {
+		c->threads[0].rx = probe;
+		return 0;
+	}
+	c->ops->close(probe);
+	o.share = true;
+	for (unsigned i = 0; i < c->n; i++) {
+		r = c->ops->open(&c->threads[i].rx, &o);
+		if (r < 0)
+			return open_failed(&c->opts, r, why, why_len);
+	}
+	return 0;
+}
+
+static struct worker_opts worker_opts(const struct collector_opts *o)
+{
+	uint32_t names = o->max_rows / 4 > 4096 ? o->max_rows / 4 : 4096;
+
+	return (struct worker_opts){
+		.fold = {.max_rows = o->max_rows, .max_names = names, .max_strings = 4 * names, .string_bytes = 64 * names,
+			 .max_roleless = o->max_rows / 4},
+		.max_agents = o->max_agents, .interval_s = o->interval_s, .enterprise = o->enterprise ? o->enterprise : WIRE_ENTERPRISE,
+		.record_bytes = 16 << 20, .nets = o->nets,
+	};
+}
+
+static void wake_all(void *arg)
+{
+	struct collector *c = arg;
+
+	for (unsigned i = 0; i < c->n; i++)
+		c->ops->wake(c->threads[i].rx);
+}
+
+static bool send_ack(void *arg, const struct account_peer *to, const void *p, size_t n)
+{
+	struct collector *c = arg;
+
+	return c->ops->send(c->threads[0].rx, to, p, n);
+}
+
+static int open_publish(struct collector *c)
+{
+	const struct collector_opts *o = &c->opts;
+	uint32_t grace = o->interval_s * 100u > 100 ? o->interval_s * 100u : 100;
+	struct publish_opts po = {
+		.bus = o->bus, .interval_s = o->interval_s, .spread_ms = o->spread_ms,
+		.grace_ms = o->grace_ms ? o->grace_ms : grace, .instance = c->instance, .start_us = clock_wall_us(),
+		.max_agents = o->max_agents * c->n, .no_ack = o->no_ack, .workers = c->workers, .n_workers = c->n,
+		.wake = wake_all, .send = send_ack, .arg = c,
+	};
+
+	return publish_new(&c->publish, &po);
+}
+
+static unsigned cpus(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > COLLECTOR_THREADS ? COLLECTOR_THREADS : (unsigned)n;
+}
+
+int collector_new(struct collector **ret, const struct collector_opts *o, char *why, size_t why_len)
+{
+	struct worker_opts wo;
+	struct collector *c;
+	int r = check(o, why, why_len);
+
+	if (r < 0)
+		return r;
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		snprintf(why, why_len, "out of memory");
+		return -ENOMEM;
+	}
+	c->opts = *o;
+	c->ops = &rx_mmsg;
+	c->n = o->threads ? o->threads : cpus();
+	c->event = -1;
+	r = open_sockets(c, why, why_len);
+	if (r < 0)
+		goto out;
+	name_instance(c);
+	wo = worker_opts(&c->opts);
+	for (unsigned i = 0; i < c->n && !r; i++) {
+		c->threads[i].c = c;
+		r = worker_new(&c->threads[i].worker, &wo);
+		c->workers[i] = c->threads[i].worker;
+	}
+	if (!r)
+		r = open_publish(c);
+	c->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!r && c->event < 0)
+		r = -errno;
+	if (r < 0)
+		snprintf(why, why_len, "the collector's tables (%llu MiB for %u threads of %u rows): %s; fewer rows or threads need less",
+			 (unsigned long long)(2 * fold_bytes(&wo.fold) * c->n >> 20), c->n, o->max_rows, strerror(-r));
+out:
+	if (r < 0) {
+		collector_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void collector_free(struct collector *c)
+{
+	if (!c)
+		return;
+	collector_stop(c);
+	publish_free(c->publish);
+	for (unsigned i = 0; i < c->n; i++) {
+		c->ops->close(c->threads[i].rx);
+		worker_free(c->threads[i].worker);
+	}
+	if (c->event >= 0)
+		close(c->event);
+	free(c);
+}
+
+/* --- running */
+
+static void note_drops(struct thread *t)
+{
+	uint64_t *known = &t->worker->counters.kernel_drops;
+
+	counters_add(known, t->c->ops->drops(t->rx) - *known);
+}
+
+static void *receive(void *arg)
+{
+	struct thread *t = arg;
+	const struct rx_ops *ops = t->c->ops;
+
+	for (;;) {
+		const struct worker_packet *packets;
+		int n = ops->recv(t->rx, &packets);
+		bool stop = atomic_load(&t->c->stop_rx);
+
+		if (n > 0) {
+			worker_batch(t->worker, packets, (size_t)n, clock_wall_us());
+			note_drops(t);
+		}
+		worker_poll(t->worker);
+		if (stop && !t->drain_until_us)
+			t->drain_until_us = clock_mono_us() + DRAIN_US;
+		if (stop && (n <= 0 || clock_mono_us() > t->drain_until_us))
+			return NULL;
+		if (n <= 0)
+			ops->wait(t->rx, IDLE_MS);
+	}
+}
+
+static void sleep_until(struct collector *c, int64_t wall_us)
+{
+	int64_t us = wall_us - clock_wall_us();
+	struct pollfd fd = {c->event, POLLIN, 0};
+	struct timespec t;
+	uint64_t n;
+
+	us = us < 0 ? 0 : us > SLEEP_MAX_US ? SLEEP_MAX_US : us;
+	t = (struct timespec){us / 1000000, us % 1000000 * 1000};
+	if (ppoll(&fd, 1, &t, NULL) > 0)
+		(void)!read(c->event, &n, sizeof(n));
+}
+
+/* The receive threads are gone: their part of the swap is done here. */
+static void publish_rest(struct collector *c)
+{
+	int64_t until_us = clock_mono_us() + STOP_US;
+
+	publish_stop(c->publish);
+	while (!publish_done(c->publish)) {
+		int64_t next_us;
+
+		for (unsigned i = 0; i < c->n; i++)
+			worker_poll(c->workers[i]);
+		next_us = publish_step(c->publish, clock_wall_us());
+		if (publish_done(c->publish))
+			return;
+		if (clock_mono_us() > until_us) {
+			publish_give_up(c->publish);
+			log_warn("collector: the bus stayed full, rows were left behind at the stop");
+			return;
+		}
+		sleep_until(c, next_us);
+	}
+}
+
+static void *publishing(void *arg)
+{
+	struct collector *c = arg;
+
+	while (!atomic_load(&c->stop_publish))
+		sleep_until(c, publish_step(c->publish, clock_wall_us()));
+	publish_rest(c);
+	return NULL;
+}
+
+static void join_receivers(struct collector *c)
+{
+	atomic_store(&c->stop_rx, true);
+	wake_all(c);
+	for (unsigned i = 0; i < c->n; i++) {
+		if (c->threads[i].started)
+			pthread_join(c->threads[i].thread, NULL);
+		c->threads[i].started = false;
+	}
+}
+
+int collector_start(struct collector *c)
+{
+	uint64_t granted = c->ops->rcvbuf(c->threads[0].rx);
+	int r = pthread_create(&c->publisher, NULL, publishing, c);
+
+	if (r)
+		return -r;
+	c->running = true;
+	for (unsigned i = 0; i < c->n; i++) {
+		r = pthread_create(&c->threads[i].thread, NULL, receive, &c->threads[i]);
+		if (r) {
+			collector_stop(c);
+			return -r;
+		}
+		c->threads[i].started = true;
+	}
+	if (granted < c->opts.rcvbuf && granted <= RCVBUF_TINY)
+		log_warn("collector: the kernel grants %llu bytes of receive buffer, %llu were asked for: raise net.core.rmem_max",
+			 (unsigned long long)granted, (unsigned long long)c->opts.rcvbuf);
+	log_info("collector: %s on UDP port %u, %u threads, interval %u s", c->instance, c->opts.port, c->n, c->opts.interval_s);
+	return 0;
+}
+
+void collector_stop(struct collector *c)
+{
+	uint64_t one = 1;
+
+	if (!c->running)
+		return;
+	join_receivers(c);
+	atomic_store(&c->stop_publish, true);
+	(void)!write(c->event, &one, sizeof(one));
+	pthread_join(c->publisher, NULL);
+	c->running = false;
+}
+
+/* --- numbers */
+
+uint16_t collector_port(const struct collector *c)
+{
+	return c->opts.port;
+}
+
+static void sums(struct collector *c, struct counters_rx *rx, struct counters_publish *out)
+{
+	*rx = (struct counters_rx){0};
+	*out = (struct counters_publish){0};
+	for (unsigned i = 0; i < c->n; i++)
+		counters_sum_rx(rx, &c->workers[i]->counters);
+	counters_sum_publish(out, publish_counters(c->publish));
+}
+
+void collector_stats(struct collector *c, struct collector_stats *ret)
+{
+	struct counters_rx rx;
+	struct counters_publish out;
+
+	sums(c, &rx, &out);
+	*ret = (struct collector_stats){
+		.datagrams = rx.datagrams, .rows_in = rx.rows, .rows_out = out.rows_out, .rows_lost = out.rows_lost,
+		.messages = out.messages, .kernel_drops = rx.kernel_drops, .agents = publish_agents(c->publish),
+		.closed = publish_closed(c->publish),
+	};
+	for (unsigned i = 0; i < COLLECTOR_REJECTS; i++)
+		ret->rejected += rx.rejected[i];
+}
+
+static void gauge(struct buf *b, const char *name, const char *help, uint64_t v)
+{
+	buf_printf(b, "# HELP skyfall_collector_%s %s\n# TYPE skyfall_collector_%s gauge\nskyfall_collector_%s %llu\n", name, help,
+		   name, name, (unsigned long long)v);
+}
+
+void collector_metrics(struct collector *c, struct buf *b)
+{
+	struct counters_rx rx;
+	struct counters_publish out;
+
+	sums(c, &rx, &out);
+	counters_metrics_rx(&rx, b);
+	counters_metrics_publish(&out, b);
+	gauge(b, "agents", "(agent, sub-agent) pairs heard in the last period", publish_agents(c->publish));
+	gauge(b, "fold_fill_ratio_permille", "fullest fold table at the last swap", publish_fill_pm(c->publish));
+	gauge(b, "closed_interval", "newest interval whose markers are written", publish_closed(c->publish));
+	gauge(b, "threads", "receive threads", c->n);
+	gauge(b, "rcvbuf_asked_bytes", "receive buffer asked for, a socket", c->opts.rcvbuf);
+	gauge(b, "rcvbuf_granted_bytes", "receive buffer granted, a socket", c->ops->rcvbuf(c->threads[0].rx));
+	buf_printf(b, "# HELP skyfall_collector_thread_datagrams_total datagrams received by each thread\n"
+		      "# TYPE skyfall_collector_thread_datagrams_total counter\n");
+	for (unsigned i = 0; i < c->n; i++)
+		buf_printf(b, "skyfall_collector_thread_datagrams_total{thread=\"%u\"} %llu\n", i,
+			   (unsigned long long)__atomic_load_n(&c->workers[i]->counters.datagrams, __ATOMIC_RELAXED));
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bounded set of agents, each with a slot number: parallel arrays of the owner hold what belongs to it.
+ * When full, whoever was silent longest among a few is forgotten; see slots_take().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ip.h"
+
+#define SLOTS_NONE UINT32_MAX
+#define SLOTS_FORGET_S 600 /* silent for so long: may be forgotten when room is needed */
+
+struct slots_key {
+	struct ip agent;
+	uint32_t sub_agent;
+	uint32_t zero;
+	uint64_t boot; /* 0: not part of the identity, or not said */
+};
+
+struct slots {
+	uint32_t max, n, mask, hand;
+	uint32_t *heads;         /* 1 + slot */
+	struct slots_slot {
+		struct slots_key key;
+		uint32_t next;   /* 1 + slot */
+		int64_t seen_s;
+	} *slot;
+};
+
+/* -ENOMEM, -EINVAL. */
+int slots_init(struct slots *s, uint32_t max);
+void slots_deinit(struct slots *s);
+
+/*
+ * The slot of a key, noted as seen now; made when absent (*ret_new true: clear what you keep there, the slot may have been
+ * another's). SLOTS_NONE when full of keys that were seen lately.
+ */
+uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s, bool *ret_new);

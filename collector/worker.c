@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "wire/flows.h"
+#include "wire/health.h"
+#include "wire/host.h"
+#include "wire/listeners.h"
+
+#define BATCH 256              /* rows hashed and prefetched together */
+#define LEDGER_OLD_S 86400     /* a ledger line older than a day is nobody's */
+#define NAMES_UNSET UINT32_MAX
+#define NAMES_NONE (UINT32_MAX - 1) /* no room for them */
+
+/* What one datagram is being read with. */
+struct reading {
+	const struct worker_packet *packet;
+	int64_t now_us;
+	struct wire_datagram datagram;
+	struct account_track *track; /* NULL: not followed */
+	int64_t shift;
+	uint64_t rows;               /* sum(rows) so far */
+	uint32_t interval;           /* as the agent named it; 0 none */
+	uint32_t pool, drops;
+};
+
+struct worker_state {
+	struct worker_opts opts;
+	struct account account;
+	struct records_parts *parts;
+	uint32_t serial;
+	size_t n_items;
+	struct fold_item items[BATCH];
+	uint32_t names[WIRE_NAMES]; /* of the open flows record -> the pane's */
+	union {
+		struct wire_flows flows;
+		struct wire_listeners listeners;
+		struct wire_health health;
+	};
+	union {
+		struct flow_host host;
+		struct flow_listener listener;
+		struct flow_ledger ledger;
+	};
+};
+
+static int pane_init(struct worker_pane *p, const struct worker_opts *o)
+{
+	records_init(&p->records, o->record_bytes);
+	return fold_new(&p->fold, &o->fold);
+}
+
+int worker_new(struct worker **ret, const struct worker_opts *o)
+{
+	struct worker *w;
+	int r = -ENOMEM;
+
+	if (!o->interval_s || 60 % o->interval_s)
+		return -EINVAL;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	w->state = calloc(1, sizeof(*w->state));
+	if (!w->state)
+		goto out;
+	w->state->opts = *o;
+	w->state->serial = 1;
+	r = account_init(&w->state->account, o->max_agents);
+	if (r < 0)
+		goto out;
+	r = records_parts_new(&w->state->parts);
+	for (unsigned i = 0; i < 2 && !r; i++) {
+		r = account_lines_init(&w->lines[i].agents, o->max_agents);
+		if (!r)
+			r = pane_init(&w->pane[i], o);
+	}
+out:
+	if (r < 0) {
+		worker_free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	for (unsigned i = 0; i < 2; i++) {
+		account_lines_deinit(&w->lines[i].agents);
+		fold_free(w->pane[i].fold);
+		records_deinit(&w->pane[i].records);
+	}
+	if (w->state) {
+		account_deinit(&w->state->account);
+		records_parts_free(w->state->parts);
+	}
+	free(w->state);
+	free(w);
+}
+
+void worker_lines_clear(struct worker_lines *l)
+{
+	l->agents.n = 0;
+	l->spread_ms = 0;
+	memset(l->refused, 0, sizeof(l->refused));
+}
+
+void worker_pane_clear(struct worker_pane *p)
+{
+	fold_clear(p->fold);
+	records_clear(&p->records);
+}
+
+bool worker_poll(struct worker *w)
+{
+	bool any = false;
+
+	if (swap_wanted(&w->lines_swap)) {
+		unsigned next = swap_active(&w->lines_swap) ^ 1;
+
+		account_lines_begin(&w->lines[next].agents, ++w->state->serial);
+		swap_do(&w->lines_swap);
+		any = true;
+	}
+	if (swap_wanted(&w->pane_swap)) {
+		swap_do(&w->pane_swap);
+		any = true;
+	}
+	return any;
+}
+
+static struct worker_lines *lines(struct worker *w)
+{
+	return &w->lines[swap_active(&w->lines_swap)];
+}
+
+static struct worker_pane *pane(struct worker *w)
+{
+	return &w->pane[swap_active(&w->pane_swap)];
+}
+
+static void refuse(struct worker *w, unsigned reason, const struct worker_packet *p)
+{
+	struct worker_refused *r = &lines(w)->refused[reason];
+
+	counters_add(&w->counters.rejected[reason], 1);
+	r->n++;
+	r->from = p->peer.ip;
+	r->n_head = (uint8_t)(p->bytes.n < sizeof(r->head) ? p->bytes.n : sizeof(r->head));
+	memcpy(r->head, p->bytes.p, r->n_head);
+}
+
+static void flush(struct worker *w)
+{
+	fold_add(pane(w)->fold, w->state->items, w->state->n_items);
+	w->state->n_items = 0;
+}
+
+/* An interval length or a net that is not ours refuses a whole record. COLLECTOR_REJECTS: accepted. */
+static unsigned judge_head(const struct worker *w, const struct wire_head *h)
+{
+	const struct opt_list *nets = &w->state->opts.nets;
+
+	if (h->interval_s != w->state->opts.interval_s)
+		return COLLECTOR_REJECT_INTERVAL_LENGTH;
+	for (size_t i = 0; i < nets->n; i++) {
+		if (str_eq(str_from(nets->v[i]), h->net))
+			return COLLECTOR_REJECTS;
+	}
+	return nets->n ? COLLECTOR_REJECT_NET : COLLECTOR_REJECTS;
+}
+
+/* Number in the pane of names `index` of the open record. NAMES_NONE: no room. */
+static uint32_t names_of(struct worker *w, uint32_t index, const struct flow_names *n)
+{
+	uint32_t *id = &w->state->names[index];
+
+	if (*id == NAMES_UNSET && fold_names(pane(w)->fold, n, id) < 0)
+		*id = NAMES_NONE;
+	return *id;
+}
+
+/* "<host id>", for one network namespace "<host id>/<inode>". */
+static int scope_of(struct worker *w, const struct wire_head *h, uint32_t scope, uint32_t *ret)
+{
+	char text[FLOW_NAME_MAX + 16];
+	int n;
+
+	if (scope == 0) {
+		*ret = 0;
+		return 0;
+	}
+	if (scope == 1)
+		return fold_string(pane(w)->fold, h->host, ret);
+	n = snprintf(text, sizeof(text), "%.*s/%u", STR_FMT(h->host), scope);
+	return fold_string(pane(w)->fold, (struct str){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1}, ret);
+}
+
+static void flow(struct worker *w, struct reading *rd, const struct wire_head *h, const struct wire_flow *f)
+{
+	struct worker_state *s = w->state;
+	uint32_t interval = clock_moved(h->interval, h->interval_s, rd->shift);
+	struct fold_item *it = &s->items[s->n_items];
+	struct flow_conv conv;
+
+	wire_flow_conv(f, h->net, &conv);
+	it->key = (struct fold_key){
+		.client = conv.client, .server = conv.server, .port = conv.port, .other_port = conv.other_port,
+		.protocol = conv.protocol, .view = f->view, .interval = interval,
+		.names = names_of(w, f->names_index, f->names),
+	};
+	if (it->key.names == NAMES_NONE || fold_string(pane(w)->fold, h->net, &it->key.net) < 0 ||
+	    scope_of(w, h, f->scope, &it->key.scope) < 0) {
+		fold_shed(pane(w)->fold, interval, FOLD_LOST_NAMES, fold_rows(f->present, f->body));
+		return;
+	}
+	it->flags = f->flags | (rd->shift ? FLOW_CLOCK : 0) | (f->view == FLOW_VIEW_UNKNOWN ? FLOW_NO_ROLE : 0);
+	it->present = f->present;
+	it->body = f->body;
+	it->n_ports = f->n_ports;
+	it->ports_more = f->ports_more;
+	memcpy(it->ports, f->ports, sizeof(it->ports));
+	if (++s->n_items == BATCH)
+		flush(w);
+}
+
+static enum wire_error flows(struct worker *w, struct reading *rd, const struct wire_record *r)
+{
+	struct wire_flows *f = &w->state->flows;
+	enum wire_error e = wire_flows_open(f, r);
+	struct wire_flow row;
+	unsigned refused;
+
+	if (e)
+		return e;
+	refused = judge_head(w, &f->head);
+	if (refused != COLLECTOR_REJECTS)
+		refuse(w, refused, rd->packet);
+	else if (rd->track)
+		rd->shift = clock_shift(&rd->track->clock, f->head.interval, f->head.interval_s, rd->now_us);
+	if (refused == COLLECTOR_REJECTS && f->head.spread_ms > lines(w)->spread_ms)
+		lines(w)->spread_ms = f->head.spread_ms;
+	memset(w->state->names, 0xff, f->tables.n_names * sizeof(w->state->names[0]));
+	while ((e = wire_flows_next(f, &row)) != WIRE_END) {
+		uint64_t rows;
+
+		if (e) {
+			refuse(w, e, rd->packet);
+			continue;
+		}
+		rows = fold_rows(row.present, row.body);
+		rd->rows += rows;
+		counters_add(&w->counters.flow_rows, 1);
+		counters_add(refused == COLLECTOR_REJECTS ? &w->counters.rows : &w->counters.refused_rows, rows);
+		if (refused == COLLECTOR_REJECTS)
+			flow(w, rd, &f->head, &row);
+	}
+	return WIRE_OK;
+}
+
+static void kept(struct worker *w, int r)
+{
+	if (r < 0)
+		counters_add(&w->counters.records_full, 1);
+}
+
+static enum wire_error host(struct worker *w, struct reading *rd, const struct wire_record *r)
+{
+	struct worker_state *s = w->state;
+	struct wire_head head;
+	unsigned part, parts, bad, refused;
+	uint64_t given_up = 0;
+	enum wire_error e = wire_host_read(r, &head, &s->host, &part, &parts, &bad);
+
+	if (e)
+		return e;
+	refused = judge_head(w, &head);
+	if (refused == COLLECTOR_REJECTS && parts > 64)
+		refused = COLLECTOR_REJECT_HOST;
+	if (refused != COLLECTOR_REJECTS) {
+		refuse(w, refused, rd->packet);
+		return WIRE_OK;
+	}
+	s->host.agent = rd->packet->peer.ip;
+	s->host.interval = clock_moved(head.interval, head.interval_s, rd->shift);
+	if (records_parts_add(s->parts, head.boot, part, parts, &s->host, &given_up))
+		kept(w, records_host(&pane(w)->records, &s->host));
+	counters_add(&w->counters.host_incomplete, given_up);
+	return WIRE_OK;
+}
+
+static enum wire_error listeners(struct worker *w, struct reading *rd, const struct wire_record *r)
+{
+	struct wire_listeners *l = &w->state->listeners;
+	struct flow_listener *to = &w->state->listener;
+	enum wire_error e = wire_listeners_open(l, r);
+	unsigned refused;
+
+	if (e)
+		return e;
+	refused = judge_head(w, &l->head);
+	if (refused != COLLECTOR_REJECTS) {
+		refuse(w, refused, rd->packet);
+		return WIRE_OK;
+	}
+	while ((e = wire_listeners_next(l, to)) != WIRE_END) {
+		if (e) {
+			refuse(w, e, rd->packet);
+			continue;
+		}
+		to->interval = clock_moved(l->head.interval, l->head.interval_s, rd->shift);
+		to->since = clock_moved(to->since, l->head.interval_s, rd->shift);
+		kept(w, records_listener(&pane(w)->records, to));
+	}
+	return WIRE_OK;
+}
+
+/* A line of an interval that is neither within the last day nor about now is of no use to anyone. */
+static bool ledger_interval_ok(const struct worker *w, const struct flow_ledger *l, int64_t now_us)
+{
+	int64_t age = now_us / 1000000 - l->interval;
+
+	return l->interval_s == w->state->opts.interval_s && l->interval % l->interval_s == 0 && age <= LEDGER_OLD_S &&
+	       age >= -(int64_t)(CLOCK_FAR + 1) * l->interval_s;
+}
+
+static enum wire_error health(struct worker *w, struct reading *rd, const struct wire_record *r)
+{
+	struct wire_health *h = &w->state->health;
+	struct flow_ledger *to = &w->state->ledger;
+	enum wire_error e = wire_health_open(h, r);
+	unsigned refused;
+
+	if (e)
+		return e;
+	refused = judge_head(w, &h->head);
+	if (refused != COLLECTOR_REJECTS) {
+		refuse(w, refused, rd->packet);
+		return WIRE_OK;
+	}
+	while ((e = wire_health_next(h, to)) != WIRE_END) {
+		if (e) {
+			refuse(w, e, rd->packet);
+			continue;
+		}
+		to->interval = clock_moved(to->interval, to->interval_s, rd->shift);
+		if (ledger_interval_ok(w, to, rd->now_us))
+			kept(w, records_ledger(&pane(w)->records, to));
+		else
+			refuse(w, COLLECTOR_REJECT_LEDGER, rd->packet);
+	}
+	return WIRE_OK;
+}
+
+static void record(struct worker *w, struct reading *rd, const struct wire_record *r)
+{
+	static enum wire_error (*const readers[])(struct worker *, struct reading *, const struct wire_record *) = {
+		[WIRE_FLOWS] = flows, [WIRE_HOST] = host, [WIRE_LISTENERS] = listeners, [WIRE_HEALTH] = health,
+	};
+	enum wire_error e;
+
+	if (!r->ours || r->format >= sizeof(readers) / sizeof(*readers) || !readers[r->format]) {
+		counters_add(&w->counters.foreign, 1);
+		return;
+	}
+	rd->pool = r->sample_pool;
+	rd->drops = r->drops;
+	e = readers[r->format](w, rd, r);
+	if (e)
+		refuse(w, e, rd->packet);
+}
+
+/* The next record of ours, others counted. False: no more. */
+static bool next_ours(struct worker *w, struct reading *rd, struct wire_record *r)
+{
+	enum wire_error e;
+
+	while ((e = wire_next(&rd->datagram, r)) != WIRE_END) {
+		if (e)
+			refuse(w, e, rd->packet);
+		else if (r->ours)
+			return true;
+		else
+			counters_add(&w->counters.foreign, 1);
+	}
+	return false;
+}
+
+static enum account_verdict account(struct worker *w, struct reading *rd, const struct wire_head *h,
+				    struct account_line **ret_line)
+{
+	const struct wire_datagram *d = &rd->datagram;
+	struct account_seen seen = {
+		.key = {.agent = d->agent, .sub_agent = d->sub_agent, .boot = h->boot},
+		.peer = rd->packet->peer, .sequence = d->sequence, .uptime_ms = d->uptime_ms,
+	};
+	enum account_verdict v = account_datagram(&w->state->account, &lines(w)->agents, &seen, rd->now_us / 1000000,
+						  &rd->track, ret_line);
+	struct clock_agent unknown = {0};
+
+	counters_add(&w->counters.duplicates, v == ACCOUNT_DUPLICATE);
+	counters_add(&w->counters.old_datagrams, v == ACCOUNT_OLD);
+	counters_add(&w->counters.late_datagrams, v == ACCOUNT_LATE);
+	counters_add(&w->counters.agents_full, v == ACCOUNT_FULL);
+	if (h->interval_s)
+		rd->shift = clock_shift_known(rd->track ? &rd->track->clock : &unknown, h->interval, h->interval_s,
+					      rd->now_us);
+	return v;
+}
+
+static void datagram(struct worker *w, const struct worker_packet *p, int64_t now_us)
+{
+	struct reading rd = {.packet = p, .now_us = now_us};
+	struct wire_head head = {0};
+	struct account_line *line;
+	enum account_verdict v;
+	struct wire_record r;
+	enum wire_error e;
+	struct cursor c;
+	bool any;
+
+	if (p->truncated) {
+		refuse(w, COLLECTOR_REJECT_TRUNCATED, p);
+		return;
+	}
+	e = wire_open(&rd.datagram, p->bytes.p, p->bytes.n, w->state->opts.enterprise);
+	if (e) {
+		refuse(w, e, p);
+		return;
+	}
+	any = next_ours(w, &rd, &r);
+	if (any) {
+		c = cursor_over(r.body);
+		if (wire_head_read(&c, &head))
+			head = (struct wire_head){0};
+	}
+	v = account(w, &rd, &head, &line);
+	if (v == ACCOUNT_DUPLICATE || v == ACCOUNT_OLD)
+		return;
+	for (; any; any = next_ours(w, &rd, &r))
+		record(w, &rd, &r);
+	counters_add(&w->counters.clock_moved, rd.shift != 0);
+	if (line)
+		account_rows(line, rd.datagram.sequence, rd.datagram.uptime_ms, rd.pool, rd.drops, rd.rows, head.interval);
+}
+
+void worker_batch(struct worker *w, const struct worker_packet *packets, size_t n, int64_t now_us)
+{
+	for (size_t i = 0; i < n; i++) {
+		counters_add(&w->counters.datagrams, 1);
+		counters_add(&w->counters.bytes, packets[i].bytes.n);
+		datagram(w, &packets[i], now_us);
+	}
+	counters_add(&w->counters.batches, 1);
+	flush(w);
+}
