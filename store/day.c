@@ -52,6 +52,9 @@ int day_errno(sqlite3 *db, int sqlite)
 {
 	int system = db ? sqlite3_system_errno(db) : 0;
 
+	/* SQLite knows a full disk, but not a full quota or the limit of a file's size; what write() said is still there. */
+	if (!system)
+		system = errno;
 	switch (sqlite & 0xff) {
 	case SQLITE_OK:
 	case SQLITE_DONE:

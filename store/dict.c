@@ -185,7 +185,8 @@ int dict_commit(struct dict *d)
 
 void dict_abort(struct dict *d)
 {
-	d->n_pending = 0;
+	if (d)
+		d->n_pending = 0;
 }
 
 int dict_forget(struct dict *d, uint32_t day, unsigned max, unsigned *ret_n)
