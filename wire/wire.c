@@ -194,8 +194,12 @@ enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret)
 			if (e || !ret->ours || ret->format != WIRE_PAD)
 				return e;
 		}
-		if (!d->samples_left)
-			return WIRE_END;
+		if (!d->samples_left) {
+			bool more = cursor_left(&d->cur);
+
+			d->cur.p = d->cur.end;
+			return more ? WIRE_LENGTH : WIRE_END;
+		}
 		*ret = (struct wire_record){0};
 		e = next_sample(d, ret);
 		if (e) {
@@ -205,6 +209,21 @@ enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret)
 		if (ret->sample_only)
 			return WIRE_OK;
 	}
+}
+
+size_t wire_extent(const void *p, size_t n)
+{
+	struct wire_datagram d;
+	uint32_t enterprise, format;
+	struct str body;
+	bool cut;
+
+	if (wire_open(&d, p, n, 0))
+		return n;
+	for (; d.samples_left; d.samples_left--)
+		if (!next_part(&d.cur, &enterprise, &format, &body, &cut) || cut)
+			return n;
+	return d.cur.p - (const uint8_t *)p;
 }
 
 static enum wire_error head_text(struct cursor *c, struct str *ret)

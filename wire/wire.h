@@ -101,6 +101,12 @@ enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint
  */
 enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret);
 
+/*
+ * Bytes that the datagram's samples take; n when they are cut or it is none. A capture of segmented sending (UDP_SEGMENT) holds
+ * several datagrams as one: the next begins there.
+ */
+size_t wire_extent(const void *p, size_t n);
+
 /* Reads the head of one of our records at c. WIRE_SHORT, WIRE_VERSION, WIRE_STRING, WIRE_TEXT, WIRE_INTERVAL. */
 enum wire_error wire_head_read(struct cursor *c, struct wire_head *ret);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "wire/put.h"
+#include "wire/stamp.h"
 #include "wire_sample.h"
 
 static struct wire_build build;
@@ -488,6 +489,40 @@ static void test_foreign_sflow(void **state)
 	assert_int_equal(wire_next(&d, &r), WIRE_END);
 }
 
+/* Several datagrams captured as one are told apart. */
+static void test_extent(void **state)
+{
+	static uint8_t two[2 * WIRE_SIZE_MAX];
+
+	for (unsigned kind = 0; kind < SAMPLES - 1; kind++) {
+		sample_make(&s, kind);
+		memcpy(two, s.p, s.n);
+		memcpy(two + s.n, s.p, s.n);
+		assert_int_equal(wire_extent(two, 2 * s.n), s.n);
+		assert_int_equal(wire_extent(two, s.n), s.n);
+		assert_int_equal(wire_extent(two, s.n - 4), s.n - 4);
+	}
+	assert_int_equal(wire_extent("what is it", 10), 10);
+}
+
+/* Stamped later, for another collector: as if made for it. */
+static void test_stamp(void **state)
+{
+	for (unsigned kind = 0; kind < SAMPLES - 1; kind++) {
+		struct wire_sender to = {.agent = sample_ip("198.51.100.9"), .sub_agent = 16, .sequence = 5, .pool = 70, .drops = 9};
+		struct wire_datagram d;
+		struct wire_record r;
+
+		sample_make(&s, kind);
+		wire_stamp(s.p, s.n, 11, &to, 777);
+		assert_int_equal(wire_open(&d, s.p, s.n, 0), WIRE_OK);
+		assert_true(ip_eq(&d.agent, &to.agent) && d.sub_agent == 16 && d.sequence == 6 && d.uptime_ms == 777);
+		assert_int_equal(wire_next(&d, &r), WIRE_OK);
+		assert_true(r.ours && r.sample_pool == 81 && r.drops == 9 && r.sample_sequence == 6);
+		assert_true(to.sequence == 6 && to.pool == 81);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -496,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_accounting), cmocka_unit_test(test_names_made_clean),
 		cmocka_unit_test(test_unknown_fields), cmocka_unit_test(test_host_parts), cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_health), cmocka_unit_test(test_ack), cmocka_unit_test(test_foreign_sflow),
+		cmocka_unit_test(test_extent), cmocka_unit_test(test_stamp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,6 +153,7 @@ static void test_reasons(void **state)
 	expect(&s, 0, 4, WIRE_VERSION, 0);
 	expect(&s, 4, 3, WIRE_FAMILY, 0);
 	expect(&s, N_SAMPLES, 0xffffffff, WIRE_COUNT, n);
+	expect(&s, N_SAMPLES, 0, WIRE_LENGTH, 0);
 	expect(&s, SAMPLE_LENGTH, 0xffffffff, WIRE_SHORT, n);
 	expect(&s, SAMPLE_LENGTH, 16, WIRE_SHORT, 0);
 	expect(&s, N_RECORDS, 0xffffffff, WIRE_COUNT, n);
