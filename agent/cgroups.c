@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/cgroups.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+#define CGROUPS_DEPTH 64
+
+struct cgroups_one {
+	uint64_t id; /* 0: free */
+	char *path;
+	uint64_t walk;   /* the last one that saw it */
+	int64_t gone_us; /* first walk without it; 0: there */
+};
+
+struct cgroups {
+	char mount[256]; /* "" none */
+	uint64_t walk;
+	int64_t walked_us; /* INT64_MIN: never */
+	size_t n, mask;
+	struct cgroups_one *v; /* open addressing */
+};
+
+int cgroups_mount(struct str text, char *dst, size_t size)
+{
+	const char *p = text.p, *end = text.p + text.n;
+
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		size_t len = (size_t)((nl ? nl : end) - p), n = 0, i;
+		const char *dash = memmem(p, len, " - cgroup2 ", 11);
+		const char *at = p;
+		unsigned field;
+
+		for (field = 0; dash && field < 4; field++) { /* the fifth is the mount point */
+			at = memchr(at, ' ', (size_t)(dash - at));
+			if (!at)
+				break;
+			at++;
+		}
+		if (dash && at) {
+			for (i = 0; at + i < dash && at[i] != ' '; i++) {
+				char c = at[i];
+
+				if (c == '\\' && at + i + 3 < dash) {
+					c = (char)((at[i + 1] - '0') << 6 | (at[i + 2] - '0') << 3 | (at[i + 3] - '0'));
+					i += 3;
+				}
+				if (n == size - 1)
+					return -ENAMETOOLONG;
+				dst[n++] = c;
+			}
+			dst[n] = '\0';
+			return 0;
+		}
+		p = nl ? nl + 1 : end;
+	}
+	return -ENOENT;
+}
+
+static void cgroups_find_mount(struct cgroups *c)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	struct buf b;
+
+	if (!f)
+		return;
+	buf_init(&b, 4u << 20);
+	while (!feof(f) && !ferror(f) && !b.err) {
+		char chunk[4096];
+
+		buf_put(&b, chunk, fread(chunk, 1, sizeof(chunk), f));
+	}
+	fclose(f);
+	if (cgroups_mount((struct str){b.p, b.n}, c->mount, sizeof(c->mount)) < 0)
+		c->mount[0] = '\0';
+	buf_deinit(&b);
+}
+
+int cgroups_new(struct cgroups **ret, const char *mount)
+{
+	struct cgroups *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->mask = 255;
+	c->walked_us = INT64_MIN;
+	c->v = calloc(c->mask + 1, sizeof(*c->v));
+	if (!c->v) {
+		free(c);
+		return -ENOMEM;
+	}
+	if (mount)
+		snprintf(c->mount, sizeof(c->mount), "%s", mount);
+	else
+		cgroups_find_mount(c);
+	*ret = c;
+	return 0;
+}
+
+void cgroups_free(struct cgroups *c)
+{
+	size_t i;
+
+	if (!c)
+		return;
+	for (i = 0; i <= c->mask; i++)
+		free(c->v[i].path);
+	free(c->v);
+	free(c);
+}
+
+static struct cgroups_one *cgroups_find(struct cgroups_one *v, size_t mask, uint64_t id)
+{
+	size_t i;
+
+	for (i = (id * 0x9e3779b97f4a7c15ull >> 32) & mask; v[i].id && v[i].id != id; i = (i + 1) & mask)
+		;
+	return &v[i];
+}
+
+/* Moves what lives, or is not gone for long, into a table of `mask + 1`. */
+static int cgroups_rehash(struct cgroups *c, size_t mask, int64_t now_us)
+{
+	struct cgroups_one *v = calloc(mask + 1, sizeof(*v));
+	size_t i;
+
+	if (!v)
+		return -ENOMEM;
+	c->n = 0;
+	for (i = 0; i <= c->mask; i++) {
+		struct cgroups_one *o = &c->v[i];
+
+		if (!o->id)
+			continue;
+		if (o->gone_us && now_us - o->gone_us > CGROUPS_TOMBSTONE_US) {
+			free(o->path);
+			continue;
+		}
+		*cgroups_find(v, mask, o->id) = *o;
+		c->n++;
+	}
+	free(c->v);
+	c->v = v;
+	c->mask = mask;
+	return 0;
+}
+
+static void cgroups_add(struct cgroups *c, uint64_t id, const char *path, int64_t now_us)
+{
+	struct cgroups_one *o = cgroups_find(c->v, c->mask, id);
+
+	if (!o->id) {
+		if (c->n >= CGROUPS_MAX)
+			return;
+		if (c->n * 2 > c->mask) {
+			if (cgroups_rehash(c, c->mask * 2 + 1, now_us) < 0)
+				return;
+			o = cgroups_find(c->v, c->mask, id);
+		}
+		o->path = strdup(path);
+		if (!o->path)
+			return;
+		o->id = id;
+		c->n++;
+	} else if (strcmp(o->path, path) != 0) { /* renamed */
+		char *copy = strdup(path);
+
+		if (copy) {
+			free(o->path);
+			o->path = copy;
+		}
+	}
+	o->walk = c->walk;
+	o->gone_us = 0;
+}
+
+/* The handle of a cgroup directory is its id on every kernel; st_ino is that from 5.5 on only. */
+static uint64_t cgroups_id(int dir, const char *name)
+{
+	union {
+		struct file_handle h;
+		char room[sizeof(struct file_handle) + 8];
+	} u;
+	struct stat st;
+	uint64_t id;
+	int mount_id;
+
+	u.h.handle_bytes = 8;
+	if (name_to_handle_at(dir, name, &u.h, &mount_id, 0) == 0 && u.h.handle_bytes == 8) {
+		memcpy(&id, u.h.f_handle, 8);
+		return id;
+	}
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
+}
+
+/* Directory `name` of `parent` and all below; path: where it is, grows and shrinks back. */
+static void cgroups_walk(struct cgroups *c, int parent, const char *name, struct buf *path, unsigned depth, int64_t now_us)
+{
+	uint64_t id = cgroups_id(parent, name);
+	size_t len = path->n;
+	struct dirent *e;
+	DIR *d;
+	int fd;
+
+	if (id)
+		cgroups_add(c, id, len ? buf_text(path) : "/", now_us);
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	d = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while (depth < CGROUPS_DEPTH && (e = readdir(d))) {
+		if (e->d_type != DT_DIR || e->d_name[0] == '.')
+			continue;
+		buf_char(path, '/');
+		buf_str(path, str_from(e->d_name));
+		if (!path->err)
+			cgroups_walk(c, dirfd(d), e->d_name, path, depth + 1, now_us);
+		path->n = len;
+		path->err = 0;
+	}
+	closedir(d);
+}
+
+static void cgroups_refresh(struct cgroups *c, int64_t now_us)
+{
+	struct buf path;
+	size_t i;
+
+	c->walked_us = now_us;
+	c->walk++;
+	buf_init(&path, 4096);
+	cgroups_walk(c, AT_FDCWD, c->mount, &path, 0, now_us);
+	buf_deinit(&path);
+	for (i = 0; i <= c->mask; i++)
+		if (c->v[i].id && c->v[i].walk != c->walk && !c->v[i].gone_us)
+			c->v[i].gone_us = now_us;
+	(void)cgroups_rehash(c, c->mask, now_us);
+}
+
+struct str cgroups_path(struct cgroups *c, uint64_t id, int64_t now_us)
+{
+	struct cgroups_one *o;
+
+	if (!id || !c->mount[0])
+		return (struct str){NULL, 0};
+	o = cgroups_find(c->v, c->mask, id);
+	if (!o->id && (c->walked_us == INT64_MIN || now_us - c->walked_us >= CGROUPS_AGAIN_US)) {
+		cgroups_refresh(c, now_us);
+		if (!cgroups_find(c->v, c->mask, id)->id) { /* not there: no walk for it again until the tombstone falls */
+			cgroups_add(c, id, "", now_us);
+			cgroups_find(c->v, c->mask, id)->gone_us = now_us;
+		}
+		o = cgroups_find(c->v, c->mask, id);
+	}
+	return o->id ? str_from(o->path) : (struct str){NULL, 0};
+}
+
+size_t cgroups_count(const struct cgroups *c)
+{
+	return c->n;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the agent was told by its options, checked and resolved. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/locals.h"
+#include "agent/rules.h"
+#include "agent/source.h"
+#include "base/opt.h"
+
+#define CONF_COLLECTORS 16
+#define CONF_NETNS 64
+
+struct conf {
+	/* as given */
+	struct opt_list collectors, netns, local_nets;
+	uint32_t interval_ms, spread_ms; /* spread UINT32_MAX: 0.8 of the interval */
+	const char *net, *host_id, *hostname, *rules_file, *source;
+	bool print, json, once, features, no_ack, quiet;
+	uint64_t max_socks, max_rows, enterprise, size;
+	/* resolved by conf_check() */
+	uint16_t interval_s;
+	struct {
+		struct ip ip;
+		uint16_t port;
+		const char *text;
+	} collector[CONF_COLLECTORS];
+	size_t n_collectors;
+	uint32_t netns_inum[CONF_NETNS];
+	size_t n_netns;
+	struct locals locals;
+	struct rules *rules; /* NULL: none */
+};
+
+extern const struct conf conf_defaults;
+extern const struct opt_command conf_command;
+
+/* 0; -EINVAL: the words on the command line are wrong (exit 2); another -errno: the world is (exit 1). `why` says what and
+ * what to do. conf_deinit() is due in any case. */
+int conf_check(struct conf *c, char *why, size_t why_len);
+void conf_deinit(struct conf *c);

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/cycle.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/fdscan.h"
+#include "agent/health.h"
+#include "agent/print.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define CYCLE_RELIEFS 8          /* looks at the fill of the maps in an interval */
+#define CYCLE_SCAN_US 2000000ll  /* namespaces and addresses are not looked for more often than this */
+#define CYCLE_FDS 4096           /* descriptors looked at in an interval, for owners of listeners */
+
+struct cycle {
+	const struct conf *conf;
+	const struct source_ops *ops;
+	struct source *source;
+	struct host *host;
+	struct agent_rows *rows;
+	struct names *names;
+	struct named named;
+	struct listen *listen;
+	struct fdscan *owners;
+	struct netns_set netns;
+	struct diag_set diag;
+	int64_t scanned_us; /* never steps */
+	struct source_counts former;
+	struct names_counts names_former;
+	uint64_t folded_former, missed;
+	struct health_cost cost;
+	uint32_t last; /* interval handed over last */
+	/* output */
+	struct outbox *outbox;
+	struct batch_head head;
+	struct wire_build *build;
+	void (*done)(void *arg);
+	void *done_arg;
+	/* thread */
+	pthread_t thread;
+	bool started, stop;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+};
+
+uint32_t cycle_interval(int64_t wall_us, uint16_t interval_s, bool open)
+{
+	int64_t s = wall_us / 1000000;
+
+	return (uint32_t)(s - s % interval_s - (open ? 0 : interval_s));
+}
+
+static void cycle_port_range(uint16_t *low, uint16_t *high)
+{
+	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	unsigned a = 0, b = 0;
+
+	*low = 32768;
+	*high = 60999;
+	if (f && fscanf(f, "%u %u", &a, &b) == 2 && a > 0 && a <= b && b < 65536) {
+		*low = (uint16_t)a;
+		*high = (uint16_t)b;
+	}
+	if (f)
+		fclose(f);
+}
+
+int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_ops *ops, struct source *source, struct host *host,
+	      char *why, size_t why_len)
+{
+	struct names_opts names = {.proc = "/proc", .rules = conf->rules};
+	struct cycle *c = calloc(1, sizeof(*c));
+	uint16_t low, high;
+	int r = c ? 0 : -ENOMEM;
+
+	if (!c)
+		goto fail;
+	c->conf = conf;
+	c->ops = ops;
+	c->host = host;
+	c->scanned_us = INT64_MIN;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->cond, NULL);
+	cycle_port_range(&low, &high);
+	/* twice what the kernel holds: the rows of open connections join those of a drained map */
+	r = agent_rows_new(&c->rows, conf->max_rows * 2);
+	if (r == 0)
+		r = names_new(&c->names, &names);
+	if (r == 0)
+		r = named_init(&c->named, low, high);
+	if (r == 0)
+		r = fdscan_new(&c->owners, "/proc", LISTEN_MAX);
+	if (r == 0)
+		r = listen_new(&c->listen, c->owners);
+	c->build = r == 0 ? malloc(sizeof(*c->build)) : NULL;
+	if (r == 0 && !c->build)
+		r = -ENOMEM;
+	if (r == 0) {
+		c->source = source;
+		*ret = c;
+		return 0;
+	}
+fail:
+	snprintf(why, why_len, "out of memory");
+	cycle_free(c);
+	return r;
+}
+
+void cycle_free(struct cycle *c)
+{
+	if (!c)
+		return;
+	if (c->source)
+		c->ops->close(c->source);
+	free(c->build);
+	diag_set_deinit(&c->diag);
+	netns_set_deinit(&c->netns);
+	listen_free(c->listen);
+	fdscan_free(c->owners);
+	named_deinit(&c->named);
+	names_free(c->names);
+	agent_rows_free(c->rows);
+	pthread_cond_destroy(&c->cond);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+void cycle_look(struct cycle *c)
+{
+	int64_t now = clock_mono_us();
+
+	if (c->scanned_us != INT64_MIN && now - c->scanned_us < CYCLE_SCAN_US)
+		return;
+	c->scanned_us = now;
+	if (netns_scan(&c->netns, c->conf->netns_inum, c->conf->n_netns) < 0 || diag_follow(&c->diag, &c->netns) < 0)
+		return; /* memory is out: the former ones serve */
+	(void)host_look(c->host, &c->diag, &c->conf->locals);
+}
+
+static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t interval, const struct source_counts *counts)
+{
+	struct names_counts names;
+
+	line->interval = interval;
+	line->interval_s = c->conf->interval_s;
+	line->rows_in = agent_rows_count(c->rows);
+	health_counts(line, counts, &c->former);
+	line->rows_in += counts->lost_rows_full - c->former.lost_rows_full + counts->lost_rows_user - c->former.lost_rows_user;
+	names_counts(c->names, &names);
+	health_info(line, "names_full", names.names_full - c->names_former.names_full);
+	health_info(line, "services_full", names.services_full - c->names_former.services_full);
+	health_info(line, "ports_folded", c->named.ports_folded - c->folded_former);
+	health_info(line, "intervals_missed", c->missed);
+	health_info(line, "listeners", listen_count(c->listen));
+	health_cost(line, &c->cost);
+	c->former = *counts;
+	c->names_former = names;
+	c->folded_former = c->named.ports_folded;
+	c->missed = 0;
+}
+
+static void cycle_print(struct cycle *c, uint32_t interval, struct flow_ledger *line)
+{
+	struct print_head head = {interval, c->conf->interval_s, c->conf->net, c->host->id};
+	struct buf out;
+	size_t i;
+
+	for (i = 0; i < c->named.n; i++)
+		line->rows_out += named_stats(&c->named.v[i])->rows;
+	buf_init(&out, 0);
+	if (c->conf->json) {
+		print_json(&out, &head, &c->named, c->names);
+		print_health_json(&out, &head, line);
+	} else {
+		print_table(&out, &head, &c->named, c->names);
+	}
+	if (out.err)
+		log_error("an interval could not be printed: %s", strerror(-out.err));
+	if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0)
+		c->done(c->done_arg); /* the reader went away */
+	buf_deinit(&out);
+}
+
+static int cycle_send(struct cycle *c, uint32_t interval, struct batch *b, int64_t now_us)
+{
+	int r;
+
+	c->head.wire.interval = interval;
+	r = batch_rows(b, c->build, &c->head, &c->named, c->names);
+	if (r == 0)
+		r = listen_look(c->listen, &c->diag, now_us) < 0 ? 0 : batch_listeners(b, c->build, &c->head, c->listen, c->names, now_us);
+	if (r == 0 && host_due(c->host, now_us))
+		r = batch_host(b, c->build, &c->head, c->host);
+	(void)fdscan_step(c->owners, CYCLE_FDS, now_us);
+	if (r == 0)
+		outbox_push(c->outbox, b);
+	return r;
+}
+
+/* An interval ended, or the agent does. */
+static void cycle_collect(struct cycle *c, bool open)
+{
+	uint32_t interval = cycle_interval(clock_wall_us(), c->conf->interval_s, open);
+	int64_t now_us = clock_mono_us();
+	struct source_counts counts = c->former;
+	struct batch *b;
+	int r;
+
+	r = c->ops->collect(c->source, now_us, c->rows, &counts);
+	if (r < 0)
+		log_error("rows could not be collected: %s", strerror(-r));
+	if (c->last && interval > c->last + c->conf->interval_s)
+		c->missed += (interval - c->last) / c->conf->interval_s - 1;
+	c->last = interval;
+	cycle_look(c);
+	names_begin(c->names, now_us);
+	b = batch_new();
+	r = b ? named_fold(&c->named, c->rows, c->names, &c->conf->locals, now_us) : -ENOMEM;
+	if (r == 0) {
+		cycle_line(c, &b->line, interval, &counts);
+		if (c->outbox)
+			r = cycle_send(c, interval, b, now_us);
+		else
+			cycle_print(c, interval, &b->line);
+	}
+	if (r < 0) {
+		log_error("an interval of %zu rows is lost: %s", agent_rows_count(c->rows), strerror(-r));
+		c->former.lost_rows_user -= agent_rows_count(c->rows); /* told with the next line */
+	}
+	if (r < 0 || !c->outbox)
+		batch_free(b);
+	agent_rows_clear(c->rows);
+}
+
+/* Waits until the wall clock shows `wall_us`, at most; true: the agent stops. */
+static bool cycle_wait(struct cycle *c, int64_t wall_us)
+{
+	struct timespec t = {wall_us / 1000000, wall_us % 1000000 * 1000};
+	bool stop;
+	int r = 0;
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->stop && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&c->cond, &c->lock, &t);
+	stop = c->stop;
+	pthread_mutex_unlock(&c->lock);
+	return stop;
+}
+
+/* Waits for the end of the interval, relieving full maps meanwhile; true: the agent stops. */
+static bool cycle_wait_end(struct cycle *c)
+{
+	int64_t length = (int64_t)c->conf->interval_s * 1000000, piece = length / CYCLE_RELIEFS;
+	int64_t end = ((int64_t)cycle_interval(clock_wall_us(), c->conf->interval_s, true) + c->conf->interval_s) * 1000000;
+	int64_t now;
+
+	while ((now = clock_wall_us()) < end) {
+		if (end - now > length) /* the clock went back: this interval is another one */
+			return false;
+		if (cycle_wait(c, now + piece < end ? now + piece : end))
+			return true;
+		if (clock_wall_us() < end)
+			(void)c->ops->relieve(c->source, c->rows);
+	}
+	return false;
+}
+
+static void *cycle_thread(void *arg)
+{
+	struct cycle *c = arg;
+
+	for (;;) {
+		if (cycle_wait_end(c)) {
+			cycle_collect(c, true);
+			return NULL;
+		}
+		cycle_collect(c, false);
+		if (c->conf->once)
+			break;
+	}
+	c->done(c->done_arg);
+	while (!cycle_wait(c, clock_wall_us() + 1000000))
+		;
+	return NULL;
+}
+
+int cycle_start(struct cycle *c, struct outbox *outbox, const struct batch_head *head, void (*done)(void *arg), void *arg)
+{
+	int r;
+
+	c->outbox = outbox;
+	c->head = *head;
+	c->done = done;
+	c->done_arg = arg;
+	r = pthread_create(&c->thread, NULL, cycle_thread, c);
+	c->started = r == 0;
+	return -r;
+}
+
+void cycle_stop(struct cycle *c)
+{
+	if (!c->started)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->stop = true;
+	pthread_cond_signal(&c->cond);
+	pthread_mutex_unlock(&c->lock);
+	pthread_join(c->thread, NULL);
+	c->started = false;
+}

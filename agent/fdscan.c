@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/fdscan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FDSCAN_AGAIN_US (60 * 1000000ll)
+
+struct fdscan_one {
+	uint32_t inode; /* 0: free */
+	uint32_t pid;
+	bool open;      /* wanted by the walk to come or under way */
+	int64_t missed; /* when a whole walk did not find it; 0 never */
+};
+
+struct fdscan {
+	char root[64];
+	size_t max, n, n_open;
+	size_t mask;
+	struct fdscan_one *v; /* open addressing, at most half full */
+	DIR *proc;            /* a walk under way */
+	DIR *fds;
+	uint32_t pid;
+	bool fresh; /* something was asked for after the walk began */
+};
+
+int fdscan_new(struct fdscan **ret, const char *root, size_t max)
+{
+	struct fdscan *f = calloc(1, sizeof(*f));
+	size_t cap = 64;
+
+	if (!f)
+		return -ENOMEM;
+	while (cap < max * 2)
+		cap *= 2;
+	f->v = calloc(cap, sizeof(*f->v));
+	if (!f->v) {
+		free(f);
+		return -ENOMEM;
+	}
+	f->max = max;
+	f->mask = cap - 1;
+	snprintf(f->root, sizeof(f->root), "%s", root);
+	*ret = f;
+	return 0;
+}
+
+static void fdscan_end(struct fdscan *f)
+{
+	if (f->fds)
+		closedir(f->fds);
+	if (f->proc)
+		closedir(f->proc);
+	f->fds = f->proc = NULL;
+}
+
+void fdscan_free(struct fdscan *f)
+{
+	if (!f)
+		return;
+	fdscan_end(f);
+	free(f->v);
+	free(f);
+}
+
+static size_t fdscan_home(const struct fdscan *f, uint32_t inode)
+{
+	return (inode * 2654435769u) & f->mask;
+}
+
+static struct fdscan_one *fdscan_find(struct fdscan *f, uint32_t inode)
+{
+	size_t i;
+
+	for (i = fdscan_home(f, inode); f->v[i].inode && f->v[i].inode != inode; i = (i + 1) & f->mask)
+		;
+	return &f->v[i];
+}
+
+uint32_t fdscan_pid(struct fdscan *f, uint32_t inode, int64_t now_us)
+{
+	struct fdscan_one *o;
+
+	if (inode == 0)
+		return 0;
+	o = fdscan_find(f, inode);
+	if (o->inode && o->pid)
+		return o->pid;
+	if (!o->inode) {
+		if (f->n == f->max)
+			return 0;
+		*o = (struct fdscan_one){.inode = inode};
+		f->n++;
+	}
+	if (!o->open && (o->missed == 0 || now_us - o->missed >= FDSCAN_AGAIN_US)) {
+		o->open = true;
+		f->n_open++;
+		f->fresh = true;
+	}
+	return 0;
+}
+
+void fdscan_forget(struct fdscan *f, uint32_t inode)
+{
+	size_t i, hole, home;
+	struct fdscan_one *o = inode ? fdscan_find(f, inode) : NULL;
+
+	if (!o || !o->inode)
+		return;
+	f->n_open -= o->open;
+	f->n--;
+	hole = (size_t)(o - f->v);
+	for (i = (hole + 1) & f->mask; f->v[i].inode; i = (i + 1) & f->mask) { /* close the gap */
+		home = fdscan_home(f, f->v[i].inode);
+		if (((i - home) & f->mask) >= ((i - hole) & f->mask)) {
+			f->v[hole] = f->v[i];
+			hole = i;
+		}
+	}
+	f->v[hole] = (struct fdscan_one){0};
+}
+
+uint32_t fdscan_inode(const char *link)
+{
+	unsigned long v;
+	int n = 0;
+
+	if (sscanf(link, "socket:[%lu]%n", &v, &n) != 1 || !n || link[n] || v > UINT32_MAX)
+		return 0;
+	return (uint32_t)v;
+}
+
+static void fdscan_look(struct fdscan *f, const char *name)
+{
+	struct fdscan_one *o;
+	uint32_t inode;
+	char link[64];
+	ssize_t n = readlinkat(dirfd(f->fds), name, link, sizeof(link) - 1);
+
+	if (n <= 0)
+		return;
+	link[n] = '\0';
+	inode = fdscan_inode(link);
+	o = inode ? fdscan_find(f, inode) : NULL;
+	if (!o || !o->inode || !o->open)
+		return;
+	o->pid = f->pid;
+	o->open = false;
+	f->n_open--;
+}
+
+/* A whole walk is done: what was asked for before it began is not there. */
+static void fdscan_missed(struct fdscan *f, int64_t now_us)
+{
+	size_t i;
+
+	fdscan_end(f);
+	if (f->fresh) /* walk once more for what came meanwhile; the others get a second chance with it */
+		return;
+	for (i = 0; i <= f->mask; i++) {
+		if (f->v[i].inode && f->v[i].open) {
+			f->v[i].open = false;
+			f->v[i].missed = now_us;
+		}
+	}
+	f->n_open = 0;
+}
+
+/* The next process with readable descriptors; false at the end. */
+static bool fdscan_process(struct fdscan *f)
+{
+	struct dirent *e;
+	char path[128];
+
+	while ((e = readdir(f->proc))) {
+		if (e->d_name[0] < '1' || e->d_name[0] > '9' || strlen(e->d_name) > 10)
+			continue;
+		snprintf(path, sizeof(path), "%s/%.10s/fd", f->root, e->d_name);
+		f->fds = opendir(path);
+		if (!f->fds)
+			continue;
+		f->pid = (uint32_t)strtoul(e->d_name, NULL, 10);
+		return true;
+	}
+	return false;
+}
+
+bool fdscan_step(struct fdscan *f, size_t fds, int64_t now_us)
+{
+	struct dirent *e;
+
+	if (f->n_open == 0) {
+		fdscan_end(f);
+		return false;
+	}
+	if (!f->proc) {
+		f->proc = opendir(f->root);
+		if (!f->proc)
+			return false;
+		f->fresh = false;
+	}
+	while (fds > 0 && f->n_open > 0) {
+		if (!f->fds && !fdscan_process(f)) {
+			fdscan_missed(f, now_us);
+			return f->n_open > 0;
+		}
+		e = readdir(f->fds);
+		if (!e) {
+			closedir(f->fds);
+			f->fds = NULL;
+		} else if (e->d_name[0] != '.') {
+			fdscan_look(f, e->d_name);
+		}
+		fds--;
+	}
+	return f->n_open > 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Addresses that mean something on this host only: loopback, link-local, and the networks of --local-net. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ip.h"
+
+#define LOCALS_MAX 64
+
+struct locals {
+	size_t n;
+	struct {
+		struct ip prefix;
+		unsigned bits;
+	} v[LOCALS_MAX];
+};
+
+/* Adds "10.1.0.0/16". -EINVAL, -ENOSPC. */
+int locals_add(struct locals *l, const char *cidr);
+
+/* The wire's scope of one address in namespace `netns`: 0 global, 1 this host, else the namespace's inode number. */
+uint32_t locals_scope(const struct locals *l, const struct ip *ip, uint32_t netns);
+
+/* Of a conversation: the narrower one of its two ends. */
+uint32_t locals_scope_pair(const struct locals *l, const struct ip *a, const struct ip *b, uint32_t netns);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who owns a row, in words. From the cgroup's path and the process:
+ *
+ *     service   SKYFALL_SERVICE of the process; else the rules file; else the pod's owner; else the container;
+ *               else the unit ("foo@3.service" is foo@); else the executable
+ *
+ * A name is not an id: what is made up anew at each start (sessions, systemd-run) is named by its executable. More than
+ * NAMES_SERVICES services are `other`, counted.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/bpf/event.h"
+#include "agent/rules.h"
+#include "flow/key.h"
+
+#define NAMES_SERVICES 1000            /* services of a host at one time */
+#define NAMES_SERVICE_US 3600000000ll  /* how long one that is not seen keeps its place */
+#define NAMES_MAX 4096                 /* different names in one interval */
+
+struct names_opts {
+	const char *proc;          /* "/proc" */
+	const char *cgroups;       /* mount of the v2 hierarchy; NULL: find it */
+	const struct rules *rules; /* may be NULL; stays the caller's */
+};
+
+struct names_counts {
+	uint64_t services_full; /* look-ups that got `other` because of NAMES_SERVICES */
+	uint64_t names_full;    /* ... because of NAMES_MAX or memory */
+	uint64_t unknown_cgroups;
+};
+
+struct names;
+
+/* -ENOMEM */
+int names_new(struct names **ret, const struct names_opts *opts);
+void names_free(struct names *n);
+
+/* A new interval: indices and strings of the former one end here. now_us: a clock that never steps. */
+void names_begin(struct names *n, int64_t now_us);
+
+/* Index of the owner's names. tgid: some process of the row, if its key names none. */
+uint32_t names_of(struct names *n, const struct sky_owner *owner, uint32_t tgid);
+
+/* Index of the names of a process that holds a socket; cgroup: the socket's, 0 unknown. */
+uint32_t names_of_pid(struct names *n, uint32_t pid, uint64_t cgroup);
+
+const struct flow_names *names_at(const struct names *n, uint32_t index);
+uint32_t names_count(const struct names *n);
+void names_counts(const struct names *n, struct names_counts *ret);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Network namespaces of this host: finding them, running something inside one. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NETNS_MAX 4096  /* namespaces looked at */
+#define NETNS_PATH 280
+
+struct netns {
+	uint32_t inum;         /* inode number: its name in keys. The kernel may use it again for a later one */
+	char path[NETNS_PATH]; /* to open it by; may be gone by now. "" : the agent's own */
+};
+
+struct netns_set {
+	struct netns *v;
+	size_t n;
+	uint64_t hidden; /* processes whose namespace could not be seen: not root */
+	uint64_t full;   /* namespaces past NETNS_MAX */
+};
+
+/* The agent's own namespace; 0 when /proc is not there. */
+uint32_t netns_self(void);
+
+/* "NAME" in /run/netns, a path such as /proc/PID/ns/net, or an inode number. -ENOENT, ... with a sentence in `why`. */
+int netns_resolve(const char *text, uint32_t *ret_inum, char *why, size_t why_len);
+
+/* Fills `set` anew (zeroed before the first time): all namespaces with a process, a name or a bind mount in /run/netns and
+ * /run/docker/netns; of these only those in `only` if n_only is not 0. The agent's own comes first. -errno */
+int netns_scan(struct netns_set *set, const uint32_t *only, size_t n_only);
+void netns_set_deinit(struct netns_set *set);
+
+/* Calls fn in a thread that lives in `ns` for this call. Returns what fn returned, or -errno when it could not go there. */
+int netns_run(const struct netns *ns, int (*fn)(void *arg), void *arg);

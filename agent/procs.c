@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/procs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/cgpath.h"
+
+#define PROCS_WAYS 8            /* places a pid may have in its bucket */
+#define PROCS_READ (64u * 1024) /* bytes of an environment that are looked at */
+
+struct procs {
+	char root[64];
+	uint64_t epoch, clock;
+	size_t buckets;
+	struct procs_one *v; /* buckets x PROCS_WAYS */
+	char buf[PROCS_READ];
+};
+
+int procs_new(struct procs **ret, const char *root, size_t max)
+{
+	struct procs *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->buckets = (max + PROCS_WAYS - 1) / PROCS_WAYS;
+	p->v = calloc(p->buckets * PROCS_WAYS, sizeof(*p->v));
+	if (!p->v) {
+		free(p);
+		return -ENOMEM;
+	}
+	snprintf(p->root, sizeof(p->root), "%s", root);
+	*ret = p;
+	return 0;
+}
+
+void procs_free(struct procs *p)
+{
+	if (!p)
+		return;
+	free(p->v);
+	free(p);
+}
+
+void procs_begin(struct procs *p)
+{
+	p->epoch++;
+}
+
+int procs_stat(struct str text, char ret_comm[16], uint64_t *ret_start)
+{
+	const char *open = text.n ? memchr(text.p, '(', text.n) : NULL;
+	const char *close = text.n ? memrchr(text.p, ')', text.n) : NULL; /* the name may hold any of these */
+	const char *p, *end = text.p + text.n;
+	uint64_t start = 0;
+	unsigned field;
+
+	if (!open || !close || close < open)
+		return -EBADMSG;
+	p = close + 1;
+	for (field = 2; field < 22; field++) { /* proc(5): the name is field 2, the start time 22 */
+		p = p < end ? memchr(p, ' ', (size_t)(end - p)) : NULL;
+		if (!p)
+			return -EBADMSG;
+		p++;
+	}
+	if (p == end || *p < '0' || *p > '9')
+		return -EBADMSG;
+	for (; p < end && *p >= '0' && *p <= '9'; p++)
+		start = start * 10 + (uint64_t)(*p - '0');
+	str_copy(ret_comm, 16, (struct str){open + 1, (size_t)(close - open - 1)});
+	*ret_start = start;
+	return 0;
+}
+
+struct str procs_cgroup(struct str text)
+{
+	const char *p = text.p, *end = text.p + text.n;
+	struct str best = {NULL, 0};
+	int best_rank = 0;
+
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+		const char *stop = nl ? nl : end;
+		const char *first = memchr(p, ':', (size_t)(stop - p));
+		const char *second = first ? memchr(first + 1, ':', (size_t)(stop - first - 1)) : NULL;
+
+		if (second && stop - second > 2) { /* more than ":/" */
+			struct str what = {first + 1, (size_t)(second - first - 1)};
+			int rank = what.n == 0 ? 3 : str_eq(what, STR("name=systemd")) ? 2 : 1;
+
+			if (rank > best_rank) {
+				best = (struct str){second + 1, (size_t)(stop - second - 1)};
+				best_rank = rank;
+			}
+		}
+		p = nl ? nl + 1 : end;
+	}
+	return best;
+}
+
+struct str procs_service(struct str environ)
+{
+	static const struct str name = {"SKYFALL_SERVICE=", 16};
+	const char *p = environ.p, *end = environ.p + environ.n;
+
+	while (p < end) {
+		const char *zero = memchr(p, '\0', (size_t)(end - p));
+		struct str v = {p, (size_t)((zero ? zero : end) - p)};
+
+		if (v.n > name.n && memcmp(v.p, name.p, name.n) == 0)
+			return (struct str){v.p + name.n, v.n - name.n};
+		p = zero ? zero + 1 : end;
+	}
+	return (struct str){NULL, 0};
+}
+
+/* A file of a process into p->buf; n 0 when it cannot be read. */
+static struct str procs_read(struct procs *p, uint32_t pid, const char *file)
+{
+	char path[128];
+	size_t n = 0;
+	ssize_t r = 1;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%u/%s", p->root, pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (struct str){NULL, 0};
+	while (n < sizeof(p->buf) && (r = read(fd, p->buf + n, sizeof(p->buf) - n)) > 0)
+		n += (size_t)r;
+	close(fd);
+	return (struct str){p->buf, n};
+}
+
+static struct procs_one *procs_place(struct procs *p, uint32_t pid, bool *ret_known)
+{
+	struct procs_one *v = p->v + pid % p->buckets * PROCS_WAYS, *oldest = v;
+	unsigned i;
+
+	for (i = 0; i < PROCS_WAYS; i++) {
+		if (v[i].pid == pid) {
+			*ret_known = true;
+			return &v[i];
+		}
+		if (v[i].used < oldest->used)
+			oldest = &v[i];
+	}
+	*ret_known = false;
+	return oldest;
+}
+
+static void procs_fill(struct procs *p, struct procs_one *o)
+{
+	(void)cgpath_clean(procs_service(procs_read(p, o->pid, "environ")), o->service, sizeof(o->service));
+	str_copy(o->cgroup, sizeof(o->cgroup), procs_cgroup(procs_read(p, o->pid, "cgroup")));
+}
+
+const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *comm)
+{
+	struct procs_one *o, new = {0};
+	struct str text;
+	bool known;
+
+	if (pid == 0)
+		return NULL;
+	o = procs_place(p, pid, &known);
+	if (known && o->epoch == p->epoch)
+		goto found;
+	text = procs_read(p, pid, "stat");
+	if (procs_stat(text, new.comm, &new.start) < 0) { /* gone: what is remembered, if it was the same one */
+		if (!known || (comm && strncmp(comm, o->comm, sizeof(o->comm)) != 0))
+			return NULL;
+		o->alive = false;
+		o->epoch = p->epoch;
+		goto found;
+	}
+	if (!known || o->start != new.start || strcmp(o->comm, new.comm) != 0) {
+		new.pid = pid;
+		procs_fill(p, &new);
+		*o = new;
+	}
+	o->alive = true;
+	o->epoch = p->epoch;
+found:
+	o->used = ++p->clock;
+	return o;
+}

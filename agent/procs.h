@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What /proc says about the processes that own connections, remembered for a while: a row often
+ * outlives its process. Bounded; the least recently used goes first.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+#define PROCS_PATH 512 /* bytes of a cgroup path kept */
+
+struct procs_one {
+	uint32_t pid;
+	bool alive;     /* when looked at last */
+	uint64_t start; /* clock ticks after boot: tells a pid's users apart */
+	char comm[16];
+	char service[256];        /* SKYFALL_SERVICE of its environment; "" none, or not readable */
+	char cgroup[PROCS_PATH];  /* its v2 path; where that says nothing, the one of the systemd or a controller hierarchy; "" unknown */
+	/* inside: */
+	uint64_t used, epoch;
+};
+
+struct procs;
+
+/* root: "/proc". -ENOMEM */
+int procs_new(struct procs **ret, const char *root, size_t max);
+void procs_free(struct procs *p);
+
+/* A new interval: each process is looked at again when asked for, once. */
+void procs_begin(struct procs *p);
+
+/* The process, or NULL: never seen alive. `comm` (16 bytes, may be NULL) is what the kernel called it: another name there means an
+ * exec or another process, and it is read anew. Lives until the next call. */
+const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *comm);
+
+/* Parses /proc/PID/stat: comm and start time. -EBADMSG. */
+int procs_stat(struct str text, char ret_comm[16], uint64_t *ret_start);
+
+/* The path worth naming by in /proc/PID/cgroup: v2 ("0::/x") unless it is the root; then name=systemd; then
+ * any v1 controller with a path. n 0: only roots. Points into `text`. */
+struct str procs_cgroup(struct str text);
+
+/* The value of SKYFALL_SERVICE in an environment block; n 0: not set. */
+struct str procs_service(struct str environ);

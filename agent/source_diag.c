@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rows out of sock_diag dumps alone: needs no privilege in one's own namespace and no BPF.
+ *
+ * Once an interval all connected TCP sockets are listed with their tcp_info; what moved since the last
+ * list, by socket cookie, is added to the socket's row. What this cannot see, and what is said of it:
+ * 1. A connection that lives between two lists is in no row (the kernel's ActiveOpens and PassiveOpens show how many).
+ * 2. What a connection did between its last list and its end is lost: bytes are a lower bound.
+ * 3. Failures, resets, handshake times and losses have no place in tcp_info: not in `present`.
+ * 4. The owner is whoever holds the descriptor (a scan of /proc), or the socket's cgroup.
+ *
+ * The role (law L4) is observed: the kernel counts a client's SYN as an acknowledged byte, so bytes_acked is one more
+ * than the payload of a client and not of a server, whenever nothing is in flight. Until a socket was seen so, a
+ * listener on its local port makes it a server, else its role is unknown.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/diag.h"
+#include "agent/fdscan.h"
+#include "agent/opens.h"
+#include "agent/procs.h"
+#include "agent/source.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "flow/key.h"
+#include "flow/stats.h"
+
+#define DIAG_SCAN_FDS 50000 /* descriptors looked at in one collect */
+
+enum { TCP_FIN_WAIT2 = 5, TCP_CLOSE_WAIT = 8, TCP_LAST_ACK = 9, TCP_CLOSING = 11 }; /* linux/tcp_states.h */
+
+/* What tcp_info said at the last list. */
+struct diag_last {
+	uint64_t tx, rx, busy, rwnd, sndbuf;
+	uint32_t tx_segs, rx_segs, retrans, dsack, ce;
+};
+
+struct diag_conn {
+	uint64_t cookie;
+	struct sky_row_key key; /* role SKY_ROLE_UNKNOWN until settled */
+	struct diag_last last;
+	uint32_t inode;
+	uint16_t lport, rport;
+	bool seen, counted_open;
+};
+
+struct diag_listener {
+	uint32_t netns;
+	uint16_t port;
+};
+
+struct source {
+	uint32_t netns[64];
+	size_t n_netns;
+	uint32_t max_socks;
+	struct netns_set ns;
+	struct diag_set diag;
+	struct fdscan *scan;
+	struct procs *procs;
+	struct opens *opens;
+	struct diag_conn *v;
+	size_t n;
+	uint32_t *index; /* of v, + 1, by cookie */
+	size_t mask;
+	struct diag_listener *listeners;
+	size_t n_listeners, cap_listeners;
+	bool first;
+	int64_t former_us, now_us; /* of the lists; never steps */
+	struct source_counts counts;
+	/* of the list under way */
+	struct agent_rows *rows;
+	uint32_t inum;
+	uint64_t bad;
+};
+
+static void source_diag_close(struct source *s)
+{
+	if (!s)
+		return;
+	diag_set_deinit(&s->diag);
+	netns_set_deinit(&s->ns);
+	fdscan_free(s->scan);
+	procs_free(s->procs);
+	opens_free(s->opens);
+	free(s->listeners);
+	free(s->index);
+	free(s->v);
+	free(s);
+}
+
+static int source_diag_open(struct source **ret, const struct source_opts *opts, char *why, size_t why_len)
+{
+	struct source *s = calloc(1, sizeof(*s));
+	size_t places = 64;
+	int r = -ENOMEM;
+
+	if (!s)
+		goto fail;
+	s->n_netns = opts->n_netns < 64 ? opts->n_netns : 64;
+	memcpy(s->netns, opts->netns, s->n_netns * sizeof(*s->netns));
+	s->max_socks = opts->max_socks ? opts->max_socks : SOURCE_SOCKS;
+	while (places < s->max_socks * 2ul)
+		places *= 2;
+	s->mask = places - 1;
+	s->v = calloc(s->max_socks, sizeof(*s->v));
+	s->index = calloc(places, sizeof(*s->index));
+	if (!s->v || !s->index)
+		goto fail;
+	r = fdscan_new(&s->scan, "/proc", s->max_socks);
+	if (r == 0)
+		r = procs_new(&s->procs, "/proc", 1024);
+	if (r == 0)
+		r = opens_new(&s->opens, s->netns, s->n_netns);
+	if (r == 0)
+		r = netns_scan(&s->ns, s->netns, s->n_netns);
+	if (r == 0)
+		r = diag_follow(&s->diag, &s->ns);
+	if (r == 0 && s->diag.n == 0)
+		r = -ENOENT;
+	if (r < 0)
+		goto fail;
+	s->first = true;
+	s->former_us = clock_mono_us();
+	*ret = s;
+	return 0;
+fail:
+	snprintf(why, why_len, r == -ENOENT ? "no network namespace can be entered (another one needs root)" : "sock_diag: %s", strerror(-r));
+	source_diag_close(s);
+	return r;
+}
+
+static size_t diag_slot(const struct source *s, uint64_t cookie)
+{
+	size_t i = hash64(&cookie, sizeof(cookie)) & s->mask;
+
+	for (; s->index[i] && s->v[s->index[i] - 1].cookie != cookie; i = (i + 1) & s->mask)
+		;
+	return i;
+}
+
+static bool diag_listens(const struct source *s, uint32_t netns, uint16_t port)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_listeners; i++)
+		if (s->listeners[i].netns == netns && s->listeners[i].port == port)
+			return true;
+	return false;
+}
+
+static int diag_on_listener(void *arg, const struct diag_sock *d)
+{
+	struct source *s = arg;
+	struct diag_listener *v;
+
+	if (s->n_listeners == s->cap_listeners) {
+		size_t cap = s->cap_listeners ? s->cap_listeners * 2 : 64;
+
+		v = reallocarray(s->listeners, cap, sizeof(*v));
+		if (!v)
+			return -ENOMEM;
+		s->listeners = v;
+		s->cap_listeners = cap;
+	}
+	if (!diag_listens(s, s->inum, d->lport))
+		s->listeners[s->n_listeners++] = (struct diag_listener){s->inum, d->lport};
+	return 0;
+}
+
+#define HAS(d, field) ((d)->info_len >= offsetof(struct tcp_info, field) + sizeof((d)->info.field))
+
+static uint8_t diag_role(const struct source *s, const struct diag_sock *d, uint8_t former)
+{
+	const struct tcp_info *t = &d->info;
+
+	if (former != SKY_ROLE_UNKNOWN)
+		return former;
+	if (HAS(d, tcpi_bytes_retrans) && t->tcpi_unacked == 0 && (d->state == 1 || d->state == TCP_CLOSE_WAIT)) {
+		uint64_t payload = t->tcpi_bytes_sent - t->tcpi_bytes_retrans;
+
+		if (t->tcpi_bytes_acked == payload + 1)
+			return SKY_ROLE_CLIENT;
+		if (t->tcpi_bytes_acked == payload)
+			return SKY_ROLE_SERVER;
+	}
+	return diag_listens(s, s->inum, d->lport) ? SKY_ROLE_SERVER : SKY_ROLE_UNKNOWN;
+}
+
+static void diag_role_set(struct diag_conn *c, uint8_t role)
+{
+	c->key.role = role;
+	c->key.service_port = role == SKY_ROLE_CLIENT ? c->rport : c->lport;
+	c->key.other_port = role == SKY_ROLE_UNKNOWN ? c->rport : 0;
+}
+
+static struct diag_last diag_totals(const struct diag_sock *d, uint8_t role)
+{
+	const struct tcp_info *t = &d->info;
+	struct diag_last l = {
+		.retrans = t->tcpi_total_retrans, .tx_segs = t->tcpi_data_segs_out, .rx_segs = t->tcpi_data_segs_in,
+		.tx = t->tcpi_bytes_acked, .rx = t->tcpi_bytes_received, .busy = t->tcpi_busy_time,
+		.rwnd = t->tcpi_rwnd_limited, .sndbuf = t->tcpi_sndbuf_limited,
+		.dsack = t->tcpi_dsack_dups, .ce = t->tcpi_delivered_ce,
+	};
+	uint64_t control = (role == SKY_ROLE_CLIENT) + (d->state == TCP_FIN_WAIT2); /* SYN and FIN count as a byte each */
+
+	l.tx -= l.tx < control ? l.tx : control;
+	control = d->state == TCP_CLOSE_WAIT || d->state == TCP_LAST_ACK || d->state == TCP_CLOSING;
+	l.rx -= l.rx < control ? l.rx : control;
+	return l;
+}
+
+/* Counters never go back, but our correction for SYN and FIN may be late by one. */
+#define GROWN(field) (now.field > c->last.field ? now.field - c->last.field : 0)
+
+static void diag_add(struct source *s, struct diag_conn *c, const struct diag_sock *d, const struct diag_last *now_p)
+{
+	const struct diag_last now = *now_p;
+	const struct tcp_info *t = &d->info;
+	struct agent_row *row = agent_rows_get(s->rows, &c->key);
+	struct sky_row_value *v;
+	bool moved;
+
+	if (!row) {
+		s->counts.lost_rows_user++;
+		return;
+	}
+	v = &row->val;
+	if (!c->counted_open) {
+		v->opened++;
+		*(c->key.role == SKY_ROLE_CLIENT ? &s->counts.opened_client : &s->counts.opened_server) += 1;
+		c->counted_open = true;
+		if (c->key.role != SKY_ROLE_UNKNOWN)
+			agent_row_port(v, c->key.role == SKY_ROLE_CLIENT ? c->lport : c->rport);
+	} else {
+		v->open_ms += (uint64_t)(s->now_us - s->former_us) / 1000;
+	}
+	moved = GROWN(tx_segs) || GROWN(rx_segs);
+	v->tx_bytes += GROWN(tx);
+	v->rx_bytes += GROWN(rx);
+	v->tx_segs += GROWN(tx_segs);
+	v->rx_segs += GROWN(rx_segs);
+	v->retransmitted += GROWN(retrans);
+	v->dsack += GROWN(dsack);
+	v->delivered_ce += GROWN(ce);
+	v->busy_us += GROWN(busy);
+	v->rwnd_limited_us += GROWN(rwnd);
+	v->sndbuf_limited_us += GROWN(sndbuf);
+	v->tgid = c->key.owner.tgid;
+	if (!moved)
+		return;
+	v->srtt[flow_bucket(t->tcpi_rtt)]++;
+	v->rtt_samples++;
+	v->jitter_us += t->tcpi_rttvar; /* the kernel puts mdev_us / 4 here */
+	v->cwnd_segs += t->tcpi_snd_cwnd;
+	if (HAS(d, tcpi_min_rtt) && t->tcpi_min_rtt < t->tcpi_rtt)
+		v->queue_us += t->tcpi_rtt - t->tcpi_min_rtt;
+	v->turn_samples++;
+	v->turn_self += t->tcpi_last_data_recv < t->tcpi_last_data_sent;
+	v->turn_peer += t->tcpi_last_data_sent < t->tcpi_last_data_recv;
+}
+
+static void diag_owner(struct source *s, struct diag_conn *c, const struct diag_sock *d)
+{
+	struct sky_owner o = {.cgroup = d->cgroup, .flags = SKY_OWNER_SCAN};
+	uint32_t pid = fdscan_pid(s->scan, c->inode, s->now_us);
+	const struct procs_one *p = pid ? procs_get(s->procs, pid, NULL) : NULL;
+
+	if (p) {
+		memcpy(o.comm, p->comm, sizeof(o.comm));
+		if (o.cgroup <= 1)
+			o.tgid = pid;
+	}
+	c->key.owner = o;
+}
+
+static int diag_on_conn(void *arg, const struct diag_sock *d)
+{
+	struct source *s = arg;
+	size_t slot = diag_slot(s, d->cookie);
+	struct diag_conn *c;
+	struct diag_last now;
+	bool new = !s->index[slot];
+
+	if (new) {
+		if (s->n == s->max_socks) {
+			s->counts.lost_socks_full++;
+			return 0;
+		}
+		c = &s->v[s->n++];
+		s->index[slot] = (uint32_t)s->n;
+		*c = (struct diag_conn){.cookie = d->cookie, .lport = d->lport, .rport = d->rport, .counted_open = s->first};
+		c->key = (struct sky_row_key){.netns = s->inum, .protocol = IPPROTO_TCP, .flags = s->first ? FLOW_JOINED : 0};
+		memcpy(c->key.local, d->local.b, 16);
+		memcpy(c->key.remote, d->remote.b, 16);
+	}
+	c = &s->v[s->index[slot] - 1];
+	c->seen = true;
+	c->inode = d->inode ? d->inode : c->inode;
+	diag_owner(s, c, d);
+	diag_role_set(c, diag_role(s, d, c->key.role));
+	now = diag_totals(d, c->key.role);
+	if (!(new && s->first)) /* of older connections only what happens from now on counts */
+		diag_add(s, c, d, &now);
+	c->last = now;
+	return 0;
+}
+
+/* Sockets that are gone: counted as closed, forgotten. */
+static void diag_sweep(struct source *s)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < s->n; i++) {
+		struct diag_conn *c = &s->v[i];
+		struct agent_row *row;
+
+		if (c->seen) {
+			c->seen = false;
+			s->v[kept++] = *c;
+			continue;
+		}
+		fdscan_forget(s->scan, c->inode);
+		row = agent_rows_get(s->rows, &c->key);
+		if (row)
+			row->val.closed++;
+		s->counts.closed++;
+		s->counts.lost_rows_user += !row;
+	}
+	s->n = kept;
+	memset(s->index, 0, (s->mask + 1) * sizeof(*s->index));
+	for (i = 0; i < s->n; i++)
+		s->index[diag_slot(s, s->v[i].cookie)] = (uint32_t)i + 1;
+}
+
+static int diag_list(struct source *s, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *d))
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < s->diag.n; i++) {
+		s->inum = s->diag.v[i].ns.inum;
+		r = diag_dump(s->diag.v[i].fd, states, info, fn, s, &s->bad);
+		if (r == -EINTR) /* torn: what it missed comes with the next list */
+			r = 0;
+	}
+	return r;
+}
+
+static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_rows *rows, struct source_counts *ret_counts)
+{
+	int r;
+
+	s->now_us = cut_us;
+	s->rows = rows;
+	s->n_listeners = 0;
+	procs_begin(s->procs);
+	r = netns_scan(&s->ns, s->netns, s->n_netns);
+	if (r == 0)
+		r = diag_follow(&s->diag, &s->ns);
+	if (r == 0)
+		r = diag_list(s, DIAG_LISTEN, false, diag_on_listener);
+	if (r == 0)
+		r = diag_list(s, DIAG_CONNECTED, true, diag_on_conn);
+	if (r < 0)
+		return r;
+	diag_sweep(s);
+	opens_read(s->opens, cut_us / 1000, &s->counts.active_opens, &s->counts.passive_opens);
+	(void)fdscan_step(s->scan, DIAG_SCAN_FDS, s->now_us);
+	s->former_us = s->now_us;
+	s->first = false;
+	agent_rows_stamp(rows);
+	s->counts.rows_out += agent_rows_count(rows);
+	s->counts.socks_open = s->n;
+	*ret_counts = s->counts;
+	return 0;
+}
+
+static int source_diag_relieve(struct source *s, struct agent_rows *rows)
+{
+	return 0; /* nothing is held in the kernel */
+}
+
+#define BIT(field) (1ull << FLOW_F_##field)
+
+const struct source_ops source_diag = {
+	.name = "sock_diag",
+	.present = BIT(rows) | BIT(opened) | BIT(closed) | BIT(open_ms) | BIT(tx_bytes) | BIT(rx_bytes) | BIT(tx_segs) | BIT(rx_segs) |
+		   BIT(retransmitted) | BIT(dsack) | BIT(delivered_ce) | BIT(srtt) | BIT(jitter_us) | BIT(queue_us) | BIT(cwnd_segs) |
+		   BIT(rtt_samples) | BIT(busy_us) | BIT(rwnd_limited_us) | BIT(sndbuf_limited_us) | BIT(turn_self) | BIT(turn_peer) |
+		   BIT(turn_samples),
+	.open = source_diag_open,
+	.collect = source_diag_collect,
+	.relieve = source_diag_relieve,
+	.close = source_diag_close,
+};
