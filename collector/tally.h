@@ -13,7 +13,7 @@ struct tally_sums {
 	uint64_t agents;          /* (agent, sub-agent) pairs heard */
 	uint64_t datagrams, rows; /* accepted */
 	uint64_t late, duplicates, old;
-	uint64_t lost_datagrams, found_datagrams; /* gaps in sequence; gaps of former periods that filled */
+	uint64_t lost_datagrams, found_datagrams; /* an agent's gaps grew; shrank, as late ones filled them */
 	uint64_t lost_rows, found_rows;           /* likewise of sample_pool; ours only */
 	uint64_t restarts;        /* another boot id, or count, of an agent known */
 	uint64_t agent_drops;     /* rows that agents say they lost themselves */

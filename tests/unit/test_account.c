@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sequence windows and what is lost, against a plain record of every number that was sent. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "collector/tally.h"
+
+#define START_US 1700000000000000ll
+
+struct bench {
+	struct account account;
+	struct account_lines lines;
+	uint32_t serial;
+};
+
+static void bench_init(struct bench *b, uint32_t agents)
+{
+	assert_int_equal(account_init(&b->account, agents), 0);
+	assert_int_equal(account_lines_init(&b->lines, agents), 0);
+	b->serial = 1;
+	account_lines_begin(&b->lines, b->serial);
+}
+
+static void bench_deinit(struct bench *b)
+{
+	account_deinit(&b->account);
+	account_lines_deinit(&b->lines);
+}
+
+static struct account_seen seen(unsigned agent, uint64_t boot, uint32_t sequence, uint32_t uptime_ms)
+{
+	return (struct account_seen){
+		.key = {.agent = ip_from_v4((const uint8_t[4]){10, 0, (uint8_t)(agent >> 8), (uint8_t)agent}), .boot = boot},
+		.sequence = sequence, .uptime_ms = uptime_ms,
+	};
+}
+
+/* A datagram of `rows` rows whose agent sent `pool` rows so far. */
+static enum account_verdict arrive(struct bench *b, struct account_seen s, uint32_t pool, uint64_t rows, int64_t now_s)
+{
+	struct account_track *t;
+	struct account_line *line;
+	enum account_verdict v = account_datagram(&b->account, &b->lines, &s, now_s, &t, &line);
+
+	if (v == ACCOUNT_NEW || v == ACCOUNT_LATE)
+		account_rows(line, s.sequence, s.uptime_ms, pool, 0, rows, 0);
+	return v;
+}
+
+static void verdicts(void **state)
+{
+	struct bench b;
+
+	bench_init(&b, 8);
+	assert_int_equal(arrive(&b, seen(1, 7, 10, 0), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(1, 7, 10, 0), 0, 0, 0), ACCOUNT_DUPLICATE);
+	assert_int_equal(arrive(&b, seen(1, 7, 13, 0), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(1, 7, 12, 0), 0, 0, 0), ACCOUNT_LATE);
+	assert_int_equal(arrive(&b, seen(1, 7, 12, 0), 0, 0, 0), ACCOUNT_DUPLICATE);
+	assert_int_equal(arrive(&b, seen(1, 7, 9, 0), 0, 0, 0), ACCOUNT_LATE); /* before the first seen */
+	assert_int_equal(arrive(&b, seen(1, 7, 13 + ACCOUNT_WINDOW, 0), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(1, 7, 13, 0), 0, 0, 0), ACCOUNT_OLD);
+	assert_int_equal(arrive(&b, seen(1, 7, 14, 0), 0, 0, 0), ACCOUNT_LATE); /* the window's last */
+	assert_int_equal(arrive(&b, seen(1, 8, 14, 0), 0, 0, 0), ACCOUNT_NEW);  /* another boot */
+	assert_int_equal(arrive(&b, seen(2, 7, 14, 0), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(b.lines.n, 3);
+	assert_int_equal(b.lines.line[0].duplicates, 2);
+	assert_int_equal(b.lines.line[0].late, 3);
+	assert_int_equal(b.lines.line[0].old, 1);
+	assert_int_equal(b.lines.line[0].datagrams, 6);
+	bench_deinit(&b);
+}
+
+/* Every step over the wrap, and every window word's border, against an array of what was seen. */
+static void windows_match_a_list(void **state)
+{
+	uint32_t start = UINT32_MAX - 1000;
+	bool had[3000] = {false};
+	uint32_t top = 0;
+	struct bench b;
+
+	bench_init(&b, 8);
+	srand(5);
+	had[500] = true;
+	top = 500;
+	assert_int_equal(arrive(&b, seen(1, 7, start + 500, 0), 0, 0, 0), ACCOUNT_NEW);
+	for (unsigned i = 0; i < 200000 && top < 2700; i++) {
+		uint32_t at = top + 3 - (uint32_t)rand() % 300;
+		enum account_verdict v = arrive(&b, seen(1, 7, start + at, 0), 0, 0, 0), want;
+
+		if (at > top)
+			want = ACCOUNT_NEW;
+		else if (top - at >= ACCOUNT_WINDOW)
+			want = ACCOUNT_OLD;
+		else
+			want = had[at] ? ACCOUNT_DUPLICATE : ACCOUNT_LATE;
+		assert_int_equal(v, want);
+		if (v == ACCOUNT_NEW)
+			top = at;
+		if (v == ACCOUNT_NEW || v == ACCOUNT_LATE)
+			had[at] = true;
+	}
+	assert_true(top >= 2700);
+	bench_deinit(&b);
+}
+
+static void restarts_without_boot_id(void **state)
+{
+	struct bench b;
+
+	bench_init(&b, 8);
+	assert_int_equal(arrive(&b, seen(1, 0, 5000, 900000), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(1, 0, 1, 500), 0, 0, 0), ACCOUNT_NEW); /* began anew */
+	assert_int_equal(arrive(&b, seen(1, 0, 2, 600), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(1, 0, 2, 600), 0, 0, 0), ACCOUNT_DUPLICATE);
+	assert_int_equal(arrive(&b, seen(1, 0, 1, 600), 0, 0, 0), ACCOUNT_DUPLICATE); /* uptime hardly fell: overtaken */
+	assert_int_equal(arrive(&b, seen(1, 0, 2 + ACCOUNT_JUMP + 1, 700), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(b.lines.line[b.lines.n - 1].generation, 2);
+	/* a boot id decides alone: a fallen sequence is just old */
+	assert_int_equal(arrive(&b, seen(2, 9, 5000, 900000), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(2, 9, 1, 500), 0, 0, 0), ACCOUNT_OLD);
+	bench_deinit(&b);
+}
+
+static void a_full_table_forgets_only_the_silent(void **state)
+{
+	struct bench b;
+	int64_t later = SLOTS_FORGET_S + 1;
+
+	bench_init(&b, 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(arrive(&b, seen(i, 7, 1, 0), 0, 0, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(9, 7, 1, 0), 0, 0, 10), ACCOUNT_FULL);
+	account_lines_begin(&b.lines, ++b.serial);
+	assert_int_equal(arrive(&b, seen(2, 7, 2, 0), 0, 0, later), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(9, 7, 1, 0), 0, 0, later), ACCOUNT_NEW);
+	assert_int_equal(arrive(&b, seen(9, 7, 1, 0), 0, 0, later), ACCOUNT_DUPLICATE);
+	assert_int_equal(arrive(&b, seen(2, 7, 2, 0), 0, 0, later), ACCOUNT_DUPLICATE); /* was heard: still known */
+	bench_deinit(&b);
+}
+
+/* --- losses over threads */
+
+#define THREADS 3
+#define SENT 5000
+
+struct fleet {
+	struct bench threads[THREADS];
+	struct tally tally;
+	struct tally_sums sums;
+};
+
+static void close_period(struct fleet *f, int64_t now_us)
+{
+	tally_begin(&f->tally);
+	for (unsigned t = 0; t < THREADS; t++) {
+		for (uint32_t i = 0; i < f->threads[t].lines.n; i++)
+			tally_add(&f->tally, &f->threads[t].lines.line[i], now_us, &f->sums);
+	}
+	for (unsigned t = 0; t < THREADS; t++) {
+		for (uint32_t i = 0; i < f->threads[t].lines.n; i++)
+			(void)tally_close(&f->tally, &f->threads[t].lines.line[i], now_us, &f->sums);
+		account_lines_begin(&f->threads[t].lines, ++f->threads[t].serial);
+	}
+}
+
+static void fleet_init(struct fleet *f)
+{
+	*f = (struct fleet){0};
+	for (unsigned t = 0; t < THREADS; t++)
+		bench_init(&f->threads[t], 16);
+	assert_int_equal(tally_init(&f->tally, 16, START_US), 0);
+}
+
+static void fleet_deinit(struct fleet *f)
+{
+	for (unsigned t = 0; t < THREADS; t++)
+		bench_deinit(&f->threads[t]);
+	tally_deinit(&f->tally);
+}
+
+/* Random loss, reordering over the end of a period, duplicates, any thread: what is missing is exactly what was not delivered. */
+static void losses_are_exact(void **state)
+{
+	uint64_t lost_datagrams = 0, lost_rows = 0, all_rows = 0, got = 0, duplicates = 0;
+	uint32_t pool = UINT32_MAX - 20000; /* wraps */
+	struct fleet f;
+	struct {
+		uint32_t sequence, pool, rows;
+	} held = {0};
+
+	fleet_init(&f);
+	srand(11);
+	for (uint32_t i = 1; i <= SENT; i++) {
+		uint32_t rows = (uint32_t)rand() % 20, sequence = UINT32_MAX - 2000 + i; /* wraps */
+		unsigned t = (unsigned)rand() % THREADS;
+		struct account_seen s = seen(1, 7, sequence, 1u << 30); /* older than the collector */
+
+		pool += rows;
+		if (i == 1 || i == SENT || rand() % 10) {
+			got += rows;
+			assert_int_equal(arrive(&f.threads[t], s, pool, rows, 0), ACCOUNT_NEW);
+			if (rand() % 7 == 0) {
+				assert_int_equal(arrive(&f.threads[t], s, pool, rows, 0), ACCOUNT_DUPLICATE);
+				duplicates++;
+			}
+		} else if (rand() % 2 && !held.sequence && i > 10) {
+			held.sequence = sequence; /* comes later, maybe in another period */
+			held.pool = pool;
+			held.rows = rows;
+			t = 0;
+		} else {
+			lost_datagrams++;
+			lost_rows += rows;
+		}
+		all_rows += rows;
+		if (held.sequence && sequence - held.sequence > 20) {
+			enum account_verdict v = arrive(&f.threads[0], seen(1, 7, held.sequence, 1u << 30), held.pool, held.rows, 0);
+
+			assert_true(v == ACCOUNT_LATE || v == ACCOUNT_NEW);
+			got += held.rows;
+			held.sequence = 0;
+		}
+		if (i % 97 == 0)
+			close_period(&f, START_US + 1000000);
+	}
+	if (held.sequence) {
+		(void)arrive(&f.threads[0], seen(1, 7, held.sequence, 1u << 30), held.pool, held.rows, 0);
+		got += held.rows;
+	}
+	close_period(&f, START_US + 1000000);
+	assert_int_equal(f.sums.lost_datagrams - f.sums.found_datagrams, lost_datagrams);
+	assert_int_equal(f.sums.lost_rows - f.sums.found_rows, lost_rows);
+	assert_int_equal(f.sums.rows, got);
+	assert_int_equal(f.sums.rows + lost_rows, all_rows);
+	assert_int_equal(f.sums.duplicates, duplicates);
+	fleet_deinit(&f);
+}
+
+/* What is late over the end of a period was reported as lost; it is then reported as found. */
+static void what_fills_a_gap_is_found(void **state)
+{
+	struct fleet f;
+
+	fleet_init(&f);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 7, 1, 100), 10, 10, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 7, 4, 100), 40, 10, 0), ACCOUNT_NEW);
+	close_period(&f, START_US + 10000000);
+	assert_int_equal(f.sums.lost_datagrams, 2);
+	assert_int_equal(f.sums.lost_rows, 20);
+	assert_int_equal(arrive(&f.threads[2], seen(1, 7, 2, 100), 20, 10, 0), ACCOUNT_NEW); /* by another thread */
+	close_period(&f, START_US + 20000000);
+	assert_int_equal(f.sums.lost_datagrams, 2);
+	assert_int_equal(f.sums.found_datagrams, 1);
+	assert_int_equal(f.sums.found_rows, 10);
+	fleet_deinit(&f);
+}
+
+/* An agent younger than the collector: its very first datagrams count as lost when they did not come. */
+static void a_young_agents_beginning_is_known(void **state)
+{
+	struct fleet f;
+
+	fleet_init(&f);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 7, 4, 5000), 40, 10, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&f.threads[1], seen(2, 7, 4, 50000), 40, 10, 0), ACCOUNT_NEW); /* older than we are */
+	close_period(&f, START_US + 10000000);
+	assert_int_equal(f.sums.lost_datagrams, 3);
+	assert_int_equal(f.sums.lost_rows, 30);
+	assert_int_equal(f.sums.agents, 2);
+	fleet_deinit(&f);
+}
+
+static void a_restart_is_no_loss(void **state)
+{
+	struct fleet f;
+
+	fleet_init(&f);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 7, 100, 1u << 30), 1000, 10, 0), ACCOUNT_NEW);
+	close_period(&f, START_US + 10000000);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 8, 1, 100), 5, 5, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 8, 3, 100), 15, 5, 0), ACCOUNT_NEW);
+	close_period(&f, START_US + 20000000);
+	assert_int_equal(f.sums.restarts, 1);
+	assert_int_equal(f.sums.lost_datagrams, 1);
+	assert_int_equal(f.sums.lost_rows, 5);
+	fleet_deinit(&f);
+}
+
+/* An ack speaks for all threads, once. */
+static void one_ack_per_agent(void **state)
+{
+	const struct tally_agent *a, *again;
+	struct fleet f;
+
+	fleet_init(&f);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 7, 1, 0), 3, 3, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&f.threads[1], seen(1, 7, 2, 0), 8, 5, 0), ACCOUNT_NEW);
+	tally_begin(&f.tally);
+	tally_add(&f.tally, &f.threads[0].lines.line[0], START_US, &f.sums);
+	tally_add(&f.tally, &f.threads[1].lines.line[0], START_US, &f.sums);
+	a = tally_close(&f.tally, &f.threads[0].lines.line[0], START_US, &f.sums);
+	assert_non_null(a);
+	assert_int_equal(a->period_datagrams, 2);
+	assert_int_equal(a->period_rows, 8);
+	again = tally_close(&f.tally, &f.threads[1].lines.line[0], START_US, &f.sums);
+	assert_null(again);
+	fleet_deinit(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verdicts),
+		cmocka_unit_test(windows_match_a_list),
+		cmocka_unit_test(restarts_without_boot_id),
+		cmocka_unit_test(a_full_table_forgets_only_the_silent),
+		cmocka_unit_test(losses_are_exact),
+		cmocka_unit_test(what_fills_a_gap_is_found),
+		cmocka_unit_test(a_young_agents_beginning_is_known),
+		cmocka_unit_test(a_restart_is_no_loss),
+		cmocka_unit_test(one_ack_per_agent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

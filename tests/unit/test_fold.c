@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fold table against a list that is searched from its beginning. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "collector/fold.h"
+#include "wire/body.h"
+
+#define KEYS 40 /* different conversations a random row may have */
+#define ROWS 3000
+
+/* A row as a datagram would hold it. */
+struct sample {
+	struct fold_key key;
+	unsigned name;
+	uint32_t flags;
+	uint16_t port;
+	uint64_t present;
+	uint8_t body[WIRE_BODY_MAX];
+	size_t n;
+	struct flow_stats stats;
+};
+
+/* What one key must sum to. */
+struct expected {
+	struct fold_key key;
+	unsigned name;
+	uint32_t flags;
+	struct flow_stats stats;
+	bool seen;
+};
+
+static const struct fold_opts roomy = {
+	.max_rows = 1024, .max_names = 64, .max_strings = 256, .string_bytes = 8192, .max_roleless = 1024};
+
+static uint64_t rnd_state;
+
+static uint32_t rnd(uint32_t n)
+{
+	rnd_state = rnd_state * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)(rnd_state >> 33) % n;
+}
+
+static struct ip address(unsigned i)
+{
+	return ip_from_v4((const uint8_t[4]){10, 0, (uint8_t)(i >> 8), (uint8_t)i});
+}
+
+static struct flow_names names(unsigned i)
+{
+	static const char *const services[] = {"web", "api", "db", "web"};
+	static const char *const containers[] = {"", "0123456789ab", "", "ba9876543210"};
+
+	return (struct flow_names){.service = str_from(services[i % 4]), .container = str_from(containers[i % 4]),
+				   .process = STR("proc"), .quality = (uint8_t)(i % 2)};
+}
+
+static void body_of(struct sample *s)
+{
+	struct flow_stats left = s->stats;
+
+	s->n = wire_body_put(&left, s->body, &s->present);
+	assert_true(flow_stats_empty(&left));
+}
+
+static struct sample random_sample(void)
+{
+	unsigned k = rnd(KEYS);
+	struct sample s = {
+		.key = {.client = address(k % 5), .server = address(100 + k % 3), .interval = 1000 + 10 * (k % 4),
+			.port = (uint16_t)(80 + k % 2), .protocol = 6, .view = (uint8_t)(k % 2)},
+		.name = k % 4, .flags = 1u << rnd(3), .port = (uint16_t)(40000 + rnd(30)),
+	};
+
+	s.stats.rows = 1 + rnd(3);
+	for (unsigned f = 1; f < FLOW_FIELDS; f++) {
+		if (rnd(3) == 0)
+			continue;
+		if (flow_fields[f].width == FLOW_HIST)
+			flow_stats_hist(&s.stats, f)[rnd(FLOW_BUCKETS)] += 1 + rnd(9);
+		else
+			*flow_stats_u64(&s.stats, f) = rnd(1 << 30) * (flow_fields[f].width == FLOW_U64 ? 1000ull : 1ull);
+	}
+	body_of(&s);
+	return s;
+}
+
+/* Names and strings are numbered in this table, then the row is offered. */
+static void offer(struct fold *f, struct sample *samples, const unsigned *order, size_t n)
+{
+	struct fold_item *items = calloc(n, sizeof(*items));
+
+	for (size_t i = 0; i < n; i++) {
+		struct sample *s = &samples[order ? order[i] : i];
+		struct flow_names nm = names(s->name);
+
+		items[i] = (struct fold_item){.key = s->key, .flags = s->flags, .present = s->present,
+					      .body = {(char *)s->body, s->n}, .n_ports = 1, .ports = {s->port}};
+		assert_int_equal(fold_names(f, &nm, &items[i].key.names), 0);
+		assert_int_equal(fold_string(f, STR("prod"), &items[i].key.net), 0);
+	}
+	for (size_t at = 0; at < n;) {
+		size_t batch = 1 + rnd(64);
+
+		batch = batch < n - at ? batch : n - at;
+		fold_add(f, items + at, batch);
+		at += batch;
+	}
+	free(items);
+}
+
+/* The oracle: every sample added to the first entry of its key, in a plain list. */
+static size_t model(struct expected *to, const struct sample *samples, size_t n)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t k;
+
+		for (k = 0; k < count; k++) {
+			if (!memcmp(&to[k].key, &samples[i].key, sizeof(to[k].key)) && to[k].name == samples[i].name)
+				break;
+		}
+		if (k == count)
+			to[count++] = (struct expected){.key = samples[i].key, .name = samples[i].name};
+		to[k].flags |= samples[i].flags;
+		flow_stats_add(&to[k].stats, &samples[i].stats);
+	}
+	return count;
+}
+
+static void check(const struct fold *f, struct expected *want, size_t n)
+{
+	struct flow_row row;
+
+	assert_int_equal(fold_n(f), n);
+	for (uint32_t i = 0; i < fold_n(f); i++) {
+		struct expected *e = NULL;
+
+		fold_get(f, i, &row);
+		for (size_t k = 0; k < n; k++) {
+			struct flow_names nm = names(want[k].name);
+
+			if (want[k].key.interval == row.interval && want[k].key.port == row.conv.port && want[k].key.view == row.view &&
+			    ip_eq(&want[k].key.client, &row.conv.client) && ip_eq(&want[k].key.server, &row.conv.server) &&
+			    flow_names_eq(&nm, &row.names))
+				e = &want[k];
+		}
+		assert_non_null(e);
+		assert_false(e->seen);
+		e->seen = true;
+		assert_memory_equal(&e->stats, &row.stats, sizeof(row.stats));
+		assert_int_equal(e->flags, row.flags);
+		assert_true(str_eq(row.conv.net, STR("prod")));
+	}
+}
+
+static void sums_in_any_order(void **state)
+{
+	struct sample *samples = calloc(ROWS, sizeof(*samples));
+	struct expected *want = calloc(ROWS, sizeof(*want));
+	unsigned order[ROWS];
+
+	rnd_state = 42;
+	for (unsigned i = 0; i < ROWS; i++) {
+		samples[i] = random_sample();
+		order[i] = i;
+	}
+	for (unsigned round = 0; round < 3; round++) {
+		size_t n = model(want, samples, ROWS);
+		struct fold *f;
+
+		assert_int_equal(fold_new(&f, &roomy), 0);
+		for (unsigned i = ROWS - 1; i > 0; i--) {
+			unsigned k = rnd(i + 1), t = order[i];
+
+			order[i] = order[k];
+			order[k] = t;
+		}
+		offer(f, samples, order, ROWS);
+		check(f, want, n);
+		fold_clear(f);
+		assert_int_equal(fold_n(f), 0);
+		memset(want, 0, ROWS * sizeof(*want));
+		n = model(want, samples, ROWS);
+		offer(f, samples, order, ROWS); /* a reused table is as good as a new one */
+		check(f, want, n);
+		memset(want, 0, ROWS * sizeof(*want));
+		fold_free(f);
+	}
+	free(samples);
+	free(want);
+}
+
+static uint64_t lost(const struct fold *f, enum fold_loss why, uint64_t *ret_in)
+{
+	size_t n;
+	const struct fold_count *c = fold_counts(f, &n);
+	uint64_t sum = fold_unplaced(f)->lost[why];
+
+	*ret_in = fold_unplaced(f)->rows_in;
+	for (size_t i = 0; i < n; i++) {
+		sum += c[i].lost[why];
+		*ret_in += c[i].rows_in;
+	}
+	return sum;
+}
+
+static uint64_t folded(const struct fold *f)
+{
+	struct flow_row row;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < fold_n(f); i++) {
+		fold_get(f, i, &row);
+		sum += row.stats.rows;
+	}
+	return sum;
+}
+
+static void full_table_sheds_and_counts(void **state)
+{
+	struct fold_opts small = roomy;
+	struct sample *samples = calloc(ROWS, sizeof(*samples));
+	uint64_t offered = 0, in, shed;
+	struct fold *f;
+
+	rnd_state = 7;
+	small.max_rows = 10;
+	assert_int_equal(fold_new(&f, &small), 0);
+	for (unsigned i = 0; i < ROWS; i++) {
+		samples[i] = random_sample();
+		offered += samples[i].stats.rows;
+	}
+	offer(f, samples, NULL, ROWS);
+	assert_int_equal(fold_n(f), 10);
+	shed = lost(f, FOLD_LOST_TABLE, &in);
+	assert_true(shed > 0);
+	assert_int_equal(in, offered);
+	assert_int_equal(folded(f) + shed, offered);
+	fold_free(f);
+	free(samples);
+}
+
+static void full_names_are_refused(void **state)
+{
+	struct fold_opts small = roomy;
+	struct flow_names a = {.service = STR("a")}, b = {.service = STR("b")};
+	uint32_t id, again;
+	struct fold *f;
+
+	small.max_names = 2;
+	small.string_bytes = 3;
+	assert_int_equal(fold_new(&f, &small), 0);
+	assert_int_equal(fold_names(f, &a, &id), 0);
+	assert_int_equal(fold_names(f, &a, &again), 0);
+	assert_int_equal(id, again);
+	a.quality = 1;
+	assert_int_equal(fold_names(f, &a, &again), 0);
+	assert_int_not_equal(id, again);
+	assert_int_equal(fold_names(f, &b, &id), -ENOSPC); /* names */
+	assert_int_equal(fold_string(f, STR("xyz"), &id), -ENOSPC); /* bytes: a and b are in */
+	assert_int_equal(fold_string(f, STR("b"), &id), 0);
+	assert_int_equal(fold_string(f, STR(""), &id), 0);
+	assert_int_equal(id, 0);
+	fold_shed(f, 1000, FOLD_LOST_NAMES, 5);
+	fold_shed(f, 1010, FOLD_LOST_NAMES, 2);
+	{
+		uint64_t in, shed = lost(f, FOLD_LOST_NAMES, &in);
+
+		assert_int_equal(shed, 7);
+		assert_int_equal(in, 7);
+	}
+	fold_free(f);
+}
+
+static void too_many_intervals_are_shed(void **state)
+{
+	struct sample s = {.key = {.protocol = 6}, .stats = {.rows = 2}};
+	struct fold *f;
+	uint64_t in;
+
+	body_of(&s);
+	assert_int_equal(fold_new(&f, &roomy), 0);
+	for (unsigned i = 0; i < FOLD_INTERVALS + 3; i++) {
+		s.key.interval = i;
+		offer(f, &s, NULL, 1);
+	}
+	assert_int_equal(fold_n(f), FOLD_INTERVALS);
+	assert_int_equal(lost(f, FOLD_LOST_INTERVALS, &in), 6);
+	assert_int_equal(in, 2 * (FOLD_INTERVALS + 3));
+	assert_int_equal(folded(f) + 6, in);
+	fold_free(f);
+}
+
+static void ports_are_listed_then_counted(void **state)
+{
+	struct sample s = {.key = {.protocol = 6, .interval = 10}, .stats = {.rows = 1}};
+	struct flow_row row;
+	struct fold *f;
+
+	body_of(&s);
+	assert_int_equal(fold_new(&f, &roomy), 0);
+	for (unsigned i = 0; i < FLOW_PORTS + 5; i++) {
+		s.port = (uint16_t)(50000 + i);
+		offer(f, &s, NULL, 1);
+		s.port = 50000;
+		offer(f, &s, NULL, 1); /* known: neither listed nor counted again */
+	}
+	fold_get(f, 0, &row);
+	assert_int_equal(row.n_ports, FLOW_PORTS);
+	assert_int_equal(row.ports_more, 5);
+	for (unsigned i = 0; i < FLOW_PORTS; i++)
+		assert_int_equal(row.ports[i], 50000 + i);
+	fold_free(f);
+}
+
+/* Two ports a row: past the bound they share one row, and nothing is lost. */
+static void roleless_rows_are_bounded(void **state)
+{
+	struct sample s = {.key = {.protocol = 6, .interval = 10, .view = FLOW_VIEW_UNKNOWN}, .stats = {.rows = 1}};
+	struct fold_opts small = roomy;
+	struct fold *f;
+
+	body_of(&s);
+	small.max_roleless = 8;
+	assert_int_equal(fold_new(&f, &small), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		s.key.port = (uint16_t)(1000 + i % 50);
+		s.key.other_port = 2000;
+		offer(f, &s, NULL, 1);
+	}
+	assert_int_equal(fold_n(f), 9);
+	assert_int_equal(folded(f), 100);
+	assert_int_equal(fold_roleless_merged(f), 84); /* 8 of 50 keep their ports, in both rounds */
+	fold_free(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sums_in_any_order),	    cmocka_unit_test(full_table_sheds_and_counts),
+		cmocka_unit_test(full_names_are_refused),   cmocka_unit_test(too_many_intervals_are_shed),
+		cmocka_unit_test(ports_are_listed_then_counted), cmocka_unit_test(roleless_rows_are_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
