@@ -121,7 +121,7 @@ static size_t log_search(const struct log *log, int64_t offset)
 	return lo;
 }
 
-struct log_record *log_at(const struct log *log, int64_t offset)
+struct log_record *log_find(const struct log *log, int64_t offset)
 {
 	size_t i = log_search(log, offset);
 
@@ -130,7 +130,7 @@ struct log_record *log_at(const struct log *log, int64_t offset)
 
 int64_t log_oldest(const struct log *log)
 {
-	const struct log_record *rec = log_at(log, INT64_MIN);
+	const struct log_record *rec = log_find(log, INT64_MIN);
 
 	return rec ? rec->offset : log->next;
 }

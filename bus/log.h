@@ -51,7 +51,7 @@ void log_append(struct log *log, struct log_record *rec);
 void log_unreserve(struct log *log, size_t n);
 
 /* First record at or after `offset`; NULL: none yet. */
-struct log_record *log_at(const struct log *log, int64_t offset);
+struct log_record *log_find(const struct log *log, int64_t offset);
 int64_t log_oldest(const struct log *log); /* its offset; log->next when empty */
 
 /* Groups need records from `floor` on (it may go back when a group joins); drops what is older, but for

@@ -229,7 +229,7 @@ static size_t reader_gather(struct memory_bus *m, struct memory_reader *r, struc
 
 		if (!s->assigned)
 			continue;
-		while (n < max && (rec = log_at(slot_log(m, s), s->pos)) != NULL) {
+		while (n < max && (rec = log_find(slot_log(m, s), s->pos)) != NULL) {
 			rec->refs++;
 			r->held[r->n_held++] = rec;
 			s->pos = rec->offset + 1;
@@ -353,7 +353,7 @@ bool memory_caught_up(struct bus_reader *base)
 			all = s->member ? s->member->target != r : false;
 			continue;
 		}
-		rec = log_at(slot_log(m, s), s->pos);
+		rec = log_find(slot_log(m, s), s->pos);
 		all = !rec || rec->offset >= s->end_at_open;
 	}
 	pthread_mutex_unlock(&m->lock);
