@@ -292,7 +292,7 @@ static void print_listener(const struct out *o, const struct context *x, const s
 	out_str(o, "protocol", str_from(flow_protocol_name(l->protocol, text)));
 	out_u64(o, "alive", l->alive);
 	out_u64(o, "since", l->since);
-	out_u64(o, "drops", l->drops);
+	out_u64(o, "listener_drops", l->drops);
 	out_u64(o, "queue", l->queue);
 	out_u64(o, "queue_max", l->queue_max);
 	out_names(o, &l->names);
