@@ -21,6 +21,7 @@ struct load {
 	int inner[2];      /* the two row maps */
 	unsigned active;   /* which of them the kernel writes */
 	uint32_t max_rows, max_socks, max_closed, max_dials;
+	bool typed;        /* the hook is attached through BTF */
 	bool twin;         /* two attachments: this kernel skips a program that interrupts itself */
 	bool on_demand;    /* hash maps allocate when used */
 	bool dial;         /* connect calls are watched */

@@ -26,16 +26,16 @@ static __always_inline bool adopt_fill(struct sky_sock *e, struct sock *sk, stru
 	struct sky_owner *o = &e->key.owner;
 	struct tuple t;
 
-	if (!sock_tuple(sk, &t) || !netns_watched(t.netns))
+	if (!sock_tuple(sk, &t, false) || !netns_watched(t.netns))
 		return false;
 	e->key.role = e->phase == SKY_CONNECTING ? SKY_ROLE_CLIENT : adopt_role(sk, &t);
 	if (task) {
-		owner_task(o, task, &e->tgid);
-		owner_cgroup(o, sk, e->tgid);
+		owner_task(o, task, &e->tgid, false);
+		owner_cgroup(o, sk, e->tgid, false);
 	} else if (e->key.role == SKY_ROLE_SERVER) {
-		owner_child(o, sk, &t, &e->tgid);
+		owner_child(o, sk, &t, &e->tgid, false);
 	} else {
-		owner_cgroup(o, sk, 0);
+		owner_cgroup(o, sk, 0, false);
 	}
 	o->flags |= SKY_OWNER_SCAN;
 	__builtin_memcpy(e->key.local, t.local, sizeof(t.local));
@@ -63,7 +63,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct task_struct
 	if (!adopt_fill(&line.sock, sk, task))
 		return;
 	if (line.sock.phase == SKY_OPEN)
-		totals_read((struct tcp_sock *)sk, &line.totals, line.sock.key.role, 0);
+		totals_read((struct tcp_sock *)sk, &line.totals, line.sock.key.role, 0, false);
 	if (put(&socks, &at, &line.sock, BPF_NOEXIST, SKY_SITE_SOCKS))
 		return;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE) {
@@ -94,11 +94,11 @@ static __always_inline void adopt_sock(struct sock *sk, struct task_struct *task
 		return;
 	}
 	if (task)
-		owner_task(&o, task, &tgid);
-	o.cgroup = compat_cgroup(sk);
+		owner_task(&o, task, &tgid, false);
+	o.cgroup = compat_cgroup(sk, false);
 	o.tgid = tgid;
 	o.flags |= SKY_OWNER_SCAN;
-	listener_add(sk, &o);
+	listener_add(sk, &o, false);
 }
 
 SEC("iter/task_file")

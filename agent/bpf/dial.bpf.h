@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "agent/bpf/owner.bpf.h"
 #include "agent/bpf/row.bpf.h"
 #include "agent/bpf/sock.bpf.h"
 
@@ -40,15 +41,12 @@ static __always_inline void dial_done(void)
 		bpf_map_delete_elem(&dials, &thread);
 }
 
-static __always_inline void dial_begin(struct bpf_sock_addr *ctx, const __u8 remote[16], bool v4)
+static __always_inline void dial_mark(struct sock *sk, __u16 port, const __u8 remote[16], bool v4, bool typed)
 {
-	__u64 thread = bpf_get_current_pid_tgid(), at = (__u64)(unsigned long)ctx->sk;
 	struct sky_dial fresh = {.at_ns = bpf_ktime_get_ns(), .pending = 1}, *d;
-	struct sock *sk = NULL;
+	__u64 thread = bpf_get_current_pid_tgid();
 
-	/* ctx->sk is a typed pointer, on which the verifier allows no arithmetic; a copy made by a helper is a number. */
-	bpf_probe_read_kernel(&sk, sizeof(sk), &at);
-	fresh.key.netns = sock_netns(sk);
+	fresh.key.netns = sock_netns(sk, typed);
 	if (!netns_watched(fresh.key.netns))
 		return;
 	d = bpf_map_lookup_elem(&dials, &thread);
@@ -59,12 +57,11 @@ static __always_inline void dial_begin(struct bpf_sock_addr *ctx, const __u8 rem
 			dial_failed(&failed.key, failed.tgid);
 		d = NULL;
 	}
-	owner_task(&fresh.key.owner, (struct task_struct *)bpf_get_current_task(), &fresh.tgid);
-	owner_cgroup(&fresh.key.owner, sk, fresh.tgid);
+	owner_current(&fresh.key.owner, sk, &fresh.tgid, typed);
 	__builtin_memcpy(fresh.key.remote, remote, sizeof(fresh.key.remote));
 	if (v4)
 		addr_v4(fresh.key.local, 0);
-	fresh.key.service_port = bpf_ntohs(ctx->user_port);
+	fresh.key.service_port = port;
 	fresh.key.protocol = IPPROTO_TCP;
 	fresh.key.role = SKY_ROLE_CLIENT;
 	if (d) {
@@ -73,6 +70,25 @@ static __always_inline void dial_begin(struct bpf_sock_addr *ctx, const __u8 rem
 	}
 	if (!put(&dials, &thread, &fresh, BPF_ANY, SKY_SITE_DIALS))
 		__sync_fetch_and_add(&counters.dials_made, 1);
+}
+
+static __always_inline void dial_begin(struct bpf_sock_addr *ctx, const __u8 remote[16], bool v4)
+{
+	__u16 port = bpf_ntohs(ctx->user_port);
+	struct sock *sk = NULL;
+	struct tcp_sock *tp;
+	__u64 at;
+
+	if (dial_typed) {
+		tp = bpf_skc_to_tcp_sock((void *)(unsigned long)ctx->sk);
+		if (tp)
+			dial_mark(&tp->inet_conn.icsk_inet.sk, port, remote, v4, true);
+		return;
+	}
+	/* ctx->sk is a pointer on which the verifier allows no arithmetic; a copy made by a helper is a number. */
+	at = (__u64)(unsigned long)ctx->sk;
+	bpf_probe_read_kernel(&sk, sizeof(sk), &at);
+	dial_mark(sk, port, remote, v4, false);
 }
 
 SEC("cgroup/connect4")

@@ -21,14 +21,14 @@ static __always_inline __u64 ms_between(__u64 from_ns, __u64 to_ns)
 	return to_ns / 1000000 - from_ns / 1000000;
 }
 
-static __always_inline void on_listen(struct sock *sk)
+static __always_inline void on_listen(struct sock *sk, bool typed)
 {
 	struct sky_owner o = {};
 	__u32 tgid;
 
-	owner_current(&o, sk, &tgid);
+	owner_current(&o, sk, &tgid, typed);
 	o.tgid = tgid; /* children decide by their own cgroup whether it belongs into their key */
-	listener_add(sk, &o);
+	listener_add(sk, &o, typed);
 }
 
 /* A CLOSE reached neither program: what the connection did since its last walk is lost, that it ended is not. */
@@ -50,14 +50,14 @@ static __always_inline void replace(struct sky_sock *e)
 		row_end(row, SKY_END_UNSEEN);
 }
 
-static __always_inline void on_syn_sent(struct sock *sk)
+static __always_inline void on_syn_sent(struct sock *sk, bool typed)
 {
 	__u64 at = (__u64)(unsigned long)sk, now;
 	struct sky_sock fresh = {}, *e = bpf_map_lookup_elem(&socks, &at);
 	struct sky_row_value *row;
 	struct tuple t;
 
-	if (!sock_tuple(sk, &t))
+	if (!sock_tuple(sk, &t, typed))
 		return;
 	if (e && e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote))
 		return; /* the other program was here */
@@ -70,7 +70,7 @@ static __always_inline void on_syn_sent(struct sock *sk)
 	fresh.id = new_id(now);
 	fresh.since_ns = now;
 	fresh.phase = SKY_CONNECTING;
-	owner_current(&fresh.key.owner, sk, &fresh.tgid);
+	owner_current(&fresh.key.owner, sk, &fresh.tgid, typed);
 	__builtin_memcpy(fresh.key.local, t.local, sizeof(t.local));
 	__builtin_memcpy(fresh.key.remote, t.remote, sizeof(t.remote));
 	fresh.key.netns = t.netns;
@@ -87,7 +87,7 @@ static __always_inline void on_syn_sent(struct sock *sk)
 }
 
 /* Established: counted, with its handshake and first round-trip sample. */
-static __always_inline void open_row(const struct sky_sock *e, struct tcp_sock *tp, __u64 handshake_us)
+static __always_inline void open_row(const struct sky_sock *e, struct tcp_sock *tp, __u64 handshake_us, bool typed)
 {
 	struct sky_row_value *row = row_get(&e->key);
 	struct sky_totals f = {};
@@ -95,7 +95,7 @@ static __always_inline void open_row(const struct sky_sock *e, struct tcp_sock *
 	if (!row)
 		return;
 	ADD(row->opened, 1);
-	totals_rtt(tp, &f);
+	totals_rtt(tp, &f, typed);
 	if (e->key.role == SKY_ROLE_SERVER)
 		handshake_us = f.srtt_us;
 	if (handshake_us)
@@ -106,7 +106,7 @@ static __always_inline void open_row(const struct sky_sock *e, struct tcp_sock *
 		row->tgid = e->tgid;
 }
 
-static __always_inline void on_established(struct sock *sk, int old)
+static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp, int old, bool typed)
 {
 	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
 	struct sky_sock fresh = {}, *e = bpf_map_lookup_elem(&socks, &at);
@@ -115,14 +115,14 @@ static __always_inline void on_established(struct sock *sk, int old)
 	if (e && e->phase == SKY_CONNECTING && (old == TCP_SYN_SENT || old == TCP_SYN_RECV)) {
 		__u64 syn = e->since_ns;
 
-		e->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
+		e->lport = READ(typed, sk, __sk_common.skc_num);
 		e->since_ns = now;
-		open_row(e, (struct tcp_sock *)sk, syn ? (now - syn) / 1000 ?: 1 : 0);
+		open_row(e, tp, syn ? (now - syn) / 1000 ?: 1 : 0, typed);
 		asm volatile("" ::: "memory");
 		e->phase = SKY_OPEN; /* last: before it, no walk and no other program takes the entry for open */
 		return;
 	}
-	if (!sock_tuple(sk, &t))
+	if (!sock_tuple(sk, &t, typed))
 		return;
 	if (e && e->phase == SKY_OPEN && e->lport == t.lport && e->rport == t.rport && e->key.netns == t.netns &&
 	    addr_eq(e->key.remote, t.remote) && addr_eq(e->key.local, t.local))
@@ -137,11 +137,11 @@ static __always_inline void on_established(struct sock *sk, int old)
 	if (old == TCP_SYN_SENT) { /* its SYN_SENT was missed; `current` is a stranger by now */
 		fresh.key.role = SKY_ROLE_CLIENT;
 		fresh.key.service_port = t.rport;
-		owner_cgroup(&fresh.key.owner, sk, 0);
+		owner_cgroup(&fresh.key.owner, sk, 0, typed);
 	} else {
 		fresh.key.role = SKY_ROLE_SERVER;
 		fresh.key.service_port = t.lport;
-		owner_child(&fresh.key.owner, sk, &t, &fresh.tgid);
+		owner_child(&fresh.key.owner, sk, &t, &fresh.tgid, typed);
 	}
 	__builtin_memcpy(fresh.key.local, t.local, sizeof(t.local));
 	__builtin_memcpy(fresh.key.remote, t.remote, sizeof(t.remote));
@@ -150,15 +150,14 @@ static __always_inline void on_established(struct sock *sk, int old)
 	fresh.lport = t.lport;
 	fresh.rport = t.rport;
 	put(&socks, &at, &fresh, BPF_ANY, SKY_SITE_SOCKS);
-	open_row(&fresh, (struct tcp_sock *)sk, 0);
+	open_row(&fresh, tp, 0, typed);
 }
 
 /* An attempt that never became a connection. */
-static __always_inline void on_failed(const struct sky_sock *e, struct sock *sk)
+static __always_inline void on_failed(const struct sky_sock *e, struct sock *sk, struct tcp_sock *tp, bool typed)
 {
 	struct sky_row_value *row = row_get(&e->key);
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	int err = BPF_CORE_READ(sk, sk_err);
+	int err = READ(typed, sk, sk_err);
 
 	if (!row)
 		return;
@@ -170,17 +169,17 @@ static __always_inline void on_failed(const struct sky_sock *e, struct sock *sk)
 		ADD(row->failed_unreachable, 1);
 	else if (err)
 		ADD(row->failed_other, 1);
-	else if (!BPF_CORE_READ(sk, sk_shutdown) && !BPF_CORE_READ(tp, segs_out))
+	else if (!READ(typed, sk, sk_shutdown) && !READ(typed, tp, segs_out))
 		ADD(row->failed_no_port, 1);
 	else
 		ADD(row->failed_abandoned, 1);
-	ADD(row->retransmitted, BPF_CORE_READ(tp, total_retrans));
-	ADD(row->lost, BPF_CORE_READ(tp, lost));
+	ADD(row->retransmitted, READ(typed, tp, total_retrans));
+	ADD(row->lost, READ(typed, tp, lost));
 }
 
-static __always_inline __u32 end_of(struct sock *sk, int old)
+static __always_inline __u32 end_of(struct sock *sk, int old, bool typed)
 {
-	int err = BPF_CORE_READ(sk, sk_err);
+	int err = READ(typed, sk, sk_err);
 
 	if (err == ECONNRESET || err == EPIPE)
 		return SKY_END_RESET_RECEIVED;
@@ -193,11 +192,10 @@ static __always_inline __u32 end_of(struct sock *sk, int old)
 	return SKY_END_NORMAL;
 }
 
-static __always_inline void on_close(struct sock *sk, int old)
+static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, int old, bool typed)
 {
 	__u64 at = (__u64)(unsigned long)sk;
 	struct sky_sock *e = bpf_map_lookup_elem(&socks, &at);
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	struct sky_row_value *row;
 	struct sky_final f = {};
 	__u64 walked;
@@ -205,16 +203,16 @@ static __always_inline void on_close(struct sock *sk, int old)
 	if (!e)
 		return; /* the other program was here, or it was never known */
 	if (e->phase != SKY_OPEN) {
-		on_failed(e, sk);
+		on_failed(e, sk, tp, typed);
 		bpf_map_delete_elem(&socks, &at);
 		return;
 	}
-	totals_read(tp, &f.totals, e->key.role, old);
-	f.end = end_of(sk, old);
+	totals_read(tp, &f.totals, e->key.role, old, typed);
+	f.end = end_of(sk, old, typed);
 	/* The one who closes first has its last sample spoilt by the delayed ACK of its FIN. */
 	f.rtt_ok = f.totals.tx_segs && old != TCP_FIN_WAIT2 && old != TCP_CLOSING;
 	if (f.rtt_ok)
-		totals_rtt(tp, &f.totals);
+		totals_rtt(tp, &f.totals, typed);
 	f.at_ns = bpf_ktime_get_ns();
 	__sync_fetch_and_add(&e->dead, 1); /* a full barrier: the walker sees it, or we see `walked` */
 	walked = *(volatile __u64 *)&e->walked;
@@ -236,37 +234,49 @@ out:
 	bpf_map_delete_elem(&socks, &at);
 }
 
-static __always_inline int on_state(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int on_state(struct sock *sk, int old, int new, bool typed)
 {
-	struct sock *sk = (struct sock *)(unsigned long)ctx->args[0];
-	int old = (int)ctx->args[1], new = (int)ctx->args[2];
+	struct tcp_sock *tp;
 
 	if (new != TCP_SYN_SENT && new != TCP_ESTABLISHED && new != TCP_CLOSE && new != TCP_LISTEN &&
 	    !(old == TCP_SYN_RECV && new == TCP_FIN_WAIT1))
 		return 0;
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP) /* MPTCP, SCTP pass here too and are no tcp_sock */
+	if (READ(typed, sk, sk_protocol) != IPPROTO_TCP) /* MPTCP, SCTP pass here too and are no tcp_sock */
 		return 0;
-	if (new == TCP_SYN_SENT)
-		on_syn_sent(sk);
-	else if (new == TCP_LISTEN)
-		on_listen(sk);
-	else if (new != TCP_CLOSE)
-		on_established(sk, old);
-	else if (old == TCP_LISTEN)
+	if (new == TCP_SYN_SENT) {
+		on_syn_sent(sk, typed);
+		return 0;
+	}
+	if (new == TCP_LISTEN) {
+		on_listen(sk, typed);
+		return 0;
+	}
+	if (old == TCP_LISTEN && new == TCP_CLOSE) {
 		listener_remove((__u64)(unsigned long)sk);
+		return 0;
+	}
+	tp = typed ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
+	if (!tp)
+		return 0;
+	if (new == TCP_CLOSE)
+		on_close(sk, tp, old, typed);
 	else
-		on_close(sk, old);
+		on_established(sk, tp, old, typed);
 	return 0;
 }
 
+/*
+ * The same code as two programs. User space makes both tp_btf where the kernel has BTF (then ctx holds a typed
+ * pointer) and raw_tp elsewhere; their arguments lie the same way.
+ */
 SEC("raw_tp/inet_sock_set_state")
-int state_a(struct bpf_raw_tracepoint_args *ctx)
+int state_a(__u64 *ctx)
 {
-	return on_state(ctx);
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], hook_typed);
 }
 
 SEC("raw_tp/inet_sock_set_state")
-int state_b(struct bpf_raw_tracepoint_args *ctx)
+int state_b(__u64 *ctx)
 {
-	return on_state(ctx);
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], hook_typed);
 }

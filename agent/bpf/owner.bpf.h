@@ -71,14 +71,14 @@ static __always_inline bool listener_same(const struct sky_listener_key *a, cons
 }
 
 /* Idempotent: only the run whose insert succeeds counts. */
-static __always_inline void listener_add(struct sock *sk, const struct sky_owner *o)
+static __always_inline void listener_add(struct sock *sk, const struct sky_owner *o, bool typed)
 {
 	struct sky_listener_key k = {}, *old;
 	__u64 at = (__u64)(unsigned long)sk;
 	struct tuple t;
 	bool specific;
 
-	if (!sock_tuple(sk, &t) || !netns_watched(t.netns))
+	if (!sock_tuple(sk, &t, typed) || !netns_watched(t.netns))
 		return;
 	k.netns = t.netns;
 	k.port = t.lport;
@@ -112,7 +112,7 @@ static __always_inline struct sky_listener *listener_find(__u32 netns, __u16 por
 }
 
 /* Owner of a child: its own cgroup (inherited from the listener's creator), its listener's process. */
-static __always_inline void owner_child(struct sky_owner *o, struct sock *sk, const struct tuple *t, __u32 *tgid)
+static __always_inline void owner_child(struct sky_owner *o, struct sock *sk, const struct tuple *t, __u32 *tgid, bool typed)
 {
 	struct sky_listener *l = listener_find(t->netns, t->lport, t->local);
 
@@ -123,12 +123,15 @@ static __always_inline void owner_child(struct sky_owner *o, struct sock *sk, co
 		o->flags |= l->owner.flags;
 		*tgid = l->owner.tgid;
 	}
-	owner_cgroup(o, sk, *tgid);
+	owner_cgroup(o, sk, *tgid, typed);
 }
 
 /* Owner of what `current` just made: it is the caller's own context. */
-static __always_inline void owner_current(struct sky_owner *o, struct sock *sk, __u32 *tgid)
+static __always_inline void owner_current(struct sky_owner *o, struct sock *sk, __u32 *tgid, bool typed)
 {
-	owner_task(o, (struct task_struct *)bpf_get_current_task(), tgid);
-	owner_cgroup(o, sk, *tgid);
+	if (compat_typed_task(typed))
+		owner_task(o, bpf_get_current_task_btf(), tgid, true);
+	else
+		owner_task(o, (struct task_struct *)bpf_get_current_task(), tgid, false);
+	owner_cgroup(o, sk, *tgid, typed);
 }

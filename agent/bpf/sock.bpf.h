@@ -32,28 +32,30 @@ static __always_inline bool addr_eq(const __u8 a[16], const __u8 b[16])
 	return x[0] == y[0] && x[1] == y[1];
 }
 
-static __always_inline __u32 sock_netns(struct sock *sk)
+static __always_inline __u32 sock_netns(struct sock *sk, bool typed)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	struct net *net = READ(typed, sk, __sk_common.skc_net.net);
+
+	return READ(typed, net, ns.inum);
 }
 
 /* False: not an IP socket. Writes addresses, namespace and ports as they are now. */
-static __always_inline bool sock_tuple(struct sock *sk, struct tuple *t)
+static __always_inline bool sock_tuple(struct sock *sk, struct tuple *t, bool typed)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 family = READ(typed, sk, __sk_common.skc_family);
 
 	if (family == AF_INET) {
-		addr_v4(t->local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		addr_v4(t->remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+		addr_v4(t->local, READ(typed, sk, __sk_common.skc_rcv_saddr));
+		addr_v4(t->remote, READ(typed, sk, __sk_common.skc_daddr));
 	} else if (family == AF_INET6) {
-		BPF_CORE_READ_INTO(&t->local, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&t->remote, sk, __sk_common.skc_v6_daddr);
+		READ16(typed, t->local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+		READ16(typed, t->remote, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
 	} else {
 		return false;
 	}
-	t->netns = sock_netns(sk);
-	t->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	t->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	t->netns = sock_netns(sk, typed);
+	t->lport = READ(typed, sk, __sk_common.skc_num);
+	t->rport = bpf_ntohs(READ(typed, sk, __sk_common.skc_dport));
 	return true;
 }
 
@@ -63,50 +65,52 @@ static __always_inline bool netns_watched(__u32 netns)
 }
 
 /* The process `task` belongs to. A thread's own name says little: io_uring's workers, thread pools. */
-static __always_inline void owner_task(struct sky_owner *o, struct task_struct *task, __u32 *tgid)
+static __always_inline void owner_task(struct sky_owner *o, struct task_struct *task, __u32 *tgid, bool typed)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader = READ(typed, task, group_leader);
 
-	*tgid = BPF_CORE_READ(task, tgid);
-	BPF_CORE_READ_INTO(&o->comm, leader, comm);
-	if (BPF_CORE_READ(task, flags) & PF_KTHREAD)
+	*tgid = READ(typed, task, tgid);
+	READ16(typed, o->comm, leader, comm);
+	if (READ(typed, task, flags) & PF_KTHREAD)
 		o->flags |= SKY_OWNER_KERNEL;
 }
 
 /* The cgroup is the socket's, never the current task's. In the root cgroup (and where only v1 is in use)
  * it tells nothing, so there the process becomes part of the key. */
-static __always_inline void owner_cgroup(struct sky_owner *o, struct sock *sk, __u32 tgid)
+static __always_inline void owner_cgroup(struct sky_owner *o, struct sock *sk, __u32 tgid, bool typed)
 {
-	o->cgroup = compat_cgroup(sk);
+	o->cgroup = compat_cgroup(sk, typed);
 	o->tgid = o->cgroup <= 1 ? tgid : 0;
 }
 
 /* Busy, receiver-limited and send-buffer-limited time in jiffies: the kernel keeps the three apart and adds a
  * period only when it ends, so the running one is added here. */
-static __always_inline void totals_chrono(struct tcp_sock *tp, struct sky_totals *f)
+static __always_inline void totals_chrono(struct tcp_sock *tp, struct sky_totals *f, bool typed)
 {
-	__u32 stat[3] = {}, type = BPF_CORE_READ_BITFIELD_PROBED(tp, chrono_type), run;
+	__u32 stat[3], type, run;
 
-	BPF_CORE_READ_INTO(&stat, tp, chrono_stat);
-	run = (__u32)bpf_jiffies64() - BPF_CORE_READ(tp, chrono_start);
-	if (type == 1)
-		stat[0] += run;
-	else if (type == 2)
-		stat[1] += run;
-	else if (type == 3)
-		stat[2] += run;
-	f->rwnd = stat[1];
-	f->sndbuf = stat[2];
-	f->busy = stat[0] + stat[1] + stat[2];
+	if (typed) {
+		type = BPF_CORE_READ_BITFIELD(tp, chrono_type);
+		stat[0] = tp->chrono_stat[0];
+		stat[1] = tp->chrono_stat[1];
+		stat[2] = tp->chrono_stat[2];
+	} else {
+		type = BPF_CORE_READ_BITFIELD_PROBED(tp, chrono_type);
+		bpf_core_read(stat, sizeof(stat), &tp->chrono_stat);
+	}
+	run = (__u32)bpf_jiffies64() - READ(typed, tp, chrono_start);
+	f->rwnd = stat[1] + (type == 2 ? run : 0);
+	f->sndbuf = stat[2] + (type == 3 ? run : 0);
+	f->busy = stat[0] + (type == 1 ? run : 0) + f->rwnd + f->sndbuf;
 }
 
 /* Round trip and window as they are now. */
-static __always_inline void totals_rtt(struct tcp_sock *tp, struct sky_totals *f)
+static __always_inline void totals_rtt(struct tcp_sock *tp, struct sky_totals *f, bool typed)
 {
-	f->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
-	f->mdev_us = BPF_CORE_READ(tp, mdev_us) >> 2;
-	f->min_rtt_us = BPF_CORE_READ(tp, rtt_min.s[0].v);
-	f->cwnd = BPF_CORE_READ(tp, snd_cwnd);
+	f->srtt_us = READ(typed, tp, srtt_us) >> 3;
+	f->mdev_us = READ(typed, tp, mdev_us) >> 2;
+	f->min_rtt_us = READ(typed, tp, rtt_min.s[0].v);
+	f->cwnd = READ(typed, tp, snd_cwnd);
 }
 
 /*
@@ -114,26 +118,27 @@ static __always_inline void totals_rtt(struct tcp_sock *tp, struct sky_totals *f
  * The order of the reads matters: a walker that races with the stack must only ever see too little.
  *   bytes_acked, snd_una, snd_nxt, write_seq, state: an ACK or a FIN in between makes tx smaller;
  *   bytes_received first, the flag that its FIN is in it last.
+ * (The compiler may order direct loads as it likes: those are of the hook, where the socket is locked.)
  */
-static __always_inline void totals_read(struct tcp_sock *tp, struct sky_totals *f, __u32 role, __u32 state)
+static __always_inline void totals_read(struct tcp_sock *tp, struct sky_totals *f, __u32 role, __u32 state, bool typed)
 {
-	struct sock *sk = (struct sock *)tp;
-	__u64 received = BPF_CORE_READ(tp, bytes_received), acked = BPF_CORE_READ(tp, bytes_acked);
-	__u32 una = BPF_CORE_READ(tp, snd_una), nxt = BPF_CORE_READ(tp, snd_nxt), end = BPF_CORE_READ(tp, write_seq);
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	__u64 received = READ(typed, tp, bytes_received), acked = READ(typed, tp, bytes_acked);
+	__u32 una = READ(typed, tp, snd_una), nxt = READ(typed, tp, snd_nxt), end = READ(typed, tp, write_seq);
 	bool fin;
 
 	if (!state)
-		state = BPF_CORE_READ(sk, __sk_common.skc_state);
+		state = READ(typed, sk, __sk_common.skc_state);
 	fin = nxt == end && (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
 			     state == TCP_LAST_ACK || state == TCP_TIME_WAIT);
 	f->tx = acked + (__u32)(nxt - una) - (role == SKY_ROLE_CLIENT) - fin;
 	f->undelivered = (__u32)(nxt - una) - (fin && una != end);
-	f->tx_segs = BPF_CORE_READ(tp, data_segs_out);
-	f->rx_segs = BPF_CORE_READ(tp, data_segs_in);
-	f->retransmitted = BPF_CORE_READ(tp, total_retrans);
-	f->lost = BPF_CORE_READ(tp, lost);
-	f->dsack = BPF_CORE_READ(tp, dsack_dups);
-	f->delivered_ce = BPF_CORE_READ(tp, delivered_ce);
-	totals_chrono(tp, f);
-	f->rx = received - !!(BPF_CORE_READ(sk, __sk_common.skc_flags) & SOCK_DONE_BIT);
+	f->tx_segs = READ(typed, tp, data_segs_out);
+	f->rx_segs = READ(typed, tp, data_segs_in);
+	f->retransmitted = READ(typed, tp, total_retrans);
+	f->lost = READ(typed, tp, lost);
+	f->dsack = READ(typed, tp, dsack_dups);
+	f->delivered_ce = READ(typed, tp, delivered_ce);
+	totals_chrono(tp, f, typed);
+	f->rx = received - !!(READ(typed, sk, __sk_common.skc_flags) & SOCK_DONE_BIT);
 }

@@ -15,7 +15,7 @@ static __always_inline bool walk_same(struct sock *sk, const struct sky_sock *e)
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	struct tuple t;
 
-	return state != TCP_CLOSE && state != TCP_LISTEN && state != TCP_SYN_SENT && sock_tuple(sk, &t) &&
+	return state != TCP_CLOSE && state != TCP_LISTEN && state != TCP_SYN_SENT && sock_tuple(sk, &t, false) &&
 	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && t.netns == e->key.netns && t.lport == e->lport &&
 	       t.rport == e->rport && addr_eq(t.remote, e->key.remote) && addr_eq(t.local, e->key.local);
 }
@@ -24,8 +24,8 @@ static __always_inline void walk_totals(struct tcp_sock *tp, struct sky_totals *
 {
 	__u32 sent = BPF_CORE_READ(tp, lsndtime), received = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
 
-	totals_rtt(tp, f);
-	totals_read(tp, f, role, 0);
+	totals_rtt(tp, f, false);
+	totals_read(tp, f, role, 0, false);
 	f->turn = !f->rx_segs ? -1 : !f->tx_segs ? 1 : (__s32)(received - sent);
 }
 
