@@ -25,6 +25,9 @@ static int opt_scaled(const char *text, const struct opt_unit *units, size_t n, 
 	if (text[0] < '0' || text[0] > '9')
 		return -EINVAL;
 	v = strtod(text, &end);
+	/* Hexadecimal and exponents are not how people write times. */
+	if (strspn(text, "0123456789.") != (size_t)(end - text))
+		return -EINVAL;
 	for (i = 0; i < n; i++) {
 		if (strcmp(end, units[i].word) != 0)
 			continue;
@@ -159,7 +162,7 @@ static const struct opt *opt_find(const struct opt_command *cmd, const char *wor
 static int opt_check_args(const char *program, const struct opt_command *cmd, char **args, int n)
 {
 	if ((unsigned)n < cmd->min_args) {
-		fprintf(stderr, "%s %s: needs %s; see '%s %s --help'\n", program, cmd->name, cmd->args, program, cmd->name);
+		fprintf(stderr, "%s: needs %s; see '%s --help'\n", program, cmd->args, program);
 		return -EINVAL;
 	}
 	if ((unsigned)n > cmd->max_args) {
@@ -264,6 +267,29 @@ static void opt_completion_words(const struct opt_command *cmd, FILE *out)
 	fputs("--help", out);
 }
 
+/* Cases of one command, matched against "command:the word before". An option that takes a value: its choices, or
+ * nothing, which is bash's default, a file name. `name`: the command, or "*" in a program without commands. */
+static void opt_completion_cases(const struct opt_command *cmd, const char *name, FILE *out)
+{
+	const struct opt *o;
+	const char *p;
+
+	for (o = cmd->opts; o->name || o->help; o++) {
+		if (o->type == OPT_GROUP || o->type == OPT_FLAG)
+			continue;
+		fprintf(out, "\t%s:--%s", name, o->name);
+		if (o->letter)
+			fprintf(out, "|%s:-%c", name, o->letter);
+		fputs(") words='", out);
+		for (p = o->choices; p && *p; p++)
+			fputc(*p == '|' ? ' ' : *p, out);
+		fputs("' ;;\n", out);
+	}
+	fprintf(out, "\t%s:*) words='", name);
+	opt_completion_words(cmd, out);
+	fputs("' ;;\n", out);
+}
+
 void opt_completion_bash(const char *program, const struct opt_command *const *cmds, size_t n, FILE *out)
 {
 	char fn[64];
@@ -273,22 +299,18 @@ void opt_completion_bash(const char *program, const struct opt_command *const *c
 	snprintf(fn, sizeof(fn), "_%s", program);
 	for (p = fn; *p; p++)
 		*p = *p == '-' ? '_' : *p;
-	fprintf(out, "%s() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} words\n\tcase ${COMP_WORDS[1]} in\n", fn);
-	for (i = 0; n > 1 && i < n; i++) {
-		fprintf(out, "\t%s) words='", cmds[i]->name);
-		opt_completion_words(cmds[i], out);
-		fputs("' ;;\n", out);
+	fprintf(out, "%s() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} words=''\n", fn);
+	if (n > 1) {
+		fputs("\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\twords='", out);
+		for (i = 0; i < n; i++)
+			fprintf(out, "%s ", cmds[i]->name);
+		fputs("--help'\n\telse\n", out);
 	}
-	fputs("\t*) words='", out);
-	if (n == 1)
-		opt_completion_words(cmds[0], out);
-	for (i = 0; n > 1 && i < n; i++)
-		fprintf(out, "%s%s", i ? " " : "", cmds[i]->name);
-	fputs("' ;;\n\tesac\n", out);
-	if (n > 1)
-		fputs("\t[ \"$COMP_CWORD\" -gt 1 ] || words=\"$words --help\"\n", out);
-	fprintf(out, "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\ncomplete -o default -F %s %s\n", fn,
-		program);
+	fputs("\tcase ${COMP_WORDS[1]}:${COMP_WORDS[COMP_CWORD-1]} in\n", out);
+	for (i = 0; i < n; i++)
+		opt_completion_cases(cmds[i], n > 1 ? cmds[i]->name : "*", out);
+	fprintf(out, "\tesac\n%s\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n", n > 1 ? "\tfi\n" : "");
+	fprintf(out, "complete -o default -F %s %s\n", fn, program);
 }
 
 /* Text in roff: '-' and '\\' escaped, no line starts with a dot. */

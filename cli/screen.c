@@ -62,7 +62,7 @@ static size_t screen_sequence_len(const char *p, size_t n)
 static uint32_t screen_character(const char *p, size_t n, bool final, size_t *ret_used)
 {
 	unsigned char c = (unsigned char)*p;
-	size_t len = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1, used;
+	size_t len = c >= 0xf8 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1, used;
 	uint32_t code = c;
 	unsigned width;
 	bool ok;

@@ -40,6 +40,7 @@ int top_new(struct top **ret, const struct top_opts *opts)
 		return -ENOMEM;
 	t->opts = *opts;
 	t->view.quit = opts->quit;
+	t->view.note = opts->note;
 	t->view.reverse = opts->reverse;
 	t->view.odd = opts->odd;
 	t->view.sort = &edge_row_sorts[0];
@@ -210,7 +211,7 @@ int top_step(struct top *t, int wake_fd)
 	key = screen_wait_key(t->screen, t->next_us > now ? (int)((t->next_us - now) / 1000) + 1 : 0, wake_fd);
 	if (key < 0)
 		return -EIO;
-	if (key != SCREEN_NONE && !top_key(&t->view, (uint32_t)key, rows > 4 ? rows - 4 : 1))
+	if (key != SCREEN_NONE && !top_key(&t->view, (uint32_t)key, top_page(&t->view, rows)))
 		return TOP_QUIT;
 	return TOP_GO;
 }

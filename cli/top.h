@@ -23,6 +23,7 @@ struct top_opts {
 	bool reverse;
 	bool odd;            /* only edges with a note */
 	const char *quit;    /* what 'q' does, for the key line: "quit", "stop" */
+	const char *note;    /* a line of its own below the state; NULL: none */
 };
 
 extern const struct top_opts top_defaults;
@@ -42,9 +43,12 @@ struct top_view {
 	bool odd; /* only edges with a note */
 	char filter[128];
 	size_t selected, first; /* rows after the filter */
-	const char *quit;
+	const char *quit, *note;
 	char clock[16]; /* "10:00:00" */
 };
+
+/* Rows of the table that fit on a terminal. */
+size_t top_page(const struct top_view *v, size_t rows);
 
 /* The full picture for a terminal. Moves first and selected into range. Pure but for the view. */
 void top_paint(struct top_view *v, size_t rows, size_t cols, bool colour, struct buf *out);

@@ -160,9 +160,16 @@ static const char *top_nothing(const struct top_view *v)
 			       "No agent has reported yet: `skyfall doctor` says why.";
 }
 
+size_t top_page(const struct top_view *v, size_t rows)
+{
+	size_t chrome = TOP_CHROME + (v->note != NULL);
+
+	return rows > chrome ? rows - chrome : 1;
+}
+
 void top_paint(struct top_view *v, size_t rows, size_t cols, bool colour, struct buf *out)
 {
-	size_t page = rows > TOP_CHROME ? rows - TOP_CHROME : 1, shown = top_count(v), used;
+	size_t page = top_page(v, rows), shown = top_count(v), used;
 
 	if (v->help) {
 		top_help(rows, cols, colour, out);
@@ -170,6 +177,8 @@ void top_paint(struct top_view *v, size_t rows, size_t cols, bool colour, struct
 	}
 	top_head(v, cols, colour, out);
 	top_state(v, cols, colour, out);
+	if (v->note)
+		top_line(out, v->note, cols, TABLE_DIM, colour);
 	if (shown && top_table(v, page, cols, colour, out) == 0) {
 		used = shown < page ? shown : page;
 	} else {

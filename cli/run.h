@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `skyfall run`: all roles, an agent, and on demand the demo and a live table. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/opt.h"
+#include "cli/child.h"
+#include "cli/client.h"
+#include "cli/roles.h"
+
+struct run_conf {
+	const char *data, *listen, *sflow, *inventory, *net, *rules, *host_id, *agent;
+	struct opt_list netns, local_nets;
+	uint32_t interval_ms, spread_ms, for_ms;
+	bool no_agent, live, demo, quiet, json;
+};
+
+struct run {
+	const struct run_conf *conf;
+	struct roles roles;
+	struct child agent, shop;
+	struct client *client;
+	char data[4096], truth[4200], mode[256];
+	int64_t from_s;    /* first interval of this run */
+	int64_t end_us;    /* monotonic; INT64_MAX: no end */
+	int signals;       /* signalfd */
+	int exit_code;
+};
+
+/* The folder when none is given: /var/lib/skyfall for root, else below the user's state folder. */
+void run_data_folder(const char *given, char *path, size_t size);
+
+/* --- run_parts.c: what is started and stopped */
+
+/* Starts the agent. -errno with a sentence in `why`. */
+int run_agent_start(struct run *r, char *why, size_t why_len);
+/* Waits until the agent's host is in the API; fills r->mode. False: it ended (it has said why itself). */
+bool run_agent_heard(struct run *r);
+/* Starts the shop and waits until it is open. */
+int run_shop_start(struct run *r, char *why, size_t why_len);
+/* Stops shop, agent, collector, graph; the API still answers. */
+void run_drain(struct run *r);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "cli/cmd.h"
+#include "cli/run.h"
+
+struct server_conf {
+	const char *data, *listen, *bus;
+	uint32_t interval_ms;
+};
+
+#define AT(member) .offset = offsetof(struct server_conf, member)
+
+static const struct opt server_options[] = {
+	{.name = "data", .letter = 'd', .type = OPT_STRING, AT(data), .arg = "FOLDER",
+	 .help = "what `skyfall run` kept; default /var/lib/skyfall as root, else $XDG_STATE_HOME/skyfall"},
+	{.name = "listen", .letter = 'l', .type = OPT_STRING, AT(listen), .arg = "HOST:PORT", .help = "address of the API; default 127.0.0.1:8343"},
+	{.name = "interval", .letter = 'i', .type = OPT_TIME, AT(interval_ms), .arg = "TIME", .help = "of the run that wrote the folder; default 1s",
+	 .min = 1000, .max = 60000},
+	{.name = "bus", .type = OPT_STRING, AT(bus), .arg = "KIND", .help = "none: only what is stored; this version has no bus between processes",
+	 .choices = "none"},
+	{0},
+};
+
+const struct opt_command server_command = {
+	.name = "server",
+	.summary = "the API alone, over what a former `skyfall run` stored",
+	.args = "",
+	.about = "Answers from a data folder that no `skyfall run` is using. Live data needs `skyfall run`: a bus between\n"
+		 "processes comes with a later version.",
+	.opts = server_options,
+	.conf_size = sizeof(struct server_conf),
+};
+
+/* Until SIGINT or SIGTERM. */
+static void server_wait(const sigset_t *set)
+{
+	int fd = signalfd(-1, set, SFD_CLOEXEC);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	while (fd >= 0 && poll(&p, 1, -1) <= 0)
+		;
+	if (fd >= 0)
+		close(fd);
+}
+
+int cmd_server(int argc, char **argv)
+{
+	struct server_conf conf = {.interval_ms = 1000};
+	struct server_opts so = server_defaults;
+	struct server *s = NULL;
+	char **args, why[1024], data[4096];
+	sigset_t set;
+	int n, r = opt_parse(CMD_PROGRAM " server", &server_command, argc, argv, &conf, &args, &n);
+
+	if (r)
+		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
+	run_data_folder(conf.data, data, sizeof(data));
+	so.data = data;
+	so.listen = conf.listen ? conf.listen : so.listen;
+	so.store.interval_s = (uint16_t)(conf.interval_ms / 1000);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	r = server_new(&s, &so, why, sizeof(why));
+	if (r == 0)
+		r = server_start(s, why, sizeof(why));
+	if (r == 0) {
+		printf("Skyfall " SKYFALL_VERSION " answers at %s from %s; Ctrl-C stops.\n", server_url(s), data);
+		fflush(stdout);
+		server_wait(&set);
+		server_stop(s);
+	} else {
+		fprintf(stderr, CMD_PROGRAM " server: %s\n", why);
+	}
+	server_free(s);
+	return r < 0 ? CMD_FAILED : CMD_OK;
+}
