@@ -96,10 +96,11 @@ static size_t log_search(const struct log *log, int64_t offset)
 	size_t lo = 0, hi = log->count;
 
 	if (log->count && *log_slot(log, 0)) { /* without holes the offset says where it is */
-		int64_t at = offset - (*log_slot(log, 0))->offset;
+		int64_t first = (*log_slot(log, 0))->offset, at;
 
-		if (at <= 0)
+		if (offset <= first) /* before the difference: any offset may be asked for */
 			return 0;
+		at = offset - first;
 		if ((uint64_t)at < log->count && *log_slot(log, (size_t)at) &&
 		    (*log_slot(log, (size_t)at))->offset == offset)
 			return (size_t)at;
