@@ -12,8 +12,10 @@ struct opt_unit {
 	uint64_t factor;
 };
 
-static const struct opt_unit time_units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {"", 1000}};
-static const struct opt_unit size_units[] = {{"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {"T", 1ull << 40}};
+static const struct opt_unit time_units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+					     {"h", 3600000}, {"d", 86400000}, {"", 1000}};
+static const struct opt_unit size_units[] = {
+	{"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {"T", 1ull << 40}};
 
 /* A decimal number and one of the units: "0.2s". -EINVAL, -ERANGE. */
 static int opt_scaled(const char *text, const struct opt_unit *units, size_t n, uint64_t *ret)
@@ -125,7 +127,8 @@ static int opt_store(const char *program, const struct opt *o, const char *value
 	case OPT_LIST:
 		list = member;
 		if (list->n == ARRAY_LEN(list->v)) {
-			fprintf(stderr, "%s: --%s is given more than %zu times\n", program, o->name, ARRAY_LEN(list->v));
+			fprintf(stderr, "%s: --%s is given more than %zu times\n", program, o->name,
+				ARRAY_LEN(list->v));
 			return -EINVAL;
 		}
 		list->v[list->n++] = value;
@@ -166,14 +169,15 @@ static int opt_check_args(const char *program, const struct opt_command *cmd, ch
 		return -EINVAL;
 	}
 	if ((unsigned)n > cmd->max_args) {
-		fprintf(stderr, "%s: '%s' is not expected here; see '%s --help'\n", program, args[cmd->max_args], program);
+		fprintf(stderr, "%s: '%s' is not expected here; see '%s --help'\n", program, args[cmd->max_args],
+			program);
 		return -EINVAL;
 	}
 	return 0;
 }
 
-int opt_parse(const char *program, const struct opt_command *cmd, int argc, char **argv, void *conf,
-	      char ***ret_args, int *ret_n)
+int opt_parse(const char *program, const struct opt_command *cmd, int argc, char **argv, void *conf, char ***ret_args,
+	      int *ret_n)
 {
 	bool only_args = false;
 	int i, n = 0, r;
@@ -309,7 +313,8 @@ void opt_completion_bash(const char *program, const struct opt_command *const *c
 	fputs("\tcase ${COMP_WORDS[1]}:${COMP_WORDS[COMP_CWORD-1]} in\n", out);
 	for (i = 0; i < n; i++)
 		opt_completion_cases(cmds[i], n > 1 ? cmds[i]->name : "*", out);
-	fprintf(out, "\tesac\n%s\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n", n > 1 ? "\tfi\n" : "");
+	fprintf(out, "\tesac\n%s\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\n",
+		n > 1 ? "\tfi\n" : "");
 	fprintf(out, "complete -o default -F %s %s\n", fn, program);
 }
 
@@ -357,7 +362,8 @@ void opt_man(const char *program, int section, const char *summary, const struct
 	for (i = 0; i < n; i++) {
 		const char *args = cmds[i]->args ? cmds[i]->args : "";
 
-		fprintf(out, ".B %s%s%s\n[option ...] %s\n.br\n", program, n > 1 ? " " : "", n > 1 ? cmds[i]->name : "", args);
+		fprintf(out, ".B %s%s%s\n[option ...] %s\n.br\n", program, n > 1 ? " " : "", n > 1 ? cmds[i]->name : "",
+			args);
 	}
 	fputs(n > 1 ? ".SH COMMANDS\n" : ".SH OPTIONS\n", out);
 	for (i = 0; i < n; i++) {

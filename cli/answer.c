@@ -61,7 +61,8 @@ void answer_time(double at, char *text, size_t size)
 
 	localtime_r(&when, &tm);
 	localtime_r(&now, &today);
-	strftime(text, size, tm.tm_yday == today.tm_yday && tm.tm_year == today.tm_year ? "%H:%M:%S" : "%F %H:%M:%S", &tm);
+	strftime(text, size, tm.tm_yday == today.tm_yday && tm.tm_year == today.tm_year ? "%H:%M:%S" : "%F %H:%M:%S",
+		 &tm);
 }
 
 void answer_range(double from, double to, char *text, size_t size)

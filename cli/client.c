@@ -92,19 +92,19 @@ static int client_failed(struct client *c, CURLcode code)
 {
 	switch (code) {
 	case CURLE_COULDNT_CONNECT:
-		snprintf(c->error, sizeof(c->error), "nobody answers at %s: is `skyfall run` running? (--api says where else)",
-			 c->api);
+		snprintf(c->error, sizeof(c->error),
+			 "nobody answers at %s: is `skyfall run` running? (--api says where else)", c->api);
 		return -ECONNREFUSED;
 	case CURLE_OPERATION_TIMEDOUT:
-		snprintf(c->error, sizeof(c->error), "%s gave no answer within %ld s: is `skyfall run` overloaded?", c->api,
-			 CLIENT_TIMEOUT_S);
+		snprintf(c->error, sizeof(c->error), "%s gave no answer within %ld s: is `skyfall run` overloaded?",
+			 c->api, CLIENT_TIMEOUT_S);
 		return -ETIMEDOUT;
 	case CURLE_COULDNT_RESOLVE_HOST:
 		snprintf(c->error, sizeof(c->error), "no such host in %s: check --api", c->api);
 		return -EHOSTUNREACH;
 	case CURLE_WRITE_ERROR:
-		snprintf(c->error, sizeof(c->error), "the answer of %s is longer than %u MiB: ask for less (--limit)", c->api,
-			 CLIENT_ANSWER_MAX >> 20);
+		snprintf(c->error, sizeof(c->error), "the answer of %s is longer than %u MiB: ask for less (--limit)",
+			 c->api, CLIENT_ANSWER_MAX >> 20);
 		return -EPROTO;
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL:
@@ -125,7 +125,8 @@ static int client_refused(struct client *c, long status, struct buf *body)
 	if (*error)
 		snprintf(c->error, sizeof(c->error), "%s%s%s", error, *hint ? ": " : "", hint);
 	else
-		snprintf(c->error, sizeof(c->error), "%s answers with status %ld: is that Skyfall's API?", c->api, status);
+		snprintf(c->error, sizeof(c->error), "%s answers with status %ld: is that Skyfall's API?", c->api,
+			 status);
 	json_decref(json);
 	return -EREMOTEIO;
 }
@@ -181,8 +182,8 @@ int client_get(struct client *c, const char *path, json_t **ret_json)
 		goto out;
 	json = json_loadb(body.p, body.n, 0, &error);
 	if (!json_is_object(json)) {
-		snprintf(c->error, sizeof(c->error), "%s%.200s answers something that is no JSON object: is that Skyfall's API?",
-			 c->api, path);
+		snprintf(c->error, sizeof(c->error),
+			 "%s%.200s answers something that is no JSON object: is that Skyfall's API?", c->api, path);
 		json_decref(json);
 		r = -EPROTO;
 		goto out;

@@ -12,9 +12,11 @@
 #define CLIENT_ANSWER_MAX (64u << 20) /* bytes of one answer */
 
 /* The option every question has; give it the member that holds the address. */
-#define CLIENT_OPT(conf, member) \
-	{.name = "api", .letter = 'a', .type = OPT_STRING, .offset = offsetof(conf, member), .arg = "URL", \
-	 .help = "where the API is; default $SKYFALL_API, else " CLIENT_DEFAULT_API}
+#define CLIENT_OPT(conf, member)                                                                                  \
+	{                                                                                                         \
+		.name = "api", .letter = 'a', .type = OPT_STRING, .offset = offsetof(conf, member), .arg = "URL", \
+		.help = "where the API is; default $SKYFALL_API, else " CLIENT_DEFAULT_API                        \
+	}
 
 struct client;
 

@@ -14,9 +14,9 @@
 /* Exit codes. */
 enum {
 	CMD_OK = 0,
-	CMD_FAILED = 1,      /* it was asked rightly and did not work; doctor: something does not add up */
-	CMD_USAGE = 2,       /* a wrong option or argument */
-	CMD_NO_API = 3,      /* nobody answers at the API's address */
+	CMD_FAILED = 1, /* it was asked rightly and did not work; doctor: something does not add up */
+	CMD_USAGE = 2,  /* a wrong option or argument */
+	CMD_NO_API = 3, /* nobody answers at the API's address */
 };
 
 struct command {
@@ -28,7 +28,7 @@ struct command {
 extern const struct command commands[];
 extern const size_t commands_n;
 
-#define CMD(name) \
+#define CMD(name)                                       \
 	extern const struct opt_command name##_command; \
 	int cmd_##name(int argc, char **argv)
 

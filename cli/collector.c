@@ -13,13 +13,36 @@ struct collector_conf {
 #define AT(member) .offset = offsetof(struct collector_conf, member)
 
 static const struct opt collector_options[] = {
-	{.name = "bus", .type = OPT_STRING, AT(bus), .arg = "KIND", .help = "where rows go; this version has only the bus inside `skyfall run`: memory",
+	{.name = "bus",
+	 .type = OPT_STRING,
+	 AT(bus),
+	 .arg = "KIND",
+	 .help = "where rows go; this version has only the bus inside `skyfall run`: memory",
 	 .choices = "memory"},
-	{.name = "sflow", .type = OPT_STRING, AT(sflow), .arg = "HOST:PORT", .help = "UDP address for agents; default :6343"},
-	{.name = "interval", .letter = 'i', .type = OPT_TIME, AT(interval_ms), .arg = "TIME", .help = "the fleet's interval; default 10s",
-	 .min = 1000, .max = 60000},
-	{.name = "threads", .type = OPT_UINT, AT(threads), .arg = "N", .help = "receive threads; default one a CPU", .max = 64},
-	{.name = "net", .type = OPT_LIST, AT(nets), .arg = "NAME", .help = "only agents of this address space (again for more)"},
+	{.name = "sflow",
+	 .type = OPT_STRING,
+	 AT(sflow),
+	 .arg = "HOST:PORT",
+	 .help = "UDP address for agents; default :6343"},
+	{.name = "interval",
+	 .letter = 'i',
+	 .type = OPT_TIME,
+	 AT(interval_ms),
+	 .arg = "TIME",
+	 .help = "the fleet's interval; default 10s",
+	 .min = 1000,
+	 .max = 60000},
+	{.name = "threads",
+	 .type = OPT_UINT,
+	 AT(threads),
+	 .arg = "N",
+	 .help = "receive threads; default one a CPU",
+	 .max = 64},
+	{.name = "net",
+	 .type = OPT_LIST,
+	 AT(nets),
+	 .arg = "NAME",
+	 .help = "only agents of this address space (again for more)"},
 	{0},
 };
 
@@ -40,7 +63,8 @@ int cmd_collector(int argc, char **argv)
 
 	if (r)
 		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
-	fprintf(stderr, CMD_PROGRAM " collector: a collector of its own has nobody to hand rows to: this version's only bus is in the "
-				    "memory of one process; use `" CMD_PROGRAM " run --no-agent`\n");
+	fprintf(stderr, CMD_PROGRAM
+		" collector: a collector of its own has nobody to hand rows to: this version's only bus is in the "
+		"memory of one process; use `" CMD_PROGRAM " run --no-agent`\n");
 	return CMD_FAILED;
 }

@@ -15,15 +15,19 @@ const char demo_inventory[] = "networks:\n- cidr: 10.77.0.14/32\n  owner: shop-m
 /* A number: what the programs call it, on either side, and the API's columns that make it up. */
 static const struct {
 	const char *name, *title;
-	const char *client, *server;             /* members of a truth line; NULL: that side cannot know */
+	const char *client, *server; /* members of a truth line; NULL: that side cannot know */
 	const char *client_columns[5], *server_columns[5];
 } numbers[] = {
 	{"opened", "OPENED", "opened", "opened", {"client_opened"}, {"server_opened"}},
 	{"refused", "REFUSED", "refused", NULL, {"client_failed_refused"}, {NULL}},
 	{"unreachable", "UNREACHABLE", "unreachable", NULL, {"client_failed_unreachable"}, {NULL}},
 	{"timeout", "TIMED OUT", "timeout", NULL, {"client_failed_timeout"}, {NULL}},
-	{"other", "OTHER", "other", NULL,
-	 {"client_failed_other", "client_failed_no_route", "client_failed_no_port", "client_failed_abandoned"}, {NULL}},
+	{"other",
+	 "OTHER",
+	 "other",
+	 NULL,
+	 {"client_failed_other", "client_failed_no_route", "client_failed_no_port", "client_failed_abandoned"},
+	 {NULL}},
 	{"c2s_bytes", "C2S BYTES", "sent", "received", {"client_c2s_bytes"}, {"server_c2s_bytes"}},
 	{"s2c_bytes", "S2C BYTES", "received", "sent", {"client_s2c_bytes"}, {"server_s2c_bytes"}},
 };
@@ -86,9 +90,9 @@ static json_t *demo_line(const json_t *line, const json_t *edges)
 		json_object_set_new(shown, numbers[i].name, json_integer((json_int_t)sum));
 		equal = equal && want == sum;
 	}
-	return json_pack("{s:s,s:s,s:i,s:s,s:o,s:o,s:b}", "client", client ? program : "", "server", client ? peer : program,
-			 "port", (int)client_num(line, "port", 0), "view", client ? "client" : "server", "program", wrote,
-			 "skyfall", shown, "equal", equal);
+	return json_pack("{s:s,s:s,s:i,s:s,s:o,s:o,s:b}", "client", client ? program : "", "server",
+			 client ? peer : program, "port", (int)client_num(line, "port", 0), "view",
+			 client ? "client" : "server", "program", wrote, "skyfall", shown, "equal", equal);
 }
 
 json_t *demo_compare(const json_t *truth, const json_t *edges)
@@ -108,7 +112,8 @@ static void demo_cells(struct table *t, const json_t *line, bool program)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%.0f", client_num(line, "port", 0));
-	table_cell(t, TABLE_PLAIN, program ? *client_str(line, "client", "") ? client_str(line, "client", "") : "(all)" : "");
+	table_cell(t, TABLE_PLAIN,
+		   program ? *client_str(line, "client", "") ? client_str(line, "client", "") : "(all)" : "");
 	table_cell(t, TABLE_PLAIN, program ? client_str(line, "server", "") : "");
 	table_cell(t, TABLE_PLAIN, program ? text : "");
 	table_cell(t, TABLE_PLAIN, program ? client_str(line, "view", "") : "");
@@ -125,8 +130,11 @@ static void demo_cells(struct table *t, const json_t *line, bool program)
 
 int demo_print(const json_t *compared)
 {
-	struct table_column columns[6 + ARRAY_LEN(numbers)] = {
-		{.title = "CLIENT"}, {.title = "SERVER"}, {.title = "PORT", .right = true}, {.title = "VIEW"}, {.title = "SAYS"}};
+	struct table_column columns[6 + ARRAY_LEN(numbers)] = {{.title = "CLIENT"},
+							       {.title = "SERVER"},
+							       {.title = "PORT", .right = true},
+							       {.title = "VIEW"},
+							       {.title = "SAYS"}};
 	size_t n = 5;
 	struct table *t;
 	int r, differ = 0;

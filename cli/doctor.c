@@ -22,13 +22,33 @@ struct doctor_conf {
 #define AT(member) .offset = offsetof(struct doctor_conf, member)
 
 static const struct opt doctor_opts[] = {
-	{.name = "since", .type = OPT_TIME, AT(since_ms), .arg = "TIME", .help = "look so far back (10m, 1h); default the last settled minute"},
-	{.name = "from", .type = OPT_STRING, AT(from), .arg = "TIME", .help = "start: -5m, seconds since 1970 or 2026-11-23T05:00:00Z"},
-	{.name = "to", .type = OPT_STRING, AT(to), .arg = "TIME", .help = "end; default the newest interval that has settled"},
-	{.name = "wait", .letter = 'w', .type = OPT_TIME, AT(wait_ms), .arg = "TIME",
+	{.name = "since",
+	 .type = OPT_TIME,
+	 AT(since_ms),
+	 .arg = "TIME",
+	 .help = "look so far back (10m, 1h); default the last settled minute"},
+	{.name = "from",
+	 .type = OPT_STRING,
+	 AT(from),
+	 .arg = "TIME",
+	 .help = "start: -5m, seconds since 1970 or 2026-11-23T05:00:00Z"},
+	{.name = "to",
+	 .type = OPT_STRING,
+	 AT(to),
+	 .arg = "TIME",
+	 .help = "end; default the newest interval that has settled"},
+	{.name = "wait",
+	 .letter = 'w',
+	 .type = OPT_TIME,
+	 AT(wait_ms),
+	 .arg = "TIME",
 	 .help = "first wait until what is measured up to now is stored, so long at most"},
 	CLIENT_OPT(struct doctor_conf, api),
-	{.name = "json", .letter = 'j', .type = OPT_FLAG, AT(json), .help = "the API's health answer as it is; the exit code stays"},
+	{.name = "json",
+	 .letter = 'j',
+	 .type = OPT_FLAG,
+	 AT(json),
+	 .help = "the API's health answer as it is; the exit code stays"},
 	{0},
 };
 
@@ -36,8 +56,9 @@ const struct opt_command doctor_command = {
 	.name = "doctor",
 	.summary = "does every measured row arrive? where not, and what to do",
 	.args = "",
-	.about = "Follows the rows from the kernel to the store. At each hop: in = out + lost, lost by reason. The first hop\n"
-		 "that does not add up is where to look. Exit code: 0 all adds up, 1 it does not, 3 the API cannot be reached.",
+	.about =
+		"Follows the rows from the kernel to the store. At each hop: in = out + lost, lost by reason. The first hop\n"
+		"that does not add up is where to look. Exit code: 0 all adds up, 1 it does not, 3 the API cannot be reached.",
 	.opts = doctor_opts,
 	.conf_size = sizeof(struct doctor_conf),
 };
@@ -46,24 +67,30 @@ const struct opt_command doctor_command = {
 static const struct {
 	const char *hop, *reason, *next;
 } doctor_advice[] = {
-	{"kernel", "the kernel counted connections the agent's program did not see: other network namespaces are left out "
-		   "(--netns), the agent runs without BPF, or interrupts met the hook",
+	{"kernel",
+	 "the kernel counted connections the agent's program did not see: other network namespaces are left out "
+	 "(--netns), the agent runs without BPF, or interrupts met the hook",
 	 "skyfall-agent --features"},
-	{"agent", "an agent measured rows and did not send them: its tables were full, or sending failed", "skyfall hosts"},
-	{"network", "datagrams did not arrive: the collector was away, its socket's queue overflowed, or the network dropped them",
+	{"agent", "an agent measured rows and did not send them: its tables were full, or sending failed",
+	 "skyfall hosts"},
+	{"network",
+	 "datagrams did not arrive: the collector was away, its socket's queue overflowed, or the network dropped them",
 	 "skyfall dump --udp :6343 on the collector's host (with the collector stopped) shows what comes in"},
 	{"collector", "the collector took rows in and did not pass them on: its table was full or its bus refused",
 	 "curl -s API/metrics | grep skyfall_collector"},
 	{"bus", "messages were lost between collector and graph: the bus was full, or one of them restarted",
 	 "curl -s API/metrics | grep -E 'bus|collector'"},
-	{"pair", "the pair stage did not pass on what it read: rows too late to be joined, or messages it could not read",
+	{"pair",
+	 "the pair stage did not pass on what it read: rows too late to be joined, or messages it could not read",
 	 "curl -s API/metrics | grep skyfall_graph"},
-	{"graph bus", "partial sums were lost between the two stages of the graph", "curl -s API/metrics | grep skyfall_graph"},
+	{"graph bus", "partial sums were lost between the two stages of the graph",
+	 "curl -s API/metrics | grep skyfall_graph"},
 	{"edge", "the edge stage did not pass on what it read", "curl -s API/metrics | grep skyfall_graph"},
 	{"store bus", "edges were lost between graph and store: the bus was full, or the server was away",
 	 "curl -s API/metrics | grep skyfall_store"},
 	{"store", "the store did not write what it read: is the disk full?", "df -h on the data folder"},
-	{"stored", "rows that were written are not in the files: retention took them, or a file was changed from outside",
+	{"stored",
+	 "rows that were written are not in the files: retention took them, or a file was changed from outside",
 	 "the server's log"},
 };
 
@@ -102,7 +129,8 @@ static void doctor_losses(const json_t *hop, char *text, size_t size)
 	size_t used = 0;
 
 	text[0] = '\0';
-	json_object_foreach(json_object_get(hop, "lost"), reason, n) {
+	json_object_foreach(json_object_get(hop, "lost"), reason, n)
+	{
 		if (used < size && json_number_value(n) != 0)
 			used += (size_t)snprintf(text + used, size - used, "%s%s %.0f", used ? ", " : "", reason,
 						 json_number_value(n));
@@ -273,7 +301,8 @@ static int doctor_answer(struct client *c, const char *path, bool json)
 	}
 	if (json) {
 		printf("%s\n", buf_text(&body));
-		r = client_num(health, "adds_up", 0) != 0 && !*client_str(health, "first_bad", "") ? CMD_OK : CMD_FAILED;
+		r = client_num(health, "adds_up", 0) != 0 && !*client_str(health, "first_bad", "") ? CMD_OK
+												   : CMD_FAILED;
 	} else {
 		r = doctor_print(health, client_api(c));
 	}

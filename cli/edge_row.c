@@ -98,7 +98,8 @@ static size_t edge_row_most(const struct edge_row *row, size_t k)
 		size_t before = 0;
 
 		for (size_t j = 0; j < EDGE_ROW_CAUSES; j++)
-			before += row->failed_by[j] > row->failed_by[i] || (row->failed_by[j] == row->failed_by[i] && j < i);
+			before += row->failed_by[j] > row->failed_by[i] ||
+				  (row->failed_by[j] == row->failed_by[i] && j < i);
 		if (before == k)
 			return i;
 	}
@@ -137,24 +138,17 @@ enum table_style edge_row_note(const struct edge_row *row, double per_s, char no
 
 /* --- the table. Wide things come last, so that on a narrow terminal the rest keeps its place. */
 
-#define EDGE_ROW_COLUMNS(per) { \
-	{.title = "CLIENT", .cut_to = 9}, \
-	{.title = "SERVER", .cut_to = 9}, \
-	{.title = "PORT", .right = true}, \
-	{.title = "C2S" per, .right = true}, \
-	{.title = "S2C" per, .right = true, .drop = 1}, \
-	{.title = "NEW" per, .right = true}, \
-	{.title = "FAILED" per, .right = true, .drop = 7}, \
-	{.title = "OPEN", .right = true, .drop = 5}, \
-	{.title = "SRTT", .right = true, .drop = 2}, \
-	{.title = "P99", .right = true, .drop = 4}, \
-	{.title = "CONNECT", .right = true, .drop = 9}, \
-	{.title = "RESENT", .right = true, .drop = 8}, \
-	{.title = "SEEN BY", .drop = 3}, \
-	{.title = "ZONES", .drop = 10}, \
-	{.title = "ID", .drop = 11}, \
-	{.title = "NOTE", .cut_to = 16, .drop = 1}, \
-}
+#define EDGE_ROW_COLUMNS(per)                                                                                         \
+	{                                                                                                             \
+		{.title = "CLIENT", .cut_to = 9}, {.title = "SERVER", .cut_to = 9}, {.title = "PORT", .right = true}, \
+			{.title = "C2S" per, .right = true}, {.title = "S2C" per, .right = true, .drop = 1},          \
+			{.title = "NEW" per, .right = true}, {.title = "FAILED" per, .right = true, .drop = 7},       \
+			{.title = "OPEN", .right = true, .drop = 5}, {.title = "SRTT", .right = true, .drop = 2},     \
+			{.title = "P99", .right = true, .drop = 4}, {.title = "CONNECT", .right = true, .drop = 9},   \
+			{.title = "RESENT", .right = true, .drop = 8}, {.title = "SEEN BY", .drop = 3},               \
+			{.title = "ZONES", .drop = 10}, {.title = "ID", .drop = 11},                                  \
+			{.title = "NOTE", .cut_to = 16, .drop = 1},                                                   \
+	}
 
 const struct table_column edge_row_totals[] = EDGE_ROW_COLUMNS("");
 const struct table_column edge_row_rates[] = EDGE_ROW_COLUMNS("/s");
@@ -204,15 +198,15 @@ void edge_row_cells(struct table *t, const struct edge_row *row, double per_s)
 
 /* --- order and filter */
 
-#define NUMBER(fn, expr) \
+#define NUMBER(fn, expr)                                           \
 	static double edge_row_by_##fn(const struct edge_row *row) \
-	{ \
-		return expr; \
+	{                                                          \
+		return expr;                                       \
 	}
-#define WORD(fn) \
+#define WORD(fn)                                                        \
 	static const char *edge_row_by_##fn(const struct edge_row *row) \
-	{ \
-		return row->fn; \
+	{                                                               \
+		return row->fn;                                         \
 	}
 
 NUMBER(bytes, row->c2s_bytes + row->s2c_bytes)
@@ -228,11 +222,16 @@ WORD(client)
 WORD(server)
 
 const struct edge_row_sort edge_row_sorts[] = {
-	{"bytes", SIZE_MAX, edge_row_by_bytes, NULL},  {"client", 0, NULL, edge_row_by_client},
-	{"server", 1, NULL, edge_row_by_server},       {"c2s", 3, edge_row_by_c2s, NULL},
-	{"s2c", 4, edge_row_by_s2c, NULL},             {"opened", 5, edge_row_by_opened, NULL},
-	{"failed", 6, edge_row_by_failed, NULL},       {"open", 7, edge_row_by_open, NULL},
-	{"srtt", 8, edge_row_by_srtt, NULL},           {"p99", 9, edge_row_by_p99, NULL},
+	{"bytes", SIZE_MAX, edge_row_by_bytes, NULL},
+	{"client", 0, NULL, edge_row_by_client},
+	{"server", 1, NULL, edge_row_by_server},
+	{"c2s", 3, edge_row_by_c2s, NULL},
+	{"s2c", 4, edge_row_by_s2c, NULL},
+	{"opened", 5, edge_row_by_opened, NULL},
+	{"failed", 6, edge_row_by_failed, NULL},
+	{"open", 7, edge_row_by_open, NULL},
+	{"srtt", 8, edge_row_by_srtt, NULL},
+	{"p99", 9, edge_row_by_p99, NULL},
 	{"resent", 11, edge_row_by_resent, NULL},
 };
 const size_t edge_row_sorts_n = ARRAY_LEN(edge_row_sorts);
@@ -281,8 +280,9 @@ bool edge_row_matches(const struct edge_row *row, const char *filter)
 	str_copy(words, sizeof(words), str_from(filter));
 	snprintf(port, sizeof(port), "%u", row->port);
 	for (char *word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save))
-		if (!strcasestr(row->client, word) && !strcasestr(row->server, word) && !strcasestr(row->client_zone, word) &&
-		    !strcasestr(row->server_zone, word) && strcmp(port, word) != 0)
+		if (!strcasestr(row->client, word) && !strcasestr(row->server, word) &&
+		    !strcasestr(row->client_zone, word) && !strcasestr(row->server_zone, word) &&
+		    strcmp(port, word) != 0)
 			return false;
 	return true;
 }

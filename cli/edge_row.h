@@ -11,8 +11,16 @@
 #define EDGE_ROW_NOTE 96
 
 /* Causes of failed attempts, in the words of `failed_by`. */
-enum edge_row_cause { EDGE_ROW_REFUSED, EDGE_ROW_TIMEOUT, EDGE_ROW_UNREACHABLE, EDGE_ROW_NO_PORT, EDGE_ROW_ABANDONED,
-		      EDGE_ROW_NO_ROUTE, EDGE_ROW_OTHER, EDGE_ROW_CAUSES };
+enum edge_row_cause {
+	EDGE_ROW_REFUSED,
+	EDGE_ROW_TIMEOUT,
+	EDGE_ROW_UNREACHABLE,
+	EDGE_ROW_NO_PORT,
+	EDGE_ROW_ABANDONED,
+	EDGE_ROW_NO_ROUTE,
+	EDGE_ROW_OTHER,
+	EDGE_ROW_CAUSES
+};
 
 /* Strings belong to the JSON. A number nobody knows is NAN. */
 struct edge_row {
@@ -21,7 +29,7 @@ struct edge_row {
 	double c2s_bytes, s2c_bytes, attempts, opened, closed, failed, resets, mean_open;
 	double failed_by[EDGE_ROW_CAUSES];
 	double srtt_p50_us, srtt_p99_us, handshake_p50_us;
-	double resent;                 /* share of segments, 0..1 */
+	double resent;                   /* share of segments, 0..1 */
 	double slow_server, slow_client; /* share of sending time the reader's window was shut */
 	bool no_role;
 	double first, last; /* intervals, s since 1970 */

@@ -10,9 +10,17 @@ struct graph_conf {
 #define AT(member) .offset = offsetof(struct graph_conf, member)
 
 static const struct opt graph_options[] = {
-	{.name = "bus", .type = OPT_STRING, AT(bus), .arg = "KIND", .help = "where rows come from; this version has only the bus inside `skyfall run`: memory",
+	{.name = "bus",
+	 .type = OPT_STRING,
+	 AT(bus),
+	 .arg = "KIND",
+	 .help = "where rows come from; this version has only the bus inside `skyfall run`: memory",
 	 .choices = "memory"},
-	{.name = "inventory", .type = OPT_STRING, AT(inventory), .arg = "FILE", .help = "whose addresses are whose (YAML)"},
+	{.name = "inventory",
+	 .type = OPT_STRING,
+	 AT(inventory),
+	 .arg = "FILE",
+	 .help = "whose addresses are whose (YAML)"},
 	{0},
 };
 
@@ -33,7 +41,8 @@ int cmd_graph(int argc, char **argv)
 
 	if (r)
 		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
-	fprintf(stderr, CMD_PROGRAM " graph: a graph of its own has nothing to read: this version's only bus is in the memory of one "
-				    "process; use `" CMD_PROGRAM " run`\n");
+	fprintf(stderr, CMD_PROGRAM
+		" graph: a graph of its own has nothing to read: this version's only bus is in the memory of one "
+		"process; use `" CMD_PROGRAM " run`\n");
 	return CMD_FAILED;
 }

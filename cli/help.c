@@ -10,8 +10,11 @@
 
 static const struct opt no_opts[] = {{0}};
 
-const struct opt_command help_command = {
-	.name = "help", .summary = "this list, or one command's options", .args = "[COMMAND]", .opts = no_opts, .max_args = 1};
+const struct opt_command help_command = {.name = "help",
+					 .summary = "this list, or one command's options",
+					 .args = "[COMMAND]",
+					 .opts = no_opts,
+					 .max_args = 1};
 const struct opt_command version_command = {.name = "version", .summary = "the version", .args = "", .opts = no_opts};
 const struct opt_command completion_command = {
 	.name = "completion",
@@ -21,8 +24,11 @@ const struct opt_command completion_command = {
 	.opts = no_opts,
 	.max_args = 1,
 };
-const struct opt_command man_command = {
-	.name = "man", .summary = "the manual page (roff)", .args = "", .about = "Read it: skyfall man | man -l -", .opts = no_opts};
+const struct opt_command man_command = {.name = "man",
+					.summary = "the manual page (roff)",
+					.args = "",
+					.about = "Read it: skyfall man | man -l -",
+					.opts = no_opts};
 
 static size_t help_tables(const struct opt_command *tables[HELP_COMMANDS_MAX])
 {

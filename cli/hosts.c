@@ -17,7 +17,11 @@ struct hosts_conf {
 
 static const struct opt hosts_opts[] = {
 	{.name = "host", .type = OPT_STRING, AT(host), .arg = "HOST", .help = "only this host: name, id or address"},
-	{.name = "listeners", .letter = 'l', .type = OPT_FLAG, AT(listeners), .help = "also the listening ports and who owns them"},
+	{.name = "listeners",
+	 .letter = 'l',
+	 .type = OPT_FLAG,
+	 AT(listeners),
+	 .help = "also the listening ports and who owns them"},
 	CLIENT_OPT(struct hosts_conf, api),
 	{.name = "json", .letter = 'j', .type = OPT_FLAG, AT(json), .help = "the API's answer as it is"},
 	{.name = "csv", .type = OPT_FLAG, AT(csv), .help = "comma-separated"},
@@ -33,20 +37,33 @@ const struct opt_command hosts_command = {
 };
 
 static const struct table_column host_columns[] = {
-	{.title = "HOST", .cut_to = 10},        {.title = "SOURCE", .drop = 2},
-	{.title = "STATE"},                     {.title = "KERNEL", .cut_to = 6, .drop = 6},
-	{.title = "ADDRESS", .drop = 4},        {.title = "SEEN", .right = true},
-	{.title = "ROWS", .right = true},       {.title = "LOST", .right = true},
-	{.title = "OPEN", .right = true, .drop = 7}, {.title = "MEMORY", .right = true, .drop = 3},
-	{.title = "HOST CPU", .right = true, .drop = 5}, {.title = "LISTENS", .right = true, .drop = 8},
-	{.title = "VERSION", .drop = 10},       {.title = "ID", .drop = 11},
+	{.title = "HOST", .cut_to = 10},
+	{.title = "SOURCE", .drop = 2},
+	{.title = "STATE"},
+	{.title = "KERNEL", .cut_to = 6, .drop = 6},
+	{.title = "ADDRESS", .drop = 4},
+	{.title = "SEEN", .right = true},
+	{.title = "ROWS", .right = true},
+	{.title = "LOST", .right = true},
+	{.title = "OPEN", .right = true, .drop = 7},
+	{.title = "MEMORY", .right = true, .drop = 3},
+	{.title = "HOST CPU", .right = true, .drop = 5},
+	{.title = "LISTENS", .right = true, .drop = 8},
+	{.title = "VERSION", .drop = 10},
+	{.title = "ID", .drop = 11},
 };
 
 static const struct table_column listener_columns[] = {
-	{.title = "HOST", .cut_to = 8},  {.title = "ADDRESS", .cut_to = 8},   {.title = "PORT", .right = true},
-	{.title = "SERVICE", .cut_to = 8}, {.title = "PROCESS", .cut_to = 8, .drop = 3}, {.title = "STATE"},
-	{.title = "QUEUE", .right = true, .drop = 2}, {.title = "DROPS", .right = true, .drop = 1},
-	{.title = "OWNER", .drop = 4},   {.title = "NETNS", .right = true, .drop = 5},
+	{.title = "HOST", .cut_to = 8},
+	{.title = "ADDRESS", .cut_to = 8},
+	{.title = "PORT", .right = true},
+	{.title = "SERVICE", .cut_to = 8},
+	{.title = "PROCESS", .cut_to = 8, .drop = 3},
+	{.title = "STATE"},
+	{.title = "QUEUE", .right = true, .drop = 2},
+	{.title = "DROPS", .right = true, .drop = 1},
+	{.title = "OWNER", .drop = 4},
+	{.title = "NETNS", .right = true, .drop = 5},
 };
 
 static double hosts_lost(const json_t *host)
@@ -55,8 +72,7 @@ static double hosts_lost(const json_t *host)
 	const char *reason;
 	double sum = 0;
 
-	json_object_foreach((json_t *)lost, reason, n)
-		sum += json_number_value(n);
+	json_object_foreach((json_t *)lost, reason, n) sum += json_number_value(n);
 	return sum;
 }
 
@@ -78,7 +94,8 @@ static void hosts_cells(struct table *t, const json_t *host)
 	char text[64];
 
 	table_cell(t, TABLE_PLAIN, *client_str(host, "hostname", "") ? client_str(host, "hostname", "") : id);
-	table_cell(t, strcmp(client_str(host, "mode", ""), "bpf") == 0 ? TABLE_PLAIN : TABLE_WARN, client_str(host, "mode", "-"));
+	table_cell(t, strcmp(client_str(host, "mode", ""), "bpf") == 0 ? TABLE_PLAIN : TABLE_WARN,
+		   client_str(host, "mode", "-"));
 	table_cell(t, reporting ? TABLE_GOOD : TABLE_BAD, reporting ? "reporting" : "silent");
 	table_cell(t, TABLE_PLAIN, client_str(host, "kernel", "-"));
 	table_cell(t, TABLE_PLAIN, client_str(host, "agent", "-"));
@@ -96,7 +113,8 @@ static void hosts_cells(struct table *t, const json_t *host)
 static void hosts_listener_cells(struct table *t, const json_t *host, const json_t *l)
 {
 	bool alive = client_num(l, "alive", 0) != 0;
-	double drops = client_num(l, "drops", 0), queue = client_num(l, "queue", 0), max = client_num(l, "queue_max", 0);
+	double drops = client_num(l, "drops", 0), queue = client_num(l, "queue", 0),
+	       max = client_num(l, "queue_max", 0);
 	char text[64];
 
 	table_cell(t, TABLE_PLAIN, client_str(host, "hostname", client_str(host, "id", "?")));

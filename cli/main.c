@@ -8,19 +8,23 @@
 #include "base/table.h"
 #include "cli/cmd.h"
 
-#define COMMAND(name) {&name##_command, cmd_##name}
+#define COMMAND(name)                       \
+	{                                   \
+		&name##_command, cmd_##name \
+	}
 
 const struct command commands[] = {
-	COMMAND(run),       COMMAND(top),    COMMAND(edges),  COMMAND(hosts),      COMMAND(doctor),
-	COMMAND(dump),      COMMAND(collector), COMMAND(graph),  COMMAND(server),     COMMAND(schema),
-	COMMAND(fields),    COMMAND(completion), COMMAND(man), COMMAND(version),   COMMAND(help),
+	COMMAND(run),    COMMAND(top),        COMMAND(edges), COMMAND(hosts),   COMMAND(doctor),
+	COMMAND(dump),   COMMAND(collector),  COMMAND(graph), COMMAND(server),  COMMAND(schema),
+	COMMAND(fields), COMMAND(completion), COMMAND(man),   COMMAND(version), COMMAND(help),
 };
 const size_t commands_n = ARRAY_LEN(commands);
 
 /* Other spellings people try first. */
 static const char *main_alias(const char *word)
 {
-	static const char *const aliases[][2] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}, {"-V", "version"}};
+	static const char *const aliases[][2] = {
+		{"--help", "help"}, {"-h", "help"}, {"--version", "version"}, {"-V", "version"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(aliases); i++)
 		if (strcmp(aliases[i][0], word) == 0)

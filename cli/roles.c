@@ -27,8 +27,8 @@ static int roles_inventory(struct roles *r, const struct roles_opts *opts, char 
 	if (opts->inventory)
 		return inventory_load(&r->inventory, opts->inventory, why, why_len);
 	if (opts->inventory_text)
-		return inventory_parse(&r->inventory, "built-in", opts->inventory_text, strlen(opts->inventory_text), why,
-				       why_len);
+		return inventory_parse(&r->inventory, "built-in", opts->inventory_text, strlen(opts->inventory_text),
+				       why, why_len);
 	return 0;
 }
 
@@ -48,8 +48,11 @@ static int roles_server(struct roles *r, const struct roles_opts *opts, char *wh
 
 static int roles_graph(struct roles *r, char *why, size_t why_len)
 {
-	struct graph_opts go = {.bus = r->bus, .inv = r->inventory, .instance = r->instance,
-				.boot = (uint64_t)clock_wall_us(), .flush_on_stop = true};
+	struct graph_opts go = {.bus = r->bus,
+				.inv = r->inventory,
+				.instance = r->instance,
+				.boot = (uint64_t)clock_wall_us(),
+				.flush_on_stop = true};
 	int e = graph_new(&r->graph, &go);
 
 	if (e < 0)
@@ -88,7 +91,8 @@ static int roles_collector(struct roles *r, const struct roles_opts *opts, char 
 /* Readers join the bus before anybody writes to it. */
 static int roles_new(struct roles *r, const struct roles_opts *opts, char *why, size_t why_len)
 {
-	struct bus_memory_opts bo = {.partitions = ROLES_PARTITIONS, .max_bytes = ROLES_BUS_BYTES, .start_us = clock_wall_us()};
+	struct bus_memory_opts bo = {
+		.partitions = ROLES_PARTITIONS, .max_bytes = ROLES_BUS_BYTES, .start_us = clock_wall_us()};
 	int e;
 
 	if (gethostname(r->instance, sizeof(r->instance) - 1) < 0 || !r->instance[0])

@@ -24,38 +24,97 @@
 #define RUN_SETTLE_MS 8000 /* the summary waits at most so long for the last interval */
 
 static const struct run_conf run_defaults = {
-	.listen = "127.0.0.1:8343", .sflow = ":6343", .interval_ms = 1000, .spread_ms = UINT32_MAX,
+	.listen = "127.0.0.1:8343",
+	.sflow = ":6343",
+	.interval_ms = 1000,
+	.spread_ms = UINT32_MAX,
 };
 
 #define AT(member) .offset = offsetof(struct run_conf, member)
 
 static const struct opt run_opts[] = {
 	{.type = OPT_GROUP, .help = "Where"},
-	{.name = "data", .letter = 'd', .type = OPT_STRING, AT(data), .arg = "FOLDER",
+	{.name = "data",
+	 .letter = 'd',
+	 .type = OPT_STRING,
+	 AT(data),
+	 .arg = "FOLDER",
 	 .help = "what is kept; default /var/lib/skyfall as root, else $XDG_STATE_HOME/skyfall"},
-	{.name = "listen", .letter = 'l', .type = OPT_STRING, AT(listen), .arg = "HOST:PORT",
+	{.name = "listen",
+	 .letter = 'l',
+	 .type = OPT_STRING,
+	 AT(listen),
+	 .arg = "HOST:PORT",
 	 .help = "address of the API (no password yet: think before opening it); default 127.0.0.1:8343"},
-	{.name = "sflow", .type = OPT_STRING, AT(sflow), .arg = "HOST:PORT",
+	{.name = "sflow",
+	 .type = OPT_STRING,
+	 AT(sflow),
+	 .arg = "HOST:PORT",
 	 .help = "UDP address for agents; port 0: any; default :6343 (all addresses)"},
 	{.type = OPT_GROUP, .help = "What"},
-	{.name = "interval", .letter = 'i', .type = OPT_TIME, AT(interval_ms), .arg = "TIME",
-	 .help = "length of an interval, the same on all hosts, divides 60s; default 1s", .min = 1000, .max = 60000},
-	{.name = "spread", .type = OPT_TIME, AT(spread_ms), .arg = "TIME",
-	 .help = "agents send during so long after an interval; default 0.2 of it", .min = 1},
-	{.name = "inventory", .type = OPT_STRING, AT(inventory), .arg = "FILE", .help = "whose addresses are whose (YAML)"},
-	{.name = "net", .type = OPT_STRING, AT(net), .arg = "NAME", .help = "name of the address space this host is in"},
+	{.name = "interval",
+	 .letter = 'i',
+	 .type = OPT_TIME,
+	 AT(interval_ms),
+	 .arg = "TIME",
+	 .help = "length of an interval, the same on all hosts, divides 60s; default 1s",
+	 .min = 1000,
+	 .max = 60000},
+	{.name = "spread",
+	 .type = OPT_TIME,
+	 AT(spread_ms),
+	 .arg = "TIME",
+	 .help = "agents send during so long after an interval; default 0.2 of it",
+	 .min = 1},
+	{.name = "inventory",
+	 .type = OPT_STRING,
+	 AT(inventory),
+	 .arg = "FILE",
+	 .help = "whose addresses are whose (YAML)"},
+	{.name = "net",
+	 .type = OPT_STRING,
+	 AT(net),
+	 .arg = "NAME",
+	 .help = "name of the address space this host is in"},
 	{.type = OPT_GROUP, .help = "The agent of this host"},
 	{.name = "no-agent", .type = OPT_FLAG, AT(no_agent), .help = "none: only agents of other hosts report"},
-	{.name = "netns", .type = OPT_LIST, AT(netns), .arg = "NAME", .help = "only this network namespace (again for more); default all"},
-	{.name = "local-net", .type = OPT_LIST, AT(local_nets), .arg = "CIDR", .help = "addresses that exist on this host only (again for more)"},
+	{.name = "netns",
+	 .type = OPT_LIST,
+	 AT(netns),
+	 .arg = "NAME",
+	 .help = "only this network namespace (again for more); default all"},
+	{.name = "local-net",
+	 .type = OPT_LIST,
+	 AT(local_nets),
+	 .arg = "CIDR",
+	 .help = "addresses that exist on this host only (again for more)"},
 	{.name = "rules", .type = OPT_STRING, AT(rules), .arg = "FILE", .help = "how services are named"},
-	{.name = "host-id", .type = OPT_STRING, AT(host_id), .arg = "ID", .help = "who this host is; default its machine id"},
-	{.name = "agent", .type = OPT_STRING, AT(agent), .arg = "FILE", .help = "the agent's program; default beside this one"},
+	{.name = "host-id",
+	 .type = OPT_STRING,
+	 AT(host_id),
+	 .arg = "ID",
+	 .help = "who this host is; default its machine id"},
+	{.name = "agent",
+	 .type = OPT_STRING,
+	 AT(agent),
+	 .arg = "FILE",
+	 .help = "the agent's program; default beside this one"},
 	{.type = OPT_GROUP, .help = "How long, and what to show"},
-	{.name = "for", .letter = 'f', .type = OPT_TIME, AT(for_ms), .arg = "TIME",
+	{.name = "for",
+	 .letter = 'f',
+	 .type = OPT_TIME,
+	 AT(for_ms),
+	 .arg = "TIME",
 	 .help = "end by itself after so long, with a summary (exit code 1 when something does not add up)"},
-	{.name = "live", .letter = 't', .type = OPT_FLAG, AT(live), .help = "keep a live table on the terminal; a line now and then without one"},
-	{.name = "demo", .type = OPT_FLAG, AT(demo), .help = "also open a small shop to look at, in network namespaces of its own (root)"},
+	{.name = "live",
+	 .letter = 't',
+	 .type = OPT_FLAG,
+	 AT(live),
+	 .help = "keep a live table on the terminal; a line now and then without one"},
+	{.name = "demo",
+	 .type = OPT_FLAG,
+	 AT(demo),
+	 .help = "also open a small shop to look at, in network namespaces of its own (root)"},
 	{.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = "say nothing but errors"},
 	{.name = "json", .letter = 'j', .type = OPT_FLAG, AT(json), .help = "what is said is one JSON object a line"},
 	{0},
@@ -65,8 +124,9 @@ const struct opt_command run_command = {
 	.name = "run",
 	.summary = "everything on this machine: agent, collector, graph, store, API",
 	.args = "",
-	.about = "Needs no broker and no database. Ctrl-C stops it in order and loses nothing. Agents of other hosts send to\n"
-		 "--sflow. Ask with `skyfall top`, `edges`, `hosts`, `doctor`.",
+	.about =
+		"Needs no broker and no database. Ctrl-C stops it in order and loses nothing. Agents of other hosts send to\n"
+		"--sflow. Ask with `skyfall top`, `edges`, `hosts`, `doctor`.",
 	.opts = run_opts,
 	.conf_size = sizeof(struct run_conf),
 };
@@ -95,16 +155,20 @@ static void run_block(const struct run *r)
 	if (conf->quiet)
 		return;
 	if (conf->json) {
-		json_t *all = json_pack("{s:s,s:s,s:s,s:i,s:i}", "api", url, "data", r->data, "agent", mode, "sflow_port",
-					(int)collector_port(r->roles.collector), "interval_s", (int)(conf->interval_ms / 1000));
+		json_t *all = json_pack("{s:s,s:s,s:s,s:i,s:i}", "api", url, "data", r->data, "agent", mode,
+					"sflow_port", (int)collector_port(r->roles.collector), "interval_s",
+					(int)(conf->interval_ms / 1000));
 
 		json_dumpf(all, stdout, JSON_COMPACT);
 		putchar('\n');
 		json_decref(all);
 	} else {
-		printf("Skyfall " SKYFALL_VERSION " is running.\n  API    %s  (skyfall top, edges, hosts, doctor ask it)\n"
+		printf("Skyfall " SKYFALL_VERSION
+		       " is running.\n  API    %s  (skyfall top, edges, hosts, doctor ask it)\n"
 		       "  data   %s\n  agent  %s%s\n  sFlow  port %u/udp for agents of other hosts; intervals of %u s\n",
-		       url, r->data, mode, strcmp(mode, "sock_diag") == 0 ? ": a part only; `skyfall-agent --features` says what is missing" : "",
+		       url, r->data, mode,
+		       strcmp(mode, "sock_diag") == 0 ? ": a part only; `skyfall-agent --features` says what is missing"
+						      : "",
 		       collector_port(r->roles.collector), conf->interval_ms / 1000);
 		if (conf->demo)
 			printf("  demo   a shop of six programs: shop-web, shop-api, shop-db, shop-cache, shop-queue, shop-mail\n");
@@ -223,7 +287,9 @@ static void run_wait(struct run *r)
 static int run_check(struct run_conf *conf, char *why, size_t why_len)
 {
 	if (conf->interval_ms % 1000 || 60000 % conf->interval_ms) {
-		snprintf(why, why_len, "--interval must divide 60s in whole seconds: 1s, 2s, 3s, 5s, 6s, 10s, 12s, 15s, 20s, 30s, 60s");
+		snprintf(
+			why, why_len,
+			"--interval must divide 60s in whole seconds: 1s, 2s, 3s, 5s, 6s, 10s, 12s, 15s, 20s, 30s, 60s");
 		return -EINVAL;
 	}
 	if (conf->spread_ms == UINT32_MAX)
@@ -258,9 +324,13 @@ static int run_take_signals(struct run *r)
 /* Roles, agent, shop. False: it has been said why. */
 static bool run_start(struct run *r)
 {
-	struct roles_opts ro = {.data = r->data, .listen = r->conf->listen, .sflow = r->conf->sflow,
-				.inventory = r->conf->inventory, .interval_ms = r->conf->interval_ms,
-				.spread_ms = r->conf->spread_ms, .inventory_text = r->conf->demo ? demo_inventory : NULL};
+	struct roles_opts ro = {.data = r->data,
+				.listen = r->conf->listen,
+				.sflow = r->conf->sflow,
+				.inventory = r->conf->inventory,
+				.interval_ms = r->conf->interval_ms,
+				.spread_ms = r->conf->spread_ms,
+				.inventory_text = r->conf->demo ? demo_inventory : NULL};
 	char why[1024];
 	int e;
 

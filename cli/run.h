@@ -23,9 +23,9 @@ struct run {
 	struct child agent, shop;
 	struct client *client;
 	char data[4096], truth[4200], mode[256];
-	int64_t from_s;    /* first interval of this run */
-	int64_t end_us;    /* monotonic; INT64_MAX: no end */
-	int signals;       /* signalfd */
+	int64_t from_s; /* first interval of this run */
+	int64_t end_us; /* monotonic; INT64_MAX: no end */
+	int signals;    /* signalfd */
 	int exit_code;
 };
 

@@ -95,10 +95,12 @@ bool run_agent_heard(struct run *r)
 	while (!run_agent_mode(r)) {
 		if (child_ended(&r->agent, &status)) {
 			if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-				fprintf(stderr, "skyfall: cannot start skyfall-agent: is it built and installed beside skyfall? "
-						"(--agent FILE says where, --no-agent goes without)\n");
+				fprintf(stderr,
+					"skyfall: cannot start skyfall-agent: is it built and installed beside skyfall? "
+					"(--agent FILE says where, --no-agent goes without)\n");
 			else if (WIFSIGNALED(status))
-				fprintf(stderr, "skyfall: the agent died of signal %d (--no-agent goes without)\n", WTERMSIG(status));
+				fprintf(stderr, "skyfall: the agent died of signal %d (--no-agent goes without)\n",
+					WTERMSIG(status));
 			return false;
 		}
 		if (clock_mono_us() > until) {

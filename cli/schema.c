@@ -14,7 +14,11 @@ struct schema_conf {
 
 static const struct opt schema_opts[] = {{0}};
 static const struct opt fields_opts[] = {
-	{.name = "json", .letter = 'j', .type = OPT_FLAG, .offset = offsetof(struct schema_conf, json), .help = "as a JSON array"},
+	{.name = "json",
+	 .letter = 'j',
+	 .type = OPT_FLAG,
+	 .offset = offsetof(struct schema_conf, json),
+	 .help = "as a JSON array"},
 	{0},
 };
 
@@ -70,7 +74,8 @@ int cmd_schema(int argc, char **argv)
 	}
 	printf(n == 0 ? "\n}\n" : found ? "\n" : "");
 	if (!found) {
-		fprintf(stderr, CMD_PROGRAM " schema: there is no type '%s'; see " CMD_PROGRAM " schema --help\n", args[0]);
+		fprintf(stderr, CMD_PROGRAM " schema: there is no type '%s'; see " CMD_PROGRAM " schema --help\n",
+			args[0]);
 		return CMD_USAGE;
 	}
 	return r < 0 ? CMD_FAILED : CMD_OK;
@@ -108,9 +113,9 @@ static void fields_json(void)
 		for (int view = 0; view < FLOW_VIEWS; view++)
 			if (flow_column(i, (enum flow_view)view, column))
 				json_array_append_new(columns, json_string(column));
-		json_array_append_new(list, json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:o}", "bit", (int)i, "name", f->name, "width",
-						      width_names[f->width], "belongs_to", dir_names[f->dir], "unit", f->unit,
-						      "meaning", f->meaning, "columns", columns));
+		json_array_append_new(list, json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:o}", "bit", (int)i, "name", f->name,
+						      "width", width_names[f->width], "belongs_to", dir_names[f->dir],
+						      "unit", f->unit, "meaning", f->meaning, "columns", columns));
 	}
 	json_dumpf(list, stdout, JSON_INDENT(1));
 	putchar('\n');
@@ -129,8 +134,8 @@ static void fields_markdown(void)
 	for (unsigned i = 0; i < FLOW_FIELDS; i++) {
 		const struct flow_field_info *f = &flow_fields[i];
 
-		printf("| %u | `%s` | %s | %s | %s | %s | %s |\n", i, f->name, width_names[f->width], dir_names[f->dir], f->unit,
-		       seen_names[f->seen], f->meaning);
+		printf("| %u | `%s` | %s | %s | %s | %s | %s |\n", i, f->name, width_names[f->width], dir_names[f->dir],
+		       f->unit, seen_names[f->seen], f->meaning);
 	}
 	printf("\n## Columns of a stored edge\n\nThe API names them alike; a column that is zero is left out there.\n\n"
 	       "| field | columns |\n|---|---|\n");

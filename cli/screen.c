@@ -31,10 +31,10 @@ static uint32_t screen_sequence(const char *p, size_t n)
 		const char *text;
 		uint32_t key;
 	} known[] = {
-		{"[A", SCREEN_UP},       {"[B", SCREEN_DOWN},       {"[C", SCREEN_RIGHT}, {"[D", SCREEN_LEFT},
-		{"OA", SCREEN_UP},       {"OB", SCREEN_DOWN},       {"OC", SCREEN_RIGHT}, {"OD", SCREEN_LEFT},
-		{"[5~", SCREEN_PAGE_UP}, {"[6~", SCREEN_PAGE_DOWN}, {"[H", SCREEN_HOME},  {"[F", SCREEN_END},
-		{"OH", SCREEN_HOME},     {"OF", SCREEN_END},        {"[1~", SCREEN_HOME}, {"[4~", SCREEN_END},
+		{"[A", SCREEN_UP},       {"[B", SCREEN_DOWN},       {"[C", SCREEN_RIGHT},   {"[D", SCREEN_LEFT},
+		{"OA", SCREEN_UP},       {"OB", SCREEN_DOWN},       {"OC", SCREEN_RIGHT},   {"OD", SCREEN_LEFT},
+		{"[5~", SCREEN_PAGE_UP}, {"[6~", SCREEN_PAGE_DOWN}, {"[H", SCREEN_HOME},    {"[F", SCREEN_END},
+		{"OH", SCREEN_HOME},     {"OF", SCREEN_END},        {"[1~", SCREEN_HOME},   {"[4~", SCREEN_END},
 		{"[7~", SCREEN_HOME},    {"[8~", SCREEN_END},       {"[3~", SCREEN_DELETE},
 	};
 

@@ -16,12 +16,31 @@ struct server_conf {
 #define AT(member) .offset = offsetof(struct server_conf, member)
 
 static const struct opt server_options[] = {
-	{.name = "data", .letter = 'd', .type = OPT_STRING, AT(data), .arg = "FOLDER",
+	{.name = "data",
+	 .letter = 'd',
+	 .type = OPT_STRING,
+	 AT(data),
+	 .arg = "FOLDER",
 	 .help = "what `skyfall run` kept; default /var/lib/skyfall as root, else $XDG_STATE_HOME/skyfall"},
-	{.name = "listen", .letter = 'l', .type = OPT_STRING, AT(listen), .arg = "HOST:PORT", .help = "address of the API; default 127.0.0.1:8343"},
-	{.name = "interval", .letter = 'i', .type = OPT_TIME, AT(interval_ms), .arg = "TIME", .help = "of the run that wrote the folder; default 1s",
-	 .min = 1000, .max = 60000},
-	{.name = "bus", .type = OPT_STRING, AT(bus), .arg = "KIND", .help = "none: only what is stored; this version has no bus between processes",
+	{.name = "listen",
+	 .letter = 'l',
+	 .type = OPT_STRING,
+	 AT(listen),
+	 .arg = "HOST:PORT",
+	 .help = "address of the API; default 127.0.0.1:8343"},
+	{.name = "interval",
+	 .letter = 'i',
+	 .type = OPT_TIME,
+	 AT(interval_ms),
+	 .arg = "TIME",
+	 .help = "of the run that wrote the folder; default 1s",
+	 .min = 1000,
+	 .max = 60000},
+	{.name = "bus",
+	 .type = OPT_STRING,
+	 AT(bus),
+	 .arg = "KIND",
+	 .help = "none: only what is stored; this version has no bus between processes",
 	 .choices = "none"},
 	{0},
 };
@@ -30,8 +49,9 @@ const struct opt_command server_command = {
 	.name = "server",
 	.summary = "the API alone, over what a former `skyfall run` stored",
 	.args = "",
-	.about = "Answers from a data folder that no `skyfall run` is using. Live data needs `skyfall run`: a bus between\n"
-		 "processes comes with a later version.",
+	.about =
+		"Answers from a data folder that no `skyfall run` is using. Live data needs `skyfall run`: a bus between\n"
+		"processes comes with a later version.",
 	.opts = server_options,
 	.conf_size = sizeof(struct server_conf),
 };

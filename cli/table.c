@@ -36,8 +36,8 @@ static bool table_is_wide(uint32_t c)
 {
 	static const struct {
 		uint32_t from, to;
-	} wide[] = {{0x1100, 0x115f}, {0x2e80, 0x303e}, {0x3041, 0x33ff}, {0x3400, 0x4dbf}, {0x4e00, 0x9fff},
-		    {0xa000, 0xa4cf}, {0xac00, 0xd7a3}, {0xf900, 0xfaff}, {0xfe30, 0xfe6f}, {0xff00, 0xff60},
+	} wide[] = {{0x1100, 0x115f}, {0x2e80, 0x303e},   {0x3041, 0x33ff},   {0x3400, 0x4dbf},  {0x4e00, 0x9fff},
+		    {0xa000, 0xa4cf}, {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},  {0xff00, 0xff60},
 		    {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}};
 
 	for (size_t i = 0; i < ARRAY_LEN(wide); i++)
@@ -134,8 +134,9 @@ void table_put_style(struct buf *out, enum table_style style, bool colour)
 {
 	/* Bright enough on dark and light; never the only carrier of a meaning. */
 	static const char *const codes[TABLE_STYLES] = {
-		[TABLE_PLAIN] = "\033[0m", [TABLE_DIM] = "\033[2m",  [TABLE_BOLD] = "\033[1m",    [TABLE_GOOD] = "\033[32m",
-		[TABLE_WARN] = "\033[33m", [TABLE_BAD] = "\033[31m", [TABLE_REVERSE] = "\033[7m",
+		[TABLE_PLAIN] = "\033[0m",   [TABLE_DIM] = "\033[2m",   [TABLE_BOLD] = "\033[1m",
+		[TABLE_GOOD] = "\033[32m",   [TABLE_WARN] = "\033[33m", [TABLE_BAD] = "\033[31m",
+		[TABLE_REVERSE] = "\033[7m",
 	};
 
 	if (colour)
@@ -231,7 +232,8 @@ static bool table_drop_one(const struct table *t, struct table_plan *p, unsigned
 	size_t worst = t->n;
 
 	for (size_t i = 0; i < t->n; i++)
-		if (p->width[i] && t->columns[i].drop >= least && (worst == t->n || t->columns[i].drop >= t->columns[worst].drop))
+		if (p->width[i] && t->columns[i].drop >= least &&
+		    (worst == t->n || t->columns[i].drop >= t->columns[worst].drop))
 			worst = i;
 	if (worst == t->n)
 		return false;

@@ -35,7 +35,7 @@ void table_cell(struct table *t, enum table_style style, const char *text);
 size_t table_rows(const struct table *t);
 
 struct table_look {
-	size_t width;       /* of the terminal; 0: unbounded */
+	size_t width; /* of the terminal; 0: unbounded */
 	bool colour;
 	size_t first, rows; /* which rows; rows 0: all */
 	size_t selected;    /* row shown in reverse; SIZE_MAX: none */

@@ -25,7 +25,7 @@ struct top {
 	struct top_view view;
 	struct client *client;
 	struct screen *screen;
-	json_t *answer; /* the rows' strings belong to it */
+	json_t *answer;  /* the rows' strings belong to it */
 	int64_t next_us; /* monotonic: when to ask again */
 };
 
@@ -82,8 +82,8 @@ static void top_say_state(struct top_view *v, const json_t *health, double now)
 		snprintf(v->state, sizeof(v->state), "nothing new for %s: run `skyfall doctor`", text);
 		v->state_bad = true;
 	} else {
-		snprintf(v->state, sizeof(v->state), "%.0f of %.0f agents reporting, up to %s ago. %s", v->agents, v->agents_known,
-			 text, sentence);
+		snprintf(v->state, sizeof(v->state), "%.0f of %.0f agents reporting, up to %s ago. %s", v->agents,
+			 v->agents_known, text, sentence);
 	}
 }
 
@@ -189,7 +189,8 @@ static int top_show(struct top *t)
 	(void)screen_resized(t->screen);
 	top_clock(&t->view);
 	buf_init(&picture, 0);
-	top_paint(&t->view, screen_rows(t->screen), screen_cols(t->screen), table_colour_wanted(STDOUT_FILENO), &picture);
+	top_paint(&t->view, screen_rows(t->screen), screen_cols(t->screen), table_colour_wanted(STDOUT_FILENO),
+		  &picture);
 	r = screen_show(t->screen, buf_text(&picture));
 	buf_deinit(&picture);
 	return r;
@@ -260,16 +261,44 @@ struct top_conf {
 #define AT(member) .offset = offsetof(struct top_conf, member)
 
 static const struct opt top_opts_table[] = {
-	{.name = "window", .letter = 'w', .type = OPT_TIME, AT(top.window_ms), .arg = "TIME",
-	 .help = "rates are the mean of so long; default 10s", .min = 1000, .max = 3600000},
-	{.name = "refresh", .type = OPT_TIME, AT(top.refresh_ms), .arg = "TIME", .help = "how often to ask; default 1s", .min = 100},
-	{.name = "sort", .letter = 's', .type = OPT_STRING, AT(top.sort), .arg = "COLUMN", .help = "order; default bytes",
+	{.name = "window",
+	 .letter = 'w',
+	 .type = OPT_TIME,
+	 AT(top.window_ms),
+	 .arg = "TIME",
+	 .help = "rates are the mean of so long; default 10s",
+	 .min = 1000,
+	 .max = 3600000},
+	{.name = "refresh",
+	 .type = OPT_TIME,
+	 AT(top.refresh_ms),
+	 .arg = "TIME",
+	 .help = "how often to ask; default 1s",
+	 .min = 100},
+	{.name = "sort",
+	 .letter = 's',
+	 .type = OPT_STRING,
+	 AT(top.sort),
+	 .arg = "COLUMN",
+	 .help = "order; default bytes",
 	 .choices = "bytes|client|server|c2s|s2c|opened|failed|open|srtt|p99|resent"},
 	{.name = "reverse", .letter = 'r', .type = OPT_FLAG, AT(top.reverse), .help = "the other way round"},
-	{.name = "filter", .letter = 'f', .type = OPT_STRING, AT(top.filter), .arg = "WORDS",
+	{.name = "filter",
+	 .letter = 'f',
+	 .type = OPT_STRING,
+	 AT(top.filter),
+	 .arg = "WORDS",
 	 .help = "only edges with these words in a service, a zone, or as the port"},
-	{.name = "odd", .letter = 'e', .type = OPT_FLAG, AT(top.odd), .help = "only edges with a note: failures, slow readers, resets"},
-	{.name = "once", .letter = '1', .type = OPT_FLAG, AT(once), .help = "print one picture and end; so it is without a terminal"},
+	{.name = "odd",
+	 .letter = 'e',
+	 .type = OPT_FLAG,
+	 AT(top.odd),
+	 .help = "only edges with a note: failures, slow readers, resets"},
+	{.name = "once",
+	 .letter = '1',
+	 .type = OPT_FLAG,
+	 AT(once),
+	 .help = "print one picture and end; so it is without a terminal"},
 	CLIENT_OPT(struct top_conf, top.api),
 	{.name = "json", .letter = 'j', .type = OPT_FLAG, AT(json), .help = "one answer of the API as it is"},
 	{0},
@@ -279,8 +308,9 @@ const struct opt_command top_command = {
 	.name = "top",
 	.summary = "who talks to whom now: a live table",
 	.args = "",
-	.about = "Rates are means over the last seconds (--window). On a terminal it stays: q quits, s sorts, r reverses,\n"
-		 "/ filters, e leaves only what is odd, space pauses, ? explains keys and columns.",
+	.about =
+		"Rates are means over the last seconds (--window). On a terminal it stays: q quits, s sorts, r reverses,\n"
+		"/ filters, e leaves only what is odd, space pauses, ? explains keys and columns.",
 	.opts = top_opts_table,
 	.conf_size = sizeof(struct top_conf),
 };

@@ -16,14 +16,14 @@
 
 struct top_opts {
 	const char *api;
-	uint32_t window_ms;  /* what the rates are the mean of */
+	uint32_t window_ms; /* what the rates are the mean of */
 	uint32_t refresh_ms;
-	const char *sort;    /* name in edge_row_sorts */
-	const char *filter;  /* to begin with; NULL: none */
+	const char *sort;   /* name in edge_row_sorts */
+	const char *filter; /* to begin with; NULL: none */
 	bool reverse;
-	bool odd;            /* only edges with a note */
-	const char *quit;    /* what 'q' does, for the key line: "quit", "stop" */
-	const char *note;    /* a line of its own below the state; NULL: none */
+	bool odd;         /* only edges with a note */
+	const char *quit; /* what 'q' does, for the key line: "quit", "stop" */
+	const char *note; /* a line of its own below the state; NULL: none */
 };
 
 extern const struct top_opts top_defaults;
@@ -32,8 +32,8 @@ extern const struct top_opts top_defaults;
 struct top_view {
 	struct edge_row *rows; /* NULL: none */
 	size_t n, matched;
-	double seconds; /* the rates' denominator */
-	bool asked;     /* an answer has come */
+	double seconds;  /* the rates' denominator */
+	bool asked;      /* an answer has come */
 	char error[512]; /* why there is no newer answer; "" if there is */
 	char state[256]; /* one sentence on how complete the picture is */
 	bool state_bad;

@@ -34,8 +34,9 @@ static void top_head(const struct top_view *v, size_t cols, bool colour, struct 
 		sum_failed += v->rows[i].failed;
 	}
 	snprintf(text, sizeof(text), "Skyfall  %s  %zu edges  %s  %s opened/s  %s failed/s  %s%s", v->clock, v->matched,
-		 unit_rate(sum_bytes / by, bytes), unit_count(sum_opened / by, opened), unit_count(sum_failed / by, failed),
-		 v->paused ? "PAUSED  " : "", v->filter[0] || v->odd ? "filtered" : "");
+		 unit_rate(sum_bytes / by, bytes), unit_count(sum_opened / by, opened),
+		 unit_count(sum_failed / by, failed), v->paused ? "PAUSED  " : "",
+		 v->filter[0] || v->odd ? "filtered" : "");
 	top_line(out, text, cols, TABLE_BOLD, colour);
 }
 
@@ -60,7 +61,8 @@ static void top_keys(const struct top_view *v, size_t cols, bool colour, struct 
 		return;
 	}
 	snprintf(text, sizeof(text), "q %s  s sort (%s)  r reverse  / filter%s%s  e %s  space %s  ? help", v->quit,
-		 v->sort->name, v->filter[0] ? ": " : "", v->filter, v->odd ? "all" : "only odd", v->paused ? "go on" : "pause");
+		 v->sort->name, v->filter[0] ? ": " : "", v->filter, v->odd ? "all" : "only odd",
+		 v->paused ? "go on" : "pause");
 	top_line(out, text, cols, TABLE_DIM, colour);
 }
 
@@ -156,8 +158,8 @@ static const char *top_nothing(const struct top_view *v)
 		return "";
 	if (v->n)
 		return v->odd ? "Nothing odd (e shows all edges)." : "No edge matches the filter (Esc drops it).";
-	return v->agents > 0 ? "No connection was open in the last seconds." :
-			       "No agent has reported yet: `skyfall doctor` says why.";
+	return v->agents > 0 ? "No connection was open in the last seconds."
+			     : "No agent has reported yet: `skyfall doctor` says why.";
 }
 
 size_t top_page(const struct top_view *v, size_t rows)

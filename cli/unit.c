@@ -20,7 +20,7 @@ static void unit_digits(double n, char *text, size_t size)
 }
 
 struct unit_step {
-	double times;       /* how many of the former step make this one */
+	double times; /* how many of the former step make this one */
 	const char *suffix;
 };
 
@@ -51,14 +51,15 @@ static char *unit_scale(double n, const struct unit_step *step, char text[UNIT_T
 
 char *unit_count(double n, char text[UNIT_TEXT])
 {
-	static const struct unit_step steps[] = {{1, ""}, {1e3, " k"}, {1e3, " M"}, {1e3, " G"}, {1e3, " T"}, {0, NULL}};
+	static const struct unit_step steps[] = {{1, ""},     {1e3, " k"}, {1e3, " M"},
+						 {1e3, " G"}, {1e3, " T"}, {0, NULL}};
 
 	return unit_scale(n, steps, text);
 }
 
 char *unit_bytes(double n, char text[UNIT_TEXT])
 {
-	static const struct unit_step steps[] = {{1, " B"}, {1e3, " kB"}, {1e3, " MB"}, {1e3, " GB"},
+	static const struct unit_step steps[] = {{1, " B"},    {1e3, " kB"}, {1e3, " MB"}, {1e3, " GB"},
 						 {1e3, " TB"}, {1e3, " PB"}, {0, NULL}};
 
 	return unit_scale(n, steps, text);
@@ -66,15 +67,16 @@ char *unit_bytes(double n, char text[UNIT_TEXT])
 
 char *unit_rate(double n, char text[UNIT_TEXT])
 {
-	static const struct unit_step steps[] = {{1, " B/s"}, {1e3, " kB/s"}, {1e3, " MB/s"}, {1e3, " GB/s"},
-						 {1e3, " TB/s"}, {0, NULL}};
+	static const struct unit_step steps[] = {{1, " B/s"},    {1e3, " kB/s"}, {1e3, " MB/s"},
+						 {1e3, " GB/s"}, {1e3, " TB/s"}, {0, NULL}};
 
 	return unit_scale(n, steps, text);
 }
 
 char *unit_time_us(double us, char text[UNIT_TEXT])
 {
-	static const struct unit_step steps[] = {{1, " us"}, {1e3, " ms"}, {1e3, " s"}, {60, " min"}, {60, " h"}, {0, NULL}};
+	static const struct unit_step steps[] = {{1, " us"},   {1e3, " ms"}, {1e3, " s"},
+						 {60, " min"}, {60, " h"},   {0, NULL}};
 
 	return unit_scale(us, steps, text);
 }

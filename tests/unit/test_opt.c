@@ -26,19 +26,40 @@ static const struct opt opts[] = {
 	{.type = OPT_GROUP, .help = "First"},
 	{.name = "flag", .letter = 'f', .type = OPT_FLAG, AT(flag), .help = "a flag"},
 	{.name = "text", .letter = 't', .type = OPT_STRING, AT(text), .arg = "WORD", .help = "a text"},
-	{.name = "choice", .type = OPT_STRING, AT(choice), .arg = "WHICH", .help = "one of", .choices = "red|green|blue"},
+	{.name = "choice",
+	 .type = OPT_STRING,
+	 AT(choice),
+	 .arg = "WHICH",
+	 .help = "one of",
+	 .choices = "red|green|blue"},
 	{.name = "list", .letter = 'l', .type = OPT_LIST, AT(list), .arg = "X", .help = "many"},
 	{.type = OPT_GROUP, .help = "Second"},
-	{.name = "number", .letter = 'n', .type = OPT_UINT, AT(number), .arg = "N", .help = "a number", .min = 3, .max = 70},
+	{.name = "number",
+	 .letter = 'n',
+	 .type = OPT_UINT,
+	 AT(number),
+	 .arg = "N",
+	 .help = "a number",
+	 .min = 3,
+	 .max = 70},
 	{.name = "size", .type = OPT_SIZE, AT(size), .arg = "SIZE", .help = "a size"},
 	{.name = "time", .type = OPT_TIME, AT(time_ms), .arg = "TIME", .help = "a time", .min = 5},
 	{0},
 };
 
-static const struct opt_command cmd = {
-	.name = "try", .summary = "tries things", .args = "[A [B]]", .opts = opts, .conf_size = sizeof(struct conf), .max_args = 2};
-static const struct opt_command strict = {
-	.name = "need", .summary = "needs one", .args = "A", .about = ".starts with a dot", .opts = opts, .min_args = 1, .max_args = 1};
+static const struct opt_command cmd = {.name = "try",
+				       .summary = "tries things",
+				       .args = "[A [B]]",
+				       .opts = opts,
+				       .conf_size = sizeof(struct conf),
+				       .max_args = 2};
+static const struct opt_command strict = {.name = "need",
+					  .summary = "needs one",
+					  .args = "A",
+					  .about = ".starts with a dot",
+					  .opts = opts,
+					  .min_args = 1,
+					  .max_args = 1};
 
 static char said[4096]; /* on standard error by the last parse() */
 
@@ -79,7 +100,9 @@ static void test_values(void **state)
 
 	assert_int_equal(PARSE(), 0);
 	assert_int_equal(n, 0);
-	assert_int_equal(PARSE("-f", "--text", "a b", "--choice=green", "--number=70", "--size", "64M", "--time", "0.2s", "x"), 0);
+	assert_int_equal(PARSE("-f", "--text", "a b", "--choice=green", "--number=70", "--size", "64M", "--time",
+			       "0.2s", "x"),
+			 0);
 	assert_true(conf.flag);
 	assert_string_equal(conf.text, "a b");
 	assert_string_equal(conf.choice, "green");
@@ -115,16 +138,26 @@ static void test_mistakes(void **state)
 	static const struct {
 		const char *words[4], *says;
 	} bad[] = {
-		{{"--nonsense"}, "nonsense"},     {{"-x"}, "-x"},
-		{{"--flag=1"}, "no value"},       {{"--text"}, "needs WORD"},
-		{{"--choice", "re"}, "red|green|blue"}, {{"--choice", "redd"}, "red|green|blue"},
-		{{"--choice", ""}, "red|green|blue"},   {{"--number", "2"}, "3 to 70"},
-		{{"--number", "71"}, "3 to 70"},  {{"--number", "-3"}, "whole number"},
-		{{"--number", "3x"}, "whole number"}, {{"--number", "99999999999999999999"}, "whole number"},
-		{{"--number", ""}, "whole number"},   {{"--time", "4ms"}, "out of range"},
-		{{"--time", "5y"}, "200ms"},      {{"--time", "-5s"}, "200ms"},
-		{{"--time", "999999d"}, "range"}, {{"--size", "1e400"}, "size"},
-		{{"a", "b", "c"}, "'c' is not expected"}, {{"--nu", "5"}, "--nu"},
+		{{"--nonsense"}, "nonsense"},
+		{{"-x"}, "-x"},
+		{{"--flag=1"}, "no value"},
+		{{"--text"}, "needs WORD"},
+		{{"--choice", "re"}, "red|green|blue"},
+		{{"--choice", "redd"}, "red|green|blue"},
+		{{"--choice", ""}, "red|green|blue"},
+		{{"--number", "2"}, "3 to 70"},
+		{{"--number", "71"}, "3 to 70"},
+		{{"--number", "-3"}, "whole number"},
+		{{"--number", "3x"}, "whole number"},
+		{{"--number", "99999999999999999999"}, "whole number"},
+		{{"--number", ""}, "whole number"},
+		{{"--time", "4ms"}, "out of range"},
+		{{"--time", "5y"}, "200ms"},
+		{{"--time", "-5s"}, "200ms"},
+		{{"--time", "999999d"}, "range"},
+		{{"--size", "1e400"}, "size"},
+		{{"a", "b", "c"}, "'c' is not expected"},
+		{{"--nu", "5"}, "--nu"},
 		{{"--numbers", "5"}, "--numbers"},
 	};
 	struct conf conf;
@@ -168,9 +201,10 @@ static void test_time(void **state)
 	static const struct {
 		const char *text;
 		uint32_t ms;
-	} good[] = {{"1500ms", 1500}, {"0.2s", 200}, {"10s", 10000}, {"5m", 300000}, {"2h", 7200000}, {"7d", 604800000}, {"3", 3000},
-		    {"0s", 0}};
-	static const char *const bad[] = {"", "s", "-1s", "1 s", "1sec", "0x10s", "nan", "inf", "1e", "50d", ".5s", "1s "};
+	} good[] = {{"1500ms", 1500}, {"0.2s", 200},     {"10s", 10000}, {"5m", 300000},
+		    {"2h", 7200000},  {"7d", 604800000}, {"3", 3000},    {"0s", 0}};
+	static const char *const bad[] = {"",    "s",   "-1s", "1 s", "1sec", "0x10s",
+					  "nan", "inf", "1e",  "50d", ".5s",  "1s "};
 	uint32_t ms;
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -223,7 +257,8 @@ static void completed(const char *script, const char *words, int at, char *ret, 
 	FILE *bash;
 	size_t n;
 
-	snprintf(command, sizeof(command), "%s\nCOMP_WORDS=(%s) COMP_CWORD=%d; _prog; echo \"${COMPREPLY[*]}\"", script, words, at);
+	snprintf(command, sizeof(command), "%s\nCOMP_WORDS=(%s) COMP_CWORD=%d; _prog; echo \"${COMPREPLY[*]}\"", script,
+		 words, at);
 	assert_int_equal(setenv("TEST_SCRIPT", command, 1), 0);
 	bash = popen("bash -c \"$TEST_SCRIPT\" 2>&1", "r");
 	assert_non_null(bash);
@@ -270,8 +305,9 @@ static void test_man(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values), cmocka_unit_test(test_list_and_words), cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_too_many), cmocka_unit_test(test_time),        cmocka_unit_test(test_help),
+		cmocka_unit_test(test_values),     cmocka_unit_test(test_list_and_words),
+		cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_time),       cmocka_unit_test(test_help),
 		cmocka_unit_test(test_completion), cmocka_unit_test(test_man),
 	};
 

@@ -69,7 +69,7 @@ static void terminal_feed(struct terminal *t, const char *p)
 			continue;
 		}
 		len = table_char(p, strlen(p), &width, &ok);
-		assert_true(ok); /* no control character but escape */
+		assert_true(ok);                     /* no control character but escape */
 		assert_true(t->col + width <= COLS); /* nothing wraps */
 		memcpy(t->cell[t->row][t->col], p, len);
 		t->cell[t->row][t->col][len] = '\0';
@@ -118,7 +118,8 @@ static struct terminal dirty(void)
 static void test_paint(void **state)
 {
 	struct terminal t = dirty();
-	const char *first = "head\none\n\033[1mtwo\033[0m bold\n", *second = "head\nuno\n\033[1mtwo\033[0m bold\nthree\n";
+	const char *first = "head\none\n\033[1mtwo\033[0m bold\n",
+		   *second = "head\nuno\n\033[1mtwo\033[0m bold\nthree\n";
 
 	paint(&t, NULL, first);
 	assert_string_equal(terminal_row(&t, 0), "head");
@@ -251,7 +252,7 @@ static void test_keys_of_noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paint), cmocka_unit_test(test_margins), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_paint), cmocka_unit_test(test_margins),       cmocka_unit_test(test_random),
 		cmocka_unit_test(test_keys),  cmocka_unit_test(test_keys_of_noise),
 	};
 

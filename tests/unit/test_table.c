@@ -15,8 +15,11 @@
 #include "cli/unit.h"
 
 static const struct table_column columns[] = {
-	{.title = "NAME", .cut_to = 5}, {.title = "BYTES", .right = true}, {.title = "SRTT", .right = true, .drop = 1},
-	{.title = "ID", .drop = 9},     {.title = "NOTE", .cut_to = 4, .drop = 2},
+	{.title = "NAME", .cut_to = 5},
+	{.title = "BYTES", .right = true},
+	{.title = "SRTT", .right = true, .drop = 1},
+	{.title = "ID", .drop = 9},
+	{.title = "NOTE", .cut_to = 4, .drop = 2},
 };
 
 static struct table *table_with(const char *const *cells, size_t n)
@@ -29,8 +32,8 @@ static struct table *table_with(const char *const *cells, size_t n)
 	return t;
 }
 
-static const char *const two_rows[] = {"checkout-service", "1.20 MB", "92 us", "00ff", "refused 3",
-				       "db", "7 B", "1.00 ms", "01aa", ""};
+static const char *const two_rows[] = {"checkout-service", "1.20 MB", "92 us", "00ff", "refused 3", "db", "7 B",
+				       "1.00 ms",          "01aa",    ""};
 
 /* The rendered table; valid until the next call. */
 static const char *rendered(const struct table *t, const struct table_look *look)
@@ -147,10 +150,14 @@ static void test_text_from_outside(void **state)
 		{"caf\xc3\xa9", "caf\xc3\xa9", 4},
 		{"\xe6\x97\xa5\xe6\x9c\xac", "\xe6\x97\xa5\xe6\x9c\xac", 4}, /* two wide letters */
 		{"\xff\xc3", "??", 2},
-		{"\xc0\xaf", "??", 2},          /* overlong '/' */
-		{"\xed\xa0\x80", "?", 1},       /* surrogate */
-		{"\xc2\x9b" "31m", "?31m", 4},   /* CSI as one character of 8 bits */
-		{"x\xe2\x80\xae" "y", "x?y", 3}, /* right to left */
+		{"\xc0\xaf", "??", 2},    /* overlong '/' */
+		{"\xed\xa0\x80", "?", 1}, /* surrogate */
+		{"\xc2\x9b"
+		 "31m",
+		 "?31m", 4}, /* CSI as one character of 8 bits */
+		{"x\xe2\x80\xae"
+		 "y",
+		 "x?y", 3}, /* right to left */
 		{"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80", 2},
 	};
 
@@ -189,16 +196,35 @@ static void test_units(void **state)
 		double n;
 		const char *text;
 	} cases[] = {
-		{unit_count, 0, "0"},           {unit_count, 7, "7"},          {unit_count, 999, "999"},
-		{unit_count, 0.0001, "<0.01"},  {unit_count, 0.3, "0.30"},     {unit_count, 9.996, "10.0"},
-		{unit_count, 99.96, "100"},     {unit_count, 999.4, "999"},    {unit_count, 999.6, "1.00 k"},
-		{unit_count, 1000, "1.00 k"},   {unit_count, 12345, "12.3 k"}, {unit_count, 999499, "999 k"},
-		{unit_count, 999600, "1.00 M"}, {unit_count, 4.2e9, "4.20 G"}, {unit_count, 1e18, "1000000 T"},
-		{unit_count, NAN, "-"},         {unit_bytes, 0, "0 B"},        {unit_bytes, 512, "512 B"},
-		{unit_bytes, 1500, "1.50 kB"},  {unit_bytes, 4294967296.0, "4.29 GB"},
-		{unit_rate, 2.5e6, "2.50 MB/s"}, {unit_time_us, 92, "92 us"},  {unit_time_us, 1200, "1.20 ms"},
-		{unit_time_us, 59.4e6, "59.4 s"}, {unit_time_us, 60e6, "1.00 min"}, {unit_time_us, 3600e6, "1.00 h"},
-		{unit_percent, 0.021, "2.10 %"}, {unit_percent, 0, "0 %"},     {unit_percent, 1, "100 %"},
+		{unit_count, 0, "0"},
+		{unit_count, 7, "7"},
+		{unit_count, 999, "999"},
+		{unit_count, 0.0001, "<0.01"},
+		{unit_count, 0.3, "0.30"},
+		{unit_count, 9.996, "10.0"},
+		{unit_count, 99.96, "100"},
+		{unit_count, 999.4, "999"},
+		{unit_count, 999.6, "1.00 k"},
+		{unit_count, 1000, "1.00 k"},
+		{unit_count, 12345, "12.3 k"},
+		{unit_count, 999499, "999 k"},
+		{unit_count, 999600, "1.00 M"},
+		{unit_count, 4.2e9, "4.20 G"},
+		{unit_count, 1e18, "1000000 T"},
+		{unit_count, NAN, "-"},
+		{unit_bytes, 0, "0 B"},
+		{unit_bytes, 512, "512 B"},
+		{unit_bytes, 1500, "1.50 kB"},
+		{unit_bytes, 4294967296.0, "4.29 GB"},
+		{unit_rate, 2.5e6, "2.50 MB/s"},
+		{unit_time_us, 92, "92 us"},
+		{unit_time_us, 1200, "1.20 ms"},
+		{unit_time_us, 59.4e6, "59.4 s"},
+		{unit_time_us, 60e6, "1.00 min"},
+		{unit_time_us, 3600e6, "1.00 h"},
+		{unit_percent, 0.021, "2.10 %"},
+		{unit_percent, 0, "0 %"},
+		{unit_percent, 1, "100 %"},
 		{unit_percent, 0.00001, "<0.01 %"},
 	};
 	char text[UNIT_TEXT];
@@ -229,9 +255,14 @@ static void test_units_are_near(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_natural), cmocka_unit_test(test_narrow), cmocka_unit_test(test_every_width_fits),
-		cmocka_unit_test(test_part_and_selection), cmocka_unit_test(test_empty_column_is_left_out),
-		cmocka_unit_test(test_text_from_outside), cmocka_unit_test(test_cut), cmocka_unit_test(test_units),
+		cmocka_unit_test(test_natural),
+		cmocka_unit_test(test_narrow),
+		cmocka_unit_test(test_every_width_fits),
+		cmocka_unit_test(test_part_and_selection),
+		cmocka_unit_test(test_empty_column_is_left_out),
+		cmocka_unit_test(test_text_from_outside),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_units),
 		cmocka_unit_test(test_units_are_near),
 	};
 

@@ -81,14 +81,37 @@ static struct top_view view_with_rows(void)
 {
 	for (int i = 0; i < 40; i++) {
 		snprintf(names[i], sizeof(names[i]), "svc-%02d", i);
-		rows[i] = (struct edge_row){.id = "", .net = "", .client = names[i], .server = "db", .client_zone = "", .server_zone = "",
-					    .protocol = "tcp", .seen = "both", .port = 5432, .c2s_bytes = 40 - i, .opened = i + 1,
-					    .mean_open = NAN, .srtt_p50_us = i % 2 ? NAN : i, .srtt_p99_us = NAN,
-					    .handshake_p50_us = NAN, .resent = NAN, .slow_server = NAN, .slow_client = NAN};
+		rows[i] = (struct edge_row){.id = "",
+					    .net = "",
+					    .client = names[i],
+					    .server = "db",
+					    .client_zone = "",
+					    .server_zone = "",
+					    .protocol = "tcp",
+					    .seen = "both",
+					    .port = 5432,
+					    .c2s_bytes = 40 - i,
+					    .opened = i + 1,
+					    .mean_open = NAN,
+					    .srtt_p50_us = i % 2 ? NAN : i,
+					    .srtt_p99_us = NAN,
+					    .handshake_p50_us = NAN,
+					    .resent = NAN,
+					    .slow_server = NAN,
+					    .slow_client = NAN};
 	}
 	rows[7].failed = rows[7].failed_by[EDGE_ROW_REFUSED] = 5;
-	return (struct top_view){.rows = rows, .n = 40, .matched = 40, .seconds = 1, .asked = true, .agents = 1, .agents_known = 1,
-				 .sort = &edge_row_sorts[0], .quit = "quit", .clock = "10:00:00", .state = "all well"};
+	return (struct top_view){.rows = rows,
+				 .n = 40,
+				 .matched = 40,
+				 .seconds = 1,
+				 .asked = true,
+				 .agents = 1,
+				 .agents_known = 1,
+				 .sort = &edge_row_sorts[0],
+				 .quit = "quit",
+				 .clock = "10:00:00",
+				 .state = "all well"};
 }
 
 /* The picture, its lines counted and measured. */
@@ -227,8 +250,9 @@ static void test_states(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read),   cmocka_unit_test(test_note),  cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_order_and_filter), cmocka_unit_test(test_moving), cmocka_unit_test(test_states),
+		cmocka_unit_test(test_read),   cmocka_unit_test(test_note),
+		cmocka_unit_test(test_sizes),  cmocka_unit_test(test_order_and_filter),
+		cmocka_unit_test(test_moving), cmocka_unit_test(test_states),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,10 +148,12 @@ void lab_down(void)
  * a second, so that the vanished server is found unreachable within the demo. */
 static int lab_up_node(const struct node *n)
 {
-	static const char *const settings[] = {"mcast_solicit=2", "ucast_solicit=1", "retrans_time_ms=300", "delay_first_probe_time=1"};
+	static const char *const settings[] = {"mcast_solicit=2", "ucast_solicit=1", "retrans_time_ms=300",
+					       "delay_first_probe_time=1"};
 
 	if (lab_run("ip netns add " LAB_PREFIX "%s", n->name) < 0 ||
-	    lab_run("ip -n " LAB_PREFIX "net link add %s type veth peer name eth0 netns " LAB_PREFIX "%s", n->name, n->name) < 0 ||
+	    lab_run("ip -n " LAB_PREFIX "net link add %s type veth peer name eth0 netns " LAB_PREFIX "%s", n->name,
+		    n->name) < 0 ||
 	    lab_run("ip -n " LAB_PREFIX "net link set %s master br0 up", n->name) < 0 ||
 	    lab_run("ip -n " LAB_PREFIX "%s addr add %s/24 dev eth0", n->name, n->address) < 0 ||
 	    lab_run("ip -n " LAB_PREFIX "%s link set lo up", n->name) < 0 ||
@@ -161,7 +163,8 @@ static int lab_up_node(const struct node *n)
 		const char *eq = strchr(settings[i], '=');
 
 		/* Only makes the demo quicker: not worth failing for. */
-		(void)lab_run("ip netns exec " LAB_PREFIX "%s sh -c 'echo %s >/proc/sys/net/ipv4/neigh/eth0/%.*s' 2>/dev/null",
+		(void)lab_run("ip netns exec " LAB_PREFIX
+			      "%s sh -c 'echo %s >/proc/sys/net/ipv4/neigh/eth0/%.*s' 2>/dev/null",
 			      n->name, eq + 1, (int)(eq - settings[i]), settings[i]);
 	}
 	return 0;
@@ -170,7 +173,8 @@ static int lab_up_node(const struct node *n)
 int lab_up(void)
 {
 	lab_down();
-	if (lab_run("ip netns add " LAB_PREFIX "net") < 0 || lab_run("ip -n " LAB_PREFIX "net link add br0 type bridge") < 0 ||
+	if (lab_run("ip netns add " LAB_PREFIX "net") < 0 ||
+	    lab_run("ip -n " LAB_PREFIX "net link add br0 type bridge") < 0 ||
 	    lab_run("ip -n " LAB_PREFIX "net link set br0 up") < 0)
 		return -1;
 	for (size_t i = 0; i < nodes_n; i++)

@@ -33,11 +33,23 @@ struct shop_conf {
 #define AT(member) .offset = offsetof(struct shop_conf, member)
 
 static const struct opt shop_opts[] = {
-	{.name = "truth", .letter = 't', .type = OPT_STRING, AT(truth), .arg = "DIR",
+	{.name = "truth",
+	 .letter = 't',
+	 .type = OPT_STRING,
+	 AT(truth),
+	 .arg = "DIR",
 	 .help = "folder for what the programs did, one JSON file each; default: not written"},
 	{.name = "clean", .type = OPT_FLAG, AT(clean), .help = "only remove what a former run left"},
-	{.name = "node", .type = OPT_STRING, AT(node), .arg = "NAME", .help = "be this program (for the shop's own use)"},
-	{.name = "start", .type = OPT_UINT, AT(start_us), .arg = "US", .help = "when the shop opened (for its own use)"},
+	{.name = "node",
+	 .type = OPT_STRING,
+	 AT(node),
+	 .arg = "NAME",
+	 .help = "be this program (for the shop's own use)"},
+	{.name = "start",
+	 .type = OPT_UINT,
+	 AT(start_us),
+	 .arg = "US",
+	 .help = "when the shop opened (for its own use)"},
 	{0},
 };
 
@@ -52,7 +64,7 @@ static const struct opt_command shop_command = {
 struct shop {
 	const struct shop_conf *conf;
 	int64_t start_us;
-	int signals; /* signalfd */
+	int signals;            /* signalfd */
 	pid_t pids[SHOP_NODES]; /* 0: not running */
 };
 
@@ -94,7 +106,8 @@ static int shop_node(const struct shop_conf *conf)
 
 static int shop_start(struct shop *s, size_t i)
 {
-	char env[64], start[32], *args[8] = {(char *)"skyfall-shop", (char *)"--node", (char *)nodes[i].name, (char *)"--start", start};
+	char env[64], start[32],
+		*args[8] = {(char *)"skyfall-shop", (char *)"--node", (char *)nodes[i].name, (char *)"--start", start};
 	pid_t parent = getpid(), pid;
 
 	snprintf(env, sizeof(env), NODE_PREFIX "%s", nodes[i].name);
@@ -161,7 +174,8 @@ static int shop_run(const struct shop_conf *conf)
 	int r = lab_lock();
 
 	if (r < 0) {
-		fprintf(stderr, "skyfall-shop: %s\n", r == -EBUSY ? "another shop is open on this host: stop it first" : strerror(-r));
+		fprintf(stderr, "skyfall-shop: %s\n",
+			r == -EBUSY ? "another shop is open on this host: stop it first" : strerror(-r));
 		return 1;
 	}
 	if (conf->truth && mkdir(conf->truth, 0755) < 0 && errno != EEXIST) {

@@ -17,7 +17,7 @@
 #include "base/table.h"
 #include "tools/shop/talk.h"
 
-#define NODE_WEB_MS 100   /* between two requests of web */
+#define NODE_WEB_MS 100 /* between two requests of web */
 #define NODE_MAIL_MS 500
 #define NODE_MESSAGE 8192 /* bytes of one message in the queue */
 #define NODE_READ_MS 25   /* the slow reader's rest after each piece */
@@ -226,10 +226,13 @@ static void node_api_think(void *arg)
 	static atomic_uint count;
 	unsigned n = atomic_fetch_add(&count, 1);
 
-	(void)talk_ask(tally_peer("client", NODE_PREFIX "cache", PORT_CACHE), node_find("cache")->address, 120 + n % 40, 2048);
-	(void)talk_ask(tally_peer("client", NODE_PREFIX "db", PORT_DB), node_find("db")->address, 300 + n % 200, 9000 + n % 1000);
+	(void)talk_ask(tally_peer("client", NODE_PREFIX "cache", PORT_CACHE), node_find("cache")->address, 120 + n % 40,
+		       2048);
+	(void)talk_ask(tally_peer("client", NODE_PREFIX "db", PORT_DB), node_find("db")->address, 300 + n % 200,
+		       9000 + n % 1000);
 	if (n % 4 == 0)
-		(void)talk_ask(tally_peer("client", NODE_PREFIX "cache", PORT_NOBODY), node_find("cache")->address, 64, 64);
+		(void)talk_ask(tally_peer("client", NODE_PREFIX "cache", PORT_NOBODY), node_find("cache")->address, 64,
+			       64);
 }
 
 static void node_serve_api(int fd, struct tally_peer *t)
@@ -264,8 +267,8 @@ static int node_web(int stop_fd, int64_t start_us)
 }
 
 const struct node nodes[] = {
-	{"db", "10.77.0.11", node_db},       {"cache", "10.77.0.12", node_cache}, {"queue", "10.77.0.13", node_queue},
-	{"mail", "10.77.0.14", node_mail},   {"api", "10.77.0.15", node_api},     {"web", "10.77.0.16", node_web},
+	{"db", "10.77.0.11", node_db},     {"cache", "10.77.0.12", node_cache}, {"queue", "10.77.0.13", node_queue},
+	{"mail", "10.77.0.14", node_mail}, {"api", "10.77.0.15", node_api},     {"web", "10.77.0.16", node_web},
 };
 const size_t nodes_n = ARRAY_LEN(nodes);
 

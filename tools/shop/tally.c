@@ -69,8 +69,9 @@ int tally_write(const char *program, const char *path)
 			"%s\n{\"program\":\"%s\",\"side\":\"%s\",\"peer\":\"%s\",\"port\":%u,\"attempts\":%llu,\"opened\":%llu,"
 			"\"refused\":%llu,\"unreachable\":%llu,\"timeout\":%llu,\"other\":%llu,\"sent\":%llu,\"received\":%llu}",
 			p == peers ? "" : ",", program, p->side, p->peer, p->port, (unsigned long long)p->attempts,
-			(unsigned long long)p->opened, (unsigned long long)p->refused, (unsigned long long)p->unreachable,
-			(unsigned long long)p->timeout, (unsigned long long)p->failed_other, (unsigned long long)p->sent,
+			(unsigned long long)p->opened, (unsigned long long)p->refused,
+			(unsigned long long)p->unreachable, (unsigned long long)p->timeout,
+			(unsigned long long)p->failed_other, (unsigned long long)p->sent,
 			(unsigned long long)p->received);
 	pthread_mutex_unlock(&lock);
 	fputs("\n]\n", f);
