@@ -19,7 +19,7 @@
 struct dump_conf {
 	const char *udp, *pcap;
 	uint64_t port, count, enterprise;
-	bool json;
+	bool json, hex;
 };
 
 #define AT(member) .offset = offsetof(struct dump_conf, member)
@@ -36,6 +36,7 @@ static const struct opt dump_opts[] = {
 	{.name = "enterprise", .type = OPT_UINT, AT(enterprise), .arg = "N", .min = 1, .max = 0xfffff,
 	 .help = "enterprise number of the agents' records; default 32473"},
 	{.name = "json", .letter = 'j', .type = OPT_FLAG, AT(json), .help = "a JSON object a line"},
+	{.name = "hex", .letter = 'x', .type = OPT_FLAG, AT(hex), .help = "the bytes too, before what they mean (not with --json)"},
 	{0},
 };
 
@@ -77,6 +78,17 @@ static void dump_frame(struct dump *d, int64_t time_us, const struct ip *from, u
 	buf_printf(&d->out, "%s.%06d from %s port %u, %zu bytes\n", time, (int)(time_us % 1000000), text, port, n);
 }
 
+/* Sixteen a line, by words: what XDR is made of. */
+static void dump_hex(struct dump *d, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i % 16 == 0)
+			buf_printf(&d->out, "%s  %04zx ", i ? "\n" : "", i);
+		buf_printf(&d->out, "%s%02x", i % 4 ? "" : " ", p[i]);
+	}
+	buf_char(&d->out, '\n');
+}
+
 /* One UDP payload. Several datagrams in it: it was captured before the kernel segmented it. */
 static void dump_payload(struct dump *d, int64_t time_us, const struct ip *from, uint16_t port, const uint8_t *p, size_t n)
 {
@@ -86,6 +98,8 @@ static void dump_payload(struct dump *d, int64_t time_us, const struct ip *from,
 	do {
 		part = wire_extent(p, n);
 		dump_frame(d, time_us, from, port, part);
+		if (d->conf->hex && !d->conf->json)
+			dump_hex(d, p, part);
 		d->unreadable += wire_print(&d->print, p, part, &d->out);
 		d->datagrams++;
 		p += part;
@@ -207,8 +221,9 @@ static int dump_file(struct dump *d)
 		fprintf(stderr, CMD_PROGRAM " dump: %s: %s\n", name, dump_why(r));
 	if (p)
 		other += capture_passed(p);
-	fprintf(stderr, "%" PRIu64 " datagrams, %" PRIu64 " places in them unreadable; %" PRIu64 " frames were something else\n",
-		d->datagrams, d->unreadable, other);
+	if (p)
+		fprintf(stderr, "%" PRIu64 " datagrams, %" PRIu64 " places in them unreadable; %" PRIu64 " frames were something else\n",
+			d->datagrams, d->unreadable, other);
 	capture_free(p);
 	if (file && !standard)
 		fclose(file);

@@ -23,12 +23,27 @@ static size_t text_char(const uint8_t *p, size_t n)
 	return len;
 }
 
+/* True when all eight bytes are 0x20 .. 0x7e: names mostly are. */
+static inline bool plain8(const uint8_t *p)
+{
+	const uint64_t ones = 0x0101010101010101, tops = ones << 7;
+	uint64_t x, del;
+
+	memcpy(&x, p, 8);
+	del = x ^ 0x7f * ones;
+	return !((x | (x - 0x20 * ones) | (del - ones)) & tops);
+}
+
 bool wire_text_ok(struct str s)
 {
 	const uint8_t *p = (const uint8_t *)s.p;
 	size_t len;
 
 	for (size_t i = 0; i < s.n; i += len) {
+		if (s.n - i >= 8 && plain8(p + i)) {
+			len = 8;
+			continue;
+		}
 		len = text_char(p + i, s.n - i);
 		if (!len)
 			return false;

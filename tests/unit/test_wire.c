@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdio.h>
 
 #include "wire/put.h"
 #include "wire/stamp.h"
@@ -311,6 +312,14 @@ static void test_names_made_clean(void **state)
 		assert_int_equal(wire_text_ok(t[i].in), str_eq(t[i].in, t[i].out));
 	}
 	assert_int_equal(wire_text_clean(STR("ab\xc3\xa4"), out, 3), 2); /* no half characters */
+	/* eight at a time or one: the same judgement, whatever byte stands where */
+	for (unsigned v = 0; v < 256 * 12; v++) {
+		char text[12] = "a~ b-cAZ_.09";
+
+		text[v / 256] = (char)v;
+		bool same = wire_text_clean((struct str){text, 12}, out, sizeof(out)) == 12 && !memcmp(out, text, 12);
+		assert_int_equal(wire_text_ok((struct str){text, 12}), same);
+	}
 }
 
 /* Bits of a newer agent: passed by the length, the rest is exact. */
@@ -523,6 +532,31 @@ static void test_stamp(void **state)
 	}
 }
 
+/* The example of docs/wire.md, byte for byte: a change of the format shows here. */
+static void test_example(void **state)
+{
+	struct wire_head head = {.interval = 1700000010, .interval_s = 10, .spread_ms = 8000, .boot = 7, .host = STR("h1")};
+	struct wire_sender sender = {.agent = sample_ip("10.0.0.1"), .pool = 99};
+	struct flow_names names = {.service = STR("web"), .process = STR("nginx")};
+	struct flow_stats stats = {.rows = 1, .opened = 2, .tx_bytes = 5ull << 30, .rx_bytes = 300};
+	struct wire_flow row = {
+		.local = sample_ip("10.0.0.1"), .remote = sample_ip("10.0.0.2"), .port = 443, .view = FLOW_VIEW_SERVER,
+		.protocol = 6, .n_ports = 1, .ports = {40000}, .names = &names,
+	};
+	static uint8_t want[512];
+	FILE *f = fopen(CORPUS_DATAGRAM "/example", "rb");
+
+	stats.srtt[6] = 1;
+	stats.srtt[7] = 2;
+	wire_build_open(&build, WIRE_FLOWS, &head, NULL);
+	assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
+	s.n = wire_build_close(&build, &sender, 60000, 0, s.p, sizeof(s.p));
+	assert_non_null(f);
+	assert_int_equal(fread(want, 1, sizeof(want), f), s.n);
+	assert_memory_equal(s.p, want, s.n);
+	fclose(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -531,7 +565,7 @@ int main(void)
 		cmocka_unit_test(test_accounting), cmocka_unit_test(test_names_made_clean),
 		cmocka_unit_test(test_unknown_fields), cmocka_unit_test(test_host_parts), cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_health), cmocka_unit_test(test_ack), cmocka_unit_test(test_foreign_sflow),
-		cmocka_unit_test(test_extent), cmocka_unit_test(test_stamp),
+		cmocka_unit_test(test_extent), cmocka_unit_test(test_stamp), cmocka_unit_test(test_example),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
