@@ -468,7 +468,7 @@ bool window_drained(const struct window *w)
 	for (unsigned i = 0; i < w->n_parts; i++) {
 		const struct window_part *part = w->parts[i];
 
-		if (part && (part->due || part->broken || part->pending_since))
+		if (part && (part->due || part->broken))
 			return false;
 	}
 	return w->idle;

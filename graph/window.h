@@ -66,7 +66,7 @@ void window_free(struct window *w); /* what is not committed is read again by th
  * bus, come back likewise (what was in doubt is restored first). */
 int window_step(struct window *w, int64_t now_us, int timeout_ms);
 
-/* True when all that was readable has been read and nothing waits to be committed. */
+/* True when all that was readable has been read and nothing that is closed waits to be committed. */
 bool window_drained(const struct window *w);
 
 /* Closes every interval that is open, whoever is still live. */

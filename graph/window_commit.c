@@ -73,7 +73,9 @@ static int commit_ledger(struct window *w, struct window_part *part, struct comm
 		commit_line(w, c, &add);
 	}
 	told.interval = c->batch.closed;
-	told.interval_s = c->batch.interval_s;
+	told.interval_s = c->batch.interval_s ? c->batch.interval_s : 1;
+	if (!told.interval) /* poison before anything closed: now is as good a time as any */
+		told.interval = (uint32_t)(w->now / 1000000) / told.interval_s * told.interval_s;
 	told.lost_in_bus = part->producers.lost;
 	told.unannounced = part->producers.unannounced;
 	commit_line(w, c, &told);
@@ -113,13 +115,32 @@ static void commit_position(struct window *w, struct window_part *part, struct b
 		 part->producers.balance);
 }
 
+static size_t commit_entries(const struct commit *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->batch.n; i++)
+		n += c->batch.buckets[i]->n;
+	return n;
+}
+
+/* The stage may add entries (rows that move to another key). */
+static int commit_emit(struct window *w, struct commit *c)
+{
+	size_t before = commit_entries(c);
+	int r = w->opts.stage->emit(w->opts.arg, &c->batch);
+
+	w->entries += commit_entries(c) - before;
+	return r;
+}
+
 static int commit_write(struct window *w, struct window_part *part, struct commit *c)
 {
 	struct bus_position pos;
 	int r = bus_begin(w->producer);
 
 	if (r == 0)
-		r = w->opts.stage->emit(w->opts.arg, &c->batch);
+		r = commit_emit(w, c);
 	if (r == 0)
 		r = commit_poison(w, part);
 	if (r == 0)
