@@ -8,7 +8,7 @@
  *
  * The unit test of the same name replays the corpus and mutations of it without libFuzzer.
  */
-#include "../unit/wire_walk.h"
+#include "tests/unit/wire_walk.h"
 #include "wire/ack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);

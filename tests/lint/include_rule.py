@@ -56,7 +56,7 @@ def _ours(path, folder, header, exists):
     if path.startswith(KERNEL_SIDE) and not header.startswith(KERNEL_SIDE_MAY):
         return f'{path}: the kernel side may not include "{header}"'
     if not exists(header):
-        return None if header.endswith(".skel.h") else f'{path}: "{header}" does not exist'
+        return None if header.endswith((".skel.h", ".inc")) else f'{path}: "{header}" does not exist'
     if target == folder or folder in ANYTHING or target in MAY.get(folder, ()):
         return None
     return f'{path}: {folder} may not include {target} ("{header}")'

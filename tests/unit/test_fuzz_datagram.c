@@ -9,7 +9,7 @@
 #include <dirent.h>
 #include <stdio.h>
 
-#include "../fuzz/fuzz_datagram.c"
+#include "tests/fuzz/fuzz_datagram.c"
 
 enum { FILES = 64, LARGEST = 4096, ROUNDS = 3000 };
 
