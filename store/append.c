@@ -46,6 +46,16 @@ static int append_names(struct store *st, const struct flow_edge *rows, size_t n
 	return 0;
 }
 
+static int append_commit_days(struct store *st)
+{
+	int r = 0;
+
+	for (unsigned i = 0; !r && i < DAY_OPEN; i++)
+		if (st->days[i].in_tx)
+			r = sqlite_commit(st, &st->days[i]);
+	return r;
+}
+
 static uint64_t append_rows(const struct flow_edge *e)
 {
 	uint64_t n = 0;
@@ -65,6 +75,12 @@ static int append_day(struct store *st, enum columns_kind kind, uint32_t interva
 	if (day < st->floor[kind][STORE_FINE])
 		return 0;
 	r = sqlite_day(st, kind, STORE_FINE, day, ret);
+	/* More days in one batch than files may be open: what is written so far is committed early (invariant 3). */
+	if (r == -E2BIG) {
+		r = append_commit_days(st);
+		if (!r)
+			r = sqlite_day(st, kind, STORE_FINE, day, ret);
+	}
 	return r ? r : sqlite_begin(st, *ret);
 }
 
@@ -289,16 +305,6 @@ static int append_ledgers(struct store *st, const struct store_batch *b)
 		if (!r && d)
 			r = catalog_put_ledger(st, d, &b->ledgers[i]);
 	}
-	return r;
-}
-
-static int append_commit_days(struct store *st)
-{
-	int r = 0;
-
-	for (unsigned i = 0; !r && i < DAY_OPEN; i++)
-		if (st->days[i].in_tx)
-			r = sqlite_commit(st, &st->days[i]);
 	return r;
 }
 

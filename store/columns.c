@@ -401,3 +401,25 @@ uint64_t store_best(const struct flow_edge *e, enum flow_field f, bool c2s)
 	/* key_way of the network view: its tx is c2s, its rx s2c. */
 	return flow_stats_get(network, c2s ? f : rx);
 }
+
+uint64_t store_sum(const struct flow_edge *e, const char *name)
+{
+	uint64_t n = 0;
+	char column[64];
+
+	for (unsigned v = 0; v < FLOW_VIEWS; v++)
+		for (unsigned f = 0; f < FLOW_FIELDS; f++)
+			if (flow_fields[f].width != FLOW_HIST && flow_column(f, v, column) && !strcmp(column, name))
+				return flow_stats_get(&e->view[v], f);
+	for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
+		if (strcmp(sums[i].name, name))
+			continue;
+		for (unsigned k = 0; k < sums[i].n; k++) {
+			if (sums[i].ways != 2)
+				n += store_best(e, sums[i].fields[k], true);
+			if (sums[i].ways & 2)
+				n += store_best(e, sums[i].fields[k], false);
+		}
+	}
+	return n;
+}

@@ -231,3 +231,22 @@ int names_one(struct store_query *q, uint64_t edge, struct store_arena **a, stru
 	sqlite3_finalize(st);
 	return r;
 }
+
+int store_service_known(struct store_query *q, struct str service, bool *ret)
+{
+	sqlite3_stmt *st;
+	sqlite3 *db;
+	int r;
+
+	r = scan_main(q, &db);
+	if (r)
+		return r;
+	r = sqlite3_prepare_v2(db, "SELECT 1 FROM names WHERE client_service=:s OR server_service=:s LIMIT 1", -1, &st, NULL);
+	if (r)
+		return scan_fail(q, db, r);
+	filter_bind(st, ":s", service);
+	r = sqlite3_step(st);
+	*ret = r == SQLITE_ROW;
+	sqlite3_finalize(st);
+	return r == SQLITE_ROW || r == SQLITE_DONE ? 0 : scan_fail(q, db, r);
+}

@@ -87,6 +87,12 @@ const char *store_sort_name(size_t i);
  * without an agent nothing), else the network's. CONN fields: likewise. f is no histogram; c2s false: s2c. */
 uint64_t store_best(const struct flow_edge *e, enum flow_field f, bool c2s);
 
+/* The sum `name` (see store_sort_known) of a row; 0 for one that is not known. Of a short name: of the best views. */
+uint64_t store_sum(const struct flow_edge *e, const char *name);
+
+/* True when some edge has or had this service at either end. -errno. */
+int store_service_known(struct store_query *q, struct str service, bool *ret);
+
 /* Names of an edge that was ever stored. -ENOENT. Strings live until the next call on q. */
 int store_name(struct store_query *q, uint64_t edge, struct flow_edge_name *ret);
 
@@ -104,6 +110,7 @@ struct store_count {
 	uint64_t edge_rows, edge_rows_both; /* stored rows; those seen from both ends */
 	uint64_t view_rows[FLOW_VIEWS];     /* sum(rows): what the ledger balances */
 	uint64_t pair_view_rows[FLOW_VIEWS];
+	uint64_t before_syn; /* attempts that failed before a SYN: the kernel's own count lacks them */
 	uint32_t newest;
 };
 

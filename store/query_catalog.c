@@ -187,6 +187,7 @@ static int counts_edges(void *arg, sqlite3_stmt *st)
 		c->view_rows[v] += (uint64_t)sqlite3_column_double(st, 2 + v);
 	if ((uint32_t)sqlite3_column_int64(st, 2 + FLOW_VIEWS) > c->newest)
 		c->newest = (uint32_t)sqlite3_column_int64(st, 2 + FLOW_VIEWS);
+	c->before_syn += (uint64_t)sqlite3_column_double(st, 3 + FLOW_VIEWS);
 	return 0;
 }
 
@@ -211,7 +212,8 @@ int store_counts(struct store_query *q, uint32_t from, uint32_t to, struct store
 	if (r)
 		return r;
 	scan_begin(q);
-	r = scan_rows(q, COLUMNS_EDGES, &c, "count(*),total(observed&3=3)," COUNTS_VIEWS ",max(interval)", NULL, 0, counts_edges,
+	r = scan_rows(q, COLUMNS_EDGES, &c, "count(*),total(observed&3=3)," COUNTS_VIEWS ",max(interval),"
+		      "total(client_failed_no_route)+total(client_failed_no_port)", NULL, 0, counts_edges,
 		      &n);
 	if (!r)
 		r = scan_rows(q, COLUMNS_PAIRS, &c, COUNTS_VIEWS, NULL, 0, counts_pairs, &n);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /metrics */
+#include "base/table.h"
+#include "server/api.h"
+#include "server/totals.h"
+
+static void metrics_own(struct api *a, struct buf *b)
+{
+	struct bus_stats bus = {0};
+	struct writer_stats w = {0};
+	struct server_stats s;
+	size_t i;
+
+	server_stats(a->s, &s);
+	if (a->s->writer)
+		writer_stats(a->s->writer, &w);
+	if (a->s->opts.bus)
+		bus_stats(a->s->opts.bus, &bus);
+	const struct {
+		const char *name, *type, *help;
+		uint64_t n;
+	} rows[] = {
+		{"store_edges_total", "counter", "edge rows written, those that were there already included", w.edges},
+		{"store_pairs_total", "counter", "pair rows written, likewise", w.pairs},
+		{"store_ledgers_total", "counter", "ledger lines written", w.ledgers},
+		{"store_hosts_total", "counter", "host records written", w.hosts},
+		{"store_listeners_total", "counter", "listener records written", w.listeners},
+		{"store_batches_total", "counter", "batches written", w.batches},
+		{"store_retries_total", "counter", "writes that failed and were tried again", w.retries},
+		{"store_poison_total", "counter", "messages nobody could read", w.poison},
+		{"store_dead_failed_total", "counter", "of these, not even put aside", w.dead_failed},
+		{"store_duplicates_total", "counter", "rows that were there already", w.store.duplicates},
+		{"store_too_old_rows_total", "counter", "sum(rows) refused because their day was removed by age", w.store.too_old},
+		{"store_pairs_folded_total", "counter", "pair rows above the cap, summed in `other`", w.store.folded},
+		{"store_rolled_total", "counter", "buckets rolled up", w.store.rolled},
+		{"store_removed_files_total", "counter", "day files removed by age", w.store.removed},
+		{"store_newest_seconds", "gauge", "newest interval stored, seconds since 1970", s.newest},
+		{"http_requests_total", "counter", "requests answered", s.requests},
+		{"http_errors_total", "counter", "of these, with a status of 400 or more", s.errors},
+		{"bus_bytes", "gauge", "bytes kept on the bus", bus.bytes},
+		{"bus_messages", "gauge", "messages kept on the bus", bus.messages},
+		{"bus_refused_total", "counter", "produce calls answered with full", bus.refused},
+	};
+
+	for (i = 0; i < ARRAY_LEN(rows); i++)
+		buf_printf(b, "# HELP skyfall_%s %s\n# TYPE skyfall_%s %s\nskyfall_%s %llu\n", rows[i].name, rows[i].help,
+			   rows[i].name, rows[i].type, rows[i].name, (unsigned long long)rows[i].n);
+}
+
+int api_metrics(struct api *a)
+{
+	struct buf *b = &a->reply->body;
+
+	a->reply->type = "text/plain; version=0.0.4; charset=utf-8";
+	buf_printf(b, "# HELP skyfall_info version of this program\n# TYPE skyfall_info gauge\n"
+		      "skyfall_info{version=\"" SKYFALL_VERSION "\"} 1\n");
+	metrics_own(a, b);
+	totals_write(a->s->totals, b);
+	for (unsigned i = 0; i < a->s->n_metrics; i++)
+		a->s->metrics[i].fn(a->s->metrics[i].arg, b);
+	return 0;
+}

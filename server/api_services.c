@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /api/v1/services, services/{name} */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/table.h"
+#include "server/api.h"
+
+static json_t *services_sums(const struct store_row *row)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "edges", json_integer(row ? row->edges : 0));
+	if (row) {
+		api_columns(o, &row->e);
+		json_object_set_new(o, "derived", api_derived(&row->e, row->seconds));
+	}
+	return o;
+}
+
+struct service {
+	struct str name;
+	const struct store_row *side[2]; /* as client, as server */
+	double rank;
+	uint64_t bytes;
+};
+
+static int service_by_name(const void *a, const void *b)
+{
+	return str_cmp(((const struct service *)a)->name, ((const struct service *)b)->name);
+}
+
+static int service_by_rank(const void *a, const void *b)
+{
+	const struct service *x = a, *y = b;
+
+	return x->rank != y->rank ? (x->rank > y->rank ? -1 : 1) : str_cmp(x->name, y->name);
+}
+
+/* Rows of both sides as one list by name. */
+static size_t services_merge(struct service *v, const struct store_rows side[2], const char *sort)
+{
+	size_t n = 0, kept = 0;
+
+	for (unsigned k = 0; k < 2; k++)
+		for (size_t i = 0; i < side[k].n; i++) {
+			const struct flow_edge *e = &side[k].rows[i].e;
+
+			v[n] = (struct service){.name = k ? e->name.server_service : e->name.client_service,
+						.rank = (double)store_sum(e, sort), .bytes = store_sum(e, "bytes")};
+			v[n++].side[k] = &side[k].rows[i];
+		}
+	qsort(v, n, sizeof(*v), service_by_name);
+	for (size_t i = 0; i < n; i++) {
+		if (!kept || !str_eq(v[kept - 1].name, v[i].name)) {
+			v[kept++] = v[i];
+			continue;
+		}
+		for (unsigned k = 0; k < 2; k++)
+			if (v[i].side[k])
+				v[kept - 1].side[k] = v[i].side[k];
+		v[kept - 1].rank += v[i].rank;
+		v[kept - 1].bytes += v[i].bytes;
+	}
+	qsort(v, kept, sizeof(*v), service_by_rank);
+	return kept;
+}
+
+static json_t *services_list(const struct service *v, size_t n, const struct store_ask *ask)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n && i < ask->limit; i++) {
+		const struct service *x = &v[ask->ascending ? n - 1 - i : i];
+		json_t *o = json_object();
+
+		json_object_set_new(o, "service", api_str(x->name));
+		json_object_set_new(o, "bytes", api_u64(x->bytes));
+		json_object_set_new(o, "as_client", services_sums(x->side[0]));
+		json_object_set_new(o, "as_server", services_sums(x->side[1]));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+int api_services(struct api *a)
+{
+	struct store_ask ask = {0}, all;
+	struct api_filter filter = {0};
+	struct store_rows side[2] = {0};
+	struct service *v = NULL;
+	json_t *root;
+	size_t n;
+	int r = 0;
+
+	if (api_range(a, 300, &ask) || api_sort(a, &ask) || api_filter(a, &ask, &filter)) {
+		api_filter_free(&filter);
+		return -1;
+	}
+	all = ask;
+	all.limit = API_LIMIT_MAX;
+	all.ascending = false;
+	for (unsigned k = 0; !r && k < 2; k++) {
+		all.group = k ? STORE_BY_SERVER : STORE_BY_CLIENT;
+		r = store_edges(a->q, &all, &side[k]);
+	}
+	api_filter_free(&filter);
+	if (!r) {
+		v = calloc(side[0].n + side[1].n + 1, sizeof(*v));
+		r = v ? 0 : -ENOMEM;
+	}
+	if (r) {
+		api_store_error(a, r);
+		goto out;
+	}
+	n = services_merge(v, side, ask.sort ? ask.sort : "bytes");
+	root = api_head(&side[0]);
+	json_object_set_new(root, "matched", api_u64(n));
+	json_object_set_new(root, "services", services_list(v, n, &ask));
+	r = api_send(a, root, "services");
+out:
+	free(v);
+	store_rows_deinit(&side[0]);
+	store_rows_deinit(&side[1]);
+	return r ? -1 : 0;
+}
+
+/* --- one service */
+
+struct listening {
+	struct str service;
+	const struct api_names *names;
+	json_t *list;
+};
+
+static int service_listener(void *arg, const struct flow_listener *l)
+{
+	struct listening *x = arg;
+	const char *host;
+	json_t *o;
+
+	if (!str_eq(l->names.service, x->service) || json_array_size(x->list) >= API_LIMIT_MAX)
+		return 0;
+	o = api_listener(l);
+	host = api_names_host(x->names, l->host);
+	if (host)
+		json_object_set_new(o, "hostname", json_string(host));
+	json_array_append_new(x->list, o);
+	return 0;
+}
+
+static void service_host(json_t *seen, json_t *list, const struct api_names *names, const struct ip *ip, struct str scope)
+{
+	char key[IP_TEXT + 300], text[IP_TEXT];
+	const char *id = NULL, *name = api_names_find(names, ip, scope, &id);
+	json_t *o;
+
+	snprintf(key, sizeof(key), "%s %.*s", ip_format(ip, text), STR_FMT(scope));
+	if (json_object_get(seen, key))
+		return;
+	json_object_set_new(seen, key, json_true());
+	o = json_object();
+	json_object_set_new(o, "address", api_ip(ip));
+	json_object_set_new(o, "hostname", json_string(name ? name : ""));
+	json_object_set_new(o, "host", json_string(id ? id : ""));
+	json_object_set_new(o, "scope", api_str(scope));
+	json_array_append_new(list, o);
+}
+
+/* Addresses on the service's side of its pairs. */
+static int service_hosts(struct api *a, const struct store_ask *range, struct str service, const struct api_names *names,
+			 json_t *list)
+{
+	struct store_ask ask = {.from = range->from, .to = range->to, .limit = 1000, .filter.service = service};
+	json_t *seen = json_object();
+	struct store_rows rows;
+	int r;
+
+	r = store_pairs(a->q, &ask, &rows);
+	for (size_t i = 0; !r && i < rows.n; i++) {
+		const struct flow_edge *e = &rows.rows[i].e;
+
+		if (ip_is_zero(&e->client) && ip_is_zero(&e->server))
+			continue;
+		if (str_eq(e->name.client_service, service))
+			service_host(seen, list, names, &e->client, e->scope);
+		if (str_eq(e->name.server_service, service))
+			service_host(seen, list, names, &e->server, e->scope);
+	}
+	if (!r)
+		store_rows_deinit(&rows);
+	json_decref(seen);
+	return r;
+}
+
+/* Edges in which the service is one side, and their sum. */
+static int service_side(struct api *a, const struct store_ask *range, struct str service, bool as_server, json_t *root)
+{
+	struct store_ask ask = *range;
+	struct store_rows rows = {0};
+	json_t *list = json_array();
+	int r;
+
+	ask.filter = (struct store_filter){0};
+	if (as_server)
+		ask.filter.server_service = service;
+	else
+		ask.filter.client_service = service;
+	json_object_set_new(root, as_server ? "callers" : "callees", list);
+	r = store_edges(a->q, &ask, &rows);
+	if (r)
+		return r;
+	if (!json_object_get(root, "from"))
+		json_object_update_new(root, api_head(&rows));
+	for (size_t i = 0; i < rows.n; i++)
+		json_array_append_new(list, api_edge(&rows.rows[i]));
+	store_rows_deinit(&rows);
+	ask.group = as_server ? STORE_BY_SERVER : STORE_BY_CLIENT;
+	r = store_edges(a->q, &ask, &rows);
+	if (r)
+		return r;
+	json_object_set_new(root, as_server ? "as_server" : "as_client", services_sums(rows.n ? rows.rows : NULL));
+	store_rows_deinit(&rows);
+	return 0;
+}
+
+int api_service(struct api *a)
+{
+	struct str service = str_from(a->tail);
+	struct api_names *names = NULL;
+	struct listening listening = {.service = service};
+	struct store_ask ask = {0};
+	json_t *root, *hosts;
+	bool known = false;
+	int r;
+
+	if (api_range(a, 300, &ask) || api_sort(a, &ask))
+		return -1;
+	root = json_object();
+	json_object_set_new(root, "service", api_str(service));
+	r = store_service_known(a->q, service, &known);
+	if (!r)
+		r = service_side(a, &ask, service, true, root);
+	if (!r)
+		r = service_side(a, &ask, service, false, root);
+	if (!r)
+		r = api_names_load(a, &names);
+	listening.names = names;
+	listening.list = json_array();
+	json_object_set_new(root, "listeners", listening.list);
+	hosts = json_array();
+	json_object_set_new(root, "hosts", hosts);
+	if (!r)
+		r = store_listeners(a->q, service_listener, &listening);
+	if (!r)
+		r = service_hosts(a, &ask, service, names, hosts);
+	api_names_free(names);
+	if (!r && !known && !json_array_size(listening.list)) {
+		json_decref(root);
+		return api_error(a, 404, "see /api/v1/services", "no service is called %.200s", a->tail);
+	}
+	if (r) {
+		json_decref(root);
+		return api_store_error(a, r);
+	}
+	return api_send(a, root, NULL);
+}

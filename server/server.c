@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/api.h"
+#include "server/totals.h"
+
+const struct server_opts server_defaults = {
+	.listen = "127.0.0.1:8343",
+	.threads = 4,
+	.connections = 256,
+};
+
+static char *server_instance(const char *name)
+{
+	char text[128], host[65] = "host";
+
+	if (name && *name)
+		return strdup(name);
+	(void)gethostname(host, sizeof(host) - 1);
+	snprintf(text, sizeof(text), "%s", host);
+	return strdup(text);
+}
+
+int server_new(struct server **ret, const struct server_opts *opts, char *why, size_t why_len)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	struct writer_opts wo;
+	int r = -ENOMEM;
+
+	if (!s) {
+		snprintf(why, why_len, "no memory for the server");
+		return r;
+	}
+	s->opts = *opts;
+	s->boot = (uint64_t)clock_wall_us();
+	pthread_mutex_init(&s->lock, NULL);
+	s->data = strdup(opts->data);
+	s->listen = strdup(opts->listen ? opts->listen : server_defaults.listen);
+	s->instance = server_instance(opts->instance);
+	if (!s->opts.store.interval_s)
+		s->opts.store = store_defaults;
+	if (!s->opts.threads)
+		s->opts.threads = server_defaults.threads;
+	if (s->opts.connections < s->opts.threads)
+		s->opts.connections = server_defaults.connections;
+	if (!s->opts.settle_ms)
+		s->opts.settle_ms = s->opts.store.interval_s * 3000u + 4000u;
+	if (!s->data || !s->listen || !s->instance) {
+		snprintf(why, why_len, "no memory for the server");
+		goto fail;
+	}
+	r = totals_new(&s->totals);
+	if (r) {
+		snprintf(why, why_len, "no memory for the server");
+		goto fail;
+	}
+	r = store_open(&s->store, s->data, &s->opts.store, why, why_len);
+	if (r)
+		goto fail;
+	if (opts->bus) {
+		wo = (struct writer_opts){.bus = opts->bus, .store = s->store, .instance = s->instance,
+					  .interval_s = s->opts.store.interval_s, .boot = s->boot, .totals = s->totals};
+		r = writer_new(&s->writer, &wo);
+		if (r) {
+			snprintf(why, why_len, "cannot read the bus: %s", strerror(-r));
+			goto fail;
+		}
+	}
+	*ret = s;
+	return 0;
+fail:
+	server_free(s);
+	return r;
+}
+
+int server_add_metrics(struct server *s, void (*fn)(void *arg, struct buf *b), void *arg)
+{
+	if (s->n_metrics == API_METRICS)
+		return -ENOSPC;
+	s->metrics[s->n_metrics].fn = fn;
+	s->metrics[s->n_metrics++].arg = arg;
+	return 0;
+}
+
+int server_start(struct server *s, char *why, size_t why_len)
+{
+	const struct http_opts opts = {
+		.listen = s->listen, .threads = s->opts.threads, .connections = s->opts.connections,
+		.handle = api_handle, .arg = s,
+	};
+	int r;
+
+	r = http_start(&s->http, &opts, why, why_len);
+	if (r)
+		return r;
+	if (s->writer) {
+		r = writer_start(s->writer);
+		if (r) {
+			snprintf(why, why_len, "cannot start the writer's thread: %s", strerror(-r));
+			http_stop(s->http);
+			s->http = NULL;
+		}
+	}
+	return r;
+}
+
+void server_stop(struct server *s)
+{
+	struct writer_stats w;
+
+	http_stop(s->http);
+	s->http = NULL;
+	if (!s->writer)
+		return;
+	writer_stop(s->writer);
+	writer_stats(s->writer, &w);
+	if (*w.error)
+		log_warn("store: what came last could not be written: %s", w.error);
+}
+
+void server_free(struct server *s)
+{
+	if (!s)
+		return;
+	server_stop(s);
+	writer_free(s->writer);
+	for (unsigned i = 0; i < s->n_queries; i++)
+		store_query_close(s->queries[i]);
+	store_close(s->store);
+	totals_free(s->totals);
+	pthread_mutex_destroy(&s->lock);
+	free(s->data);
+	free(s->listen);
+	free(s->instance);
+	free(s);
+}
+
+const char *server_url(const struct server *s)
+{
+	return s->http ? http_url(s->http) : "";
+}
+
+void server_stats(struct server *s, struct server_stats *ret)
+{
+	struct writer_stats w = {0};
+
+	if (s->writer)
+		writer_stats(s->writer, &w);
+	*ret = (struct server_stats){
+		.edges = w.edges, .pairs = w.pairs, .hosts = w.hosts, .listeners = w.listeners, .ledgers = w.ledgers,
+		.batches = w.batches, .retries = w.retries, .poison = w.poison,
+		.requests = s->requests, .errors = s->errors, .newest = store_newest(s->store),
+	};
+}
