@@ -95,7 +95,7 @@ void ledger_info_add(struct ledger_info *to, const struct ledger_info *from)
 	to->fold_fill_pm = fill;
 }
 
-void ledger_message(const struct ledger *l, const struct ledger_line *line, struct str instance, uint64_t boot,
+void ledger_fill(const struct ledger *l, const struct ledger_line *line, struct str instance, uint64_t boot,
 		    uint16_t interval_s, struct flow_ledger *ret)
 {
 	*ret = (struct flow_ledger){

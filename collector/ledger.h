@@ -52,5 +52,5 @@ struct ledger_line *ledger_changed(struct ledger *l);
 void ledger_info_add(struct ledger_info *to, const struct ledger_info *from);
 
 /* The message. Its strings are constants, `instance` and l's. */
-void ledger_message(const struct ledger *l, const struct ledger_line *line, struct str instance, uint64_t boot,
+void ledger_fill(const struct ledger *l, const struct ledger_line *line, struct str instance, uint64_t boot,
 		    uint16_t interval_s, struct flow_ledger *ret);

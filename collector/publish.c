@@ -364,7 +364,7 @@ static int phase_ledger(struct publish *p, int64_t now_us)
 		size_t key_len;
 		int r;
 
-		ledger_message(&p->ledger, line, instance, (uint64_t)p->opts.start_us, p->opts.interval_s, &p->encode_ledger);
+		ledger_fill(&p->ledger, line, instance, (uint64_t)p->opts.start_us, p->opts.interval_s, &p->encode_ledger);
 		buf_clear(&p->message);
 		buf_printf(&p->message, "collector/%s", p->opts.instance);
 		key_len = p->message.n;

@@ -203,7 +203,7 @@ void names_deinit(struct names *n)
 	*n = (struct names){0};
 }
 
-const struct name *names_find(const struct names *n, uint64_t edge)
+const struct name *names_get(const struct names *n, uint64_t edge)
 {
 	struct name key = {.edge = edge};
 

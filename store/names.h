@@ -24,7 +24,7 @@ int names_load(struct store_query *q, const struct store_filter *f, enum store_g
 	       struct names *ret);
 void names_deinit(struct names *n);
 
-const struct name *names_find(const struct names *n, uint64_t edge);
+const struct name *names_get(const struct names *n, uint64_t edge);
 
 /* One name; texts go into *a. -ENOENT. */
 int names_one(struct store_query *q, uint64_t edge, struct store_arena **a, struct flow_edge_name *ret);

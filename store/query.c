@@ -182,7 +182,7 @@ static bool work_key(const struct work *w, sqlite3_stmt *st, int at, int skip, s
 	const struct name *n = NULL;
 
 	if (w->named) {
-		n = names_find(&w->names, k.id);
+		n = names_get(&w->names, k.id);
 		if (!n)
 			return false;
 	}
@@ -397,7 +397,7 @@ static int work_finish(struct work *w)
 			continue;
 		}
 		row->e.id = k->id;
-		n = w->named ? names_find(&w->names, k->id) : NULL;
+		n = w->named ? names_get(&w->names, k->id) : NULL;
 		if (n) {
 			row->e.name = n->name;
 		} else {
