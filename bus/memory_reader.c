@@ -218,28 +218,43 @@ static bool reader_move(struct memory_bus *m, struct memory_reader *r, struct me
 	return false;
 }
 
-static size_t reader_gather(struct memory_bus *m, struct memory_reader *r, struct bus_msg *msgs, size_t max)
+/* Up to `max` messages of one partition. */
+static size_t slot_gather(struct memory_bus *m, struct memory_reader *r, struct memory_slot *s, struct bus_msg *msgs,
+			  size_t max)
 {
+	struct log_record *rec;
 	size_t n = 0;
 
-	for (size_t i = 0; i < r->n_slots && n < max; i++) {
-		struct memory_slot *s = &r->slots[(r->turn + i) % r->n_slots];
-		struct log_record *rec;
-		size_t before = n;
+	while (n < max && (rec = log_find(slot_log(m, s), s->pos)) != NULL) {
+		rec->refs++;
+		r->held[r->n_held++] = rec;
+		s->pos = rec->offset + 1;
+		msgs[n++] = (struct bus_msg){
+			.topic = s->topic, .partition = s->partition, .offset = rec->offset,
+			.key = rec->data, .key_len = rec->key_len,
+			.value = rec->tombstone ? NULL : rec->data + rec->key_len, .value_len = rec->value_len};
+	}
+	if (n > 0 && slot_log(m, s)->compacted)
+		memory_retain(m, s->topic, s->partition);
+	return n;
+}
 
-		if (!s->assigned)
-			continue;
-		while (n < max && (rec = log_find(slot_log(m, s), s->pos)) != NULL) {
-			rec->refs++;
-			r->held[r->n_held++] = rec;
-			s->pos = rec->offset + 1;
-			msgs[n++] = (struct bus_msg){
-				.topic = s->topic, .partition = s->partition, .offset = rec->offset,
-				.key = rec->data, .key_len = rec->key_len,
-				.value = rec->tombstone ? NULL : rec->data + rec->key_len, .value_len = rec->value_len};
+/* First an equal share of each partition, so that a reader with much to catch up moves through all of them at the same
+ * pace, then whatever there is. */
+static size_t reader_gather(struct memory_bus *m, struct memory_reader *r, struct bus_msg *msgs, size_t max)
+{
+	size_t n = 0, assigned = 0, share;
+
+	for (size_t i = 0; i < r->n_slots; i++)
+		assigned += r->slots[i].assigned;
+	share = assigned && max / assigned ? max / assigned : 1;
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < r->n_slots && n < max; i++) {
+			struct memory_slot *s = &r->slots[(r->turn + i) % r->n_slots];
+			size_t most = pass == 0 && share < max - n ? share : max - n;
+
+			n += s->assigned ? slot_gather(m, r, s, msgs + n, most) : 0;
 		}
-		if (n > before && slot_log(m, s)->compacted)
-			memory_retain(m, s->topic, s->partition);
 	}
 	r->turn = r->n_slots ? (r->turn + 1) % r->n_slots : 0;
 	return n;

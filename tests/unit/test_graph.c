@@ -124,17 +124,20 @@ static void rows_become_edges(void **state)
 			put_row(&w, T0 + i, FLOW_VIEW_SERVER, client, "10.0.1.1", "api", 7);
 		}
 		put_markers(&w, T0 + i);
+		while (rows < 100 * (i + 1) && next(&w, w.edges, until)) {
+			const struct flow_edge *e = &w.msg.edge;
+
+			assert_int_equal(w.msg.type, FLOW_MSG_EDGE);
+			assert_int_equal(e->interval, T0 + i);
+			assert_true(str_eq(e->name.client_service, STR("web")));
+			assert_true(str_eq(e->name.server_service, STR("api")));
+			assert_int_equal(e->observed, 3);
+			c2s += e->view[FLOW_VIEW_CLIENT].tx_bytes;
+			s2c += e->view[FLOW_VIEW_SERVER].tx_bytes;
+			rows += e->view[FLOW_VIEW_CLIENT].rows + e->view[FLOW_VIEW_SERVER].rows;
+		}
+		assert_int_equal(rows, 100 * (i + 1));
 	}
-	while (rows < 100 * ROUNDS && next(&w, w.edges, until)) {
-		assert_int_equal(w.msg.type, FLOW_MSG_EDGE);
-		assert_true(str_eq(w.msg.edge.name.client_service, STR("web")));
-		assert_true(str_eq(w.msg.edge.name.server_service, STR("api")));
-		assert_int_equal(w.msg.edge.observed, 3);
-		c2s += w.msg.edge.view[FLOW_VIEW_CLIENT].tx_bytes;
-		s2c += w.msg.edge.view[FLOW_VIEW_SERVER].tx_bytes;
-		rows += w.msg.edge.view[FLOW_VIEW_CLIENT].rows + w.msg.edge.view[FLOW_VIEW_SERVER].rows;
-	}
-	assert_int_equal(rows, 100 * ROUNDS);
 	assert_int_equal(c2s, 5000 * ROUNDS);
 	assert_int_equal(s2c, 350 * ROUNDS);
 	while (pair_rows < 50 * ROUNDS && next(&w, w.pairs, until))
@@ -147,6 +150,7 @@ static void rows_become_edges(void **state)
 	assert_int_equal(s.pair.lost_in_bus, 0);
 	assert_int_equal(s.edge.lost_in_bus, 0);
 	assert_int_equal(s.pair.late_rows, 0);
+	assert_int_equal(s.edge.late_rows, 0);
 	assert_int_equal(s.edge.watermark, T0 + ROUNDS - 1);
 	assert_int_equal(s.edge.lag, 0);
 	buf_clear(&w.buf);
