@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/replay/rig.h"
+#include "tests/unit/collector_rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A collector without sockets, threads and clock: decode, fold and publish on the memory bus, driven by the test's own
- * time. For tests/replay and tests/unit/test_collector.c.
+ * time. For test_collector.c.
  */
 #pragma once
 

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The collector with its real sockets and threads, on the loopback interface. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "collector/collector.h"
+#include "collector/rx.h"
+#include "wire/ack.h"
+#include "wire/flows.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+#define DEADLINE_US 10000000
+
+static int connected(const char *ip, uint16_t port)
+{
+	struct sockaddr_storage sa;
+	struct ip to;
+	socklen_t len;
+	int fd;
+
+	assert_int_equal(ip_parse(ip, &to), 0);
+	len = ip_to_sockaddr(&to, port, &sa);
+	fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+	return fd;
+}
+
+static void send_run(int fd, const char *p, size_t n, uint16_t segment)
+{
+	char control[CMSG_SPACE(sizeof(segment))] __attribute__((aligned(8))) = {0};
+	struct iovec iov = {(void *)p, n};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = IPPROTO_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+	assert_int_equal(sendmsg(fd, &m, 0), n);
+}
+
+static size_t recv_all(struct rx *rx, struct str *ret, size_t want, struct account_peer *peer)
+{
+	static char kept[1 << 20];
+	int64_t until = clock_mono_us() + DEADLINE_US;
+	size_t n = 0, at = 0;
+
+	while (n < want && clock_mono_us() < until) {
+		const struct worker_packet *p;
+		int got = rx_mmsg.recv(rx, &p);
+
+		assert_true(got >= 0);
+		for (int i = 0; i < got; i++) {
+			assert_false(p[i].truncated);
+			memcpy(kept + at, p[i].bytes.p, p[i].bytes.n);
+			ret[n++] = (struct str){kept + at, p[i].bytes.n};
+			at += p[i].bytes.n;
+			*peer = p[i].peer;
+		}
+		if (!got)
+			rx_mmsg.wait(rx, 100);
+	}
+	return n;
+}
+
+/* A run of equally long datagrams in one send comes out as the datagrams it was, over either family. */
+static void runs_are_cut(const char *ip, const char *from)
+{
+	struct rx_opts o = {.rcvbuf = 1 << 20};
+	static char run[41 * 1400];
+	static struct str got[64];
+	struct account_peer peer;
+	struct rx *rx;
+	int fd;
+
+	for (size_t i = 0; i < sizeof(run); i++)
+		run[i] = (char)(i / 1400);
+	assert_int_equal(rx_mmsg.open(&rx, &o), 0);
+	fd = connected(ip, rx_mmsg.port(rx));
+	send_run(fd, run, 40 * 1400 + 77, 1400);
+	assert_int_equal(send(fd, "alone", 5, 0), 5);
+	assert_int_equal(send(fd, "", 0, 0), 0);
+	assert_int_equal(recv_all(rx, got, 43, &peer), 43);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_int_equal(got[i].n, 1400);
+		assert_int_equal(got[i].p[0], i);
+		assert_int_equal(got[i].p[1399], i);
+	}
+	assert_int_equal(got[40].n, 77);
+	assert_int_equal(got[41].n, 5);
+	assert_int_equal(got[42].n, 0);
+	{
+		struct ip local, remote;
+		char buf[8];
+
+		assert_int_equal(ip_parse(ip, &local), 0);
+		assert_int_equal(ip_parse(from, &remote), 0);
+		assert_true(ip_eq(&peer.ip, &remote));
+		assert_true(ip_eq(&peer.local, &local));
+		/* an answer reaches the connected socket: right source address and port */
+		assert_true(rx_mmsg.send(rx, &peer, "ack", 3));
+		assert_int_equal(recv(fd, buf, sizeof(buf), 0), 3);
+	}
+	close(fd);
+	rx_mmsg.close(rx);
+}
+
+static void runs_are_cut_ipv4(void **state)
+{
+	runs_are_cut("127.0.0.3", "127.0.0.1"); /* not the address the kernel would answer from */
+}
+
+static void runs_are_cut_ipv6(void **state)
+{
+	runs_are_cut("::1", "::1");
+}
+
+static void dropped_datagrams_are_counted(void **state)
+{
+	struct rx_opts o = {.rcvbuf = 4096};
+	struct account_peer peer;
+	static struct str got[1000];
+	char p[1000] = {0};
+	struct rx *rx;
+	size_t n;
+	int fd;
+
+	assert_int_equal(rx_mmsg.open(&rx, &o), 0);
+	fd = connected("127.0.0.1", rx_mmsg.port(rx));
+	for (unsigned i = 0; i < 500; i++)
+		assert_int_equal(send(fd, p, sizeof(p), 0), sizeof(p));
+	n = recv_all(rx, got, 1, &peer);
+	while (n < 500) { /* what there is, then one more that brings the count */
+		const struct worker_packet *packets;
+		int more = rx_mmsg.recv(rx, &packets);
+
+		if (more <= 0)
+			break;
+		n += (size_t)more;
+	}
+	assert_int_equal(send(fd, p, sizeof(p), 0), sizeof(p));
+	assert_int_equal(recv_all(rx, got, 1, &peer), 1);
+	assert_true(n < 500);
+	assert_int_equal(rx_mmsg.drops(rx), 500 - n);
+	close(fd);
+	rx_mmsg.close(rx);
+}
+
+/* --- the role */
+
+static size_t datagram(struct wire_build *b, struct wire_sender *s, uint32_t interval, uint64_t rows, uint8_t p[WIRE_SIZE])
+{
+	struct wire_head head = {.interval = interval, .interval_s = 1, .spread_ms = 100, .boot = 9, .host = STR("h")};
+	struct flow_names names = {.service = STR("web")};
+	struct wire_flow f = {.port = 80, .protocol = 6, .names = &names};
+	struct flow_stats stats = {.rows = rows};
+
+	(void)ip_parse("10.0.0.1", &f.local);
+	(void)ip_parse("10.0.0.2", &f.remote);
+	wire_build_open(b, WIRE_FLOWS, &head, NULL);
+	assert_int_equal(wire_flows_add(b, &f, &stats), 1);
+	return wire_build_close(b, s, 0, 0, p, WIRE_SIZE);
+}
+
+static struct bus *open_bus(void)
+{
+	struct bus_memory_opts o = {.partitions = 4, .max_bytes = 16 << 20, .start_us = clock_wall_us()};
+	struct bus *bus;
+
+	assert_int_equal(bus_memory_open(&bus, &o), 0);
+	return bus;
+}
+
+static uint64_t rows_on(struct bus *bus)
+{
+	enum bus_topic flows = BUS_FLOWS;
+	struct flow_msg *msg = malloc(sizeof(*msg));
+	struct bus_reader *reader;
+	struct bus_msg m[64];
+	uint64_t rows = 0;
+	int n;
+
+	assert_int_equal(bus_reader_open(&reader, bus, NULL, &flows, 1, NULL), 0);
+	while ((n = bus_read(reader, m, 64, 0)) > 0) {
+		for (int i = 0; i < n; i++) {
+			assert_int_equal(flow_msg_decode(m[i].value, m[i].value_len, msg), 0);
+			rows += msg->type == FLOW_MSG_ROW ? msg->row.stats.rows : 0;
+		}
+	}
+	bus_reader_close(reader);
+	free(msg);
+	return rows;
+}
+
+/* Sockets to bus and back: rows arrive, agents hear of it within the interval, a stop loses nothing. */
+static void from_socket_to_bus(void **state)
+{
+	struct bus *bus = open_bus();
+	struct collector_opts o = collector_defaults;
+	struct wire_build *b = malloc(sizeof(*b));
+	struct wire_sender s = {.sub_agent = 3};
+	struct collector_stats stats;
+	struct collector *c;
+	struct wire_ack ack;
+	struct pollfd fd;
+	uint8_t p[WIRE_SIZE];
+	uint64_t sent = 0;
+	struct buf text;
+	char why[200];
+	int64_t until;
+
+	(void)ip_parse("127.0.0.1", &s.agent);
+	o.port = 0;
+	o.threads = 2;
+	o.interval_s = 1;
+	o.spread_ms = 100;
+	o.max_rows = 1000;
+	o.max_agents = 100;
+	o.bus = bus;
+	assert_int_equal(collector_new(&c, &o, why, sizeof(why)), 0);
+	fd = (struct pollfd){connected("127.0.0.1", collector_port(c)), POLLIN, 0};
+	assert_int_equal(collector_start(c), 0);
+	until = clock_mono_us() + DEADLINE_US;
+	do {
+		size_t n = datagram(b, &s, (uint32_t)(clock_wall_us() / 1000000) - 1, 2, p);
+
+		sent += 2;
+		assert_int_equal(send(fd.fd, p, n, 0), n);
+	} while (!poll(&fd, 1, 50) && clock_mono_us() < until);
+	assert_int_equal(recv(fd.fd, p, sizeof(p), 0), WIRE_ACK_SIZE);
+	assert_int_equal(wire_ack_read(p, WIRE_ACK_SIZE, &ack), WIRE_OK);
+	assert_int_equal(ack.boot, 9);
+	assert_int_equal(ack.sub_agent, 3);
+	assert_true(ack.rows >= 2 && ack.rows <= sent);
+	assert_int_equal(ack.rows, 2 * ack.datagrams);
+	for (unsigned i = 0; i < 10; i++) { /* these are still in the socket when the stop comes */
+		size_t n = datagram(b, &s, (uint32_t)(clock_wall_us() / 1000000), 2, p);
+
+		sent += 2;
+		assert_int_equal(send(fd.fd, p, n, 0), n);
+	}
+	collector_stop(c);
+	collector_stats(c, &stats);
+	assert_int_equal(stats.rows_in, sent);
+	assert_int_equal(stats.rows_out, sent);
+	assert_int_equal(stats.rows_lost, 0);
+	assert_int_equal(stats.kernel_drops, 0);
+	assert_int_equal(rows_on(bus), sent);
+	do { /* the last ack says that we stop */
+		assert_int_equal(poll(&fd, 1, DEADLINE_US / 1000), 1);
+		assert_int_equal(recv(fd.fd, p, sizeof(p), 0), WIRE_ACK_SIZE);
+		assert_int_equal(wire_ack_read(p, WIRE_ACK_SIZE, &ack), WIRE_OK);
+	} while (!(ack.flags & WIRE_ACK_STOPPING));
+	buf_init(&text, 0);
+	collector_metrics(c, &text);
+	assert_non_null(strstr(buf_text(&text), "\nskyfall_collector_rejected_total{reason=\"short\"} 0\n"));
+	buf_deinit(&text);
+	collector_free(c);
+	close(fd.fd);
+	bus_close(bus);
+	free(b);
+}
+
+static void a_port_in_use_is_said(void **state)
+{
+	struct bus *bus = open_bus();
+	struct collector_opts o = collector_defaults;
+	struct collector *c, *second;
+	char why[200] = "";
+
+	o.port = 0;
+	o.threads = 2; /* shares its port among its own sockets, not with another collector */
+	o.max_rows = 100;
+	o.bus = bus;
+	assert_int_equal(collector_new(&c, &o, why, sizeof(why)), 0);
+	o.port = collector_port(c);
+	assert_int_equal(collector_new(&second, &o, why, sizeof(why)), -EADDRINUSE);
+	assert_non_null(strstr(why, "in use"));
+	o.interval_s = 7;
+	assert_int_equal(collector_new(&second, &o, why, sizeof(why)), -EINVAL);
+	collector_free(c);
+	collector_free(NULL);
+	bus_close(bus);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(runs_are_cut_ipv4),	     cmocka_unit_test(runs_are_cut_ipv6),
+		cmocka_unit_test(dropped_datagrams_are_counted), cmocka_unit_test(from_socket_to_bus),
+		cmocka_unit_test(a_port_in_use_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
