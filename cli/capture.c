@@ -213,7 +213,9 @@ static int64_t ng_time_us(uint64_t t, uint8_t resolution)
 	unsigned n = resolution & 0x7f;
 
 	if (resolution & 0x80)
-		return n > 63 ? 0 : (int64_t)((t >> n) * 1000000 + (uint64_t)(((unsigned __int128)(t & ((1ull << n) - 1)) * 1000000) >> n));
+		return n > 63 ? 0
+			      : (int64_t)((t >> n) * 1000000 +
+					  (uint64_t)(((unsigned __int128)(t & ((1ull << n) - 1)) * 1000000) >> n));
 	for (; n > 6; n--)
 		t /= 10;
 	for (; n < 6; n++)

@@ -13,16 +13,16 @@
 #include "base/ip.h"
 #include "base/str.h"
 
-#define CAPTURE_FRAME 262144   /* bytes of the largest frame or block we read; a larger one is passed */
-#define CAPTURE_INTERFACES 64  /* of one section; frames of further ones are passed */
+#define CAPTURE_FRAME 262144  /* bytes of the largest frame or block we read; a larger one is passed */
+#define CAPTURE_INTERFACES 64 /* of one section; frames of further ones are passed */
 
 struct capture;
 
 struct capture_frame {
-	int64_t time_us;    /* since 1970; 0 where the file does not say */
-	uint32_t link;      /* link type (tcpdump.org/linktypes.html) */
-	struct str bytes;   /* valid until the next call */
-	bool cut;           /* captured shorter than it was */
+	int64_t time_us;  /* since 1970; 0 where the file does not say */
+	uint32_t link;    /* link type (tcpdump.org/linktypes.html) */
+	struct str bytes; /* valid until the next call */
+	bool cut;         /* captured shorter than it was */
 };
 
 /* Reads from `file`, which stays the caller's. -EBADMSG: no capture file; -EIO; -ENOMEM. Free with capture_free(); NULL is fine. */

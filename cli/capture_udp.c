@@ -91,7 +91,8 @@ static int find_in_ipv6(struct str s, struct capture_udp *ret)
 
 		if (next == IPPROTO_UDP)
 			return find_udp(s, ret);
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
+		    next != IPPROTO_FRAGMENT)
 			return -ENOMSG;
 		if (s.n < 8)
 			return -EBADMSG;
@@ -138,8 +139,9 @@ int capture_udp(uint32_t link, struct str frame, struct capture_udp *ret)
 		uint32_t link;
 		uint8_t head, type;
 	} links[] = {
-		{LINK_ETHERNET, 14, 12}, {LINK_SLL, 16, 14}, {LINK_SLL2, 20, 0xff}, {LINK_RAW, 0, 0}, {LINK_RAW_BSD, 0, 0},
-		{LINK_RAW_OPENBSD, 0, 0}, {LINK_IPV4, 0, 0}, {LINK_IPV6, 0, 0}, {LINK_NULL, 4, 0}, {LINK_LOOP, 4, 0},
+		{LINK_ETHERNET, 14, 12}, {LINK_SLL, 16, 14},       {LINK_SLL2, 20, 0xff}, {LINK_RAW, 0, 0},
+		{LINK_RAW_BSD, 0, 0},    {LINK_RAW_OPENBSD, 0, 0}, {LINK_IPV4, 0, 0},     {LINK_IPV6, 0, 0},
+		{LINK_NULL, 4, 0},       {LINK_LOOP, 4, 0},
 	};
 	struct capture_udp u = {0};
 	int r = -ENOMSG;
@@ -152,7 +154,8 @@ int capture_udp(uint32_t link, struct str frame, struct capture_udp *ret)
 		if (!links[i].type)
 			r = find_in_raw(from(frame, links[i].head), &u);
 		else
-			r = find_in_type(be16(frame, links[i].type == 0xff ? 0 : links[i].type), from(frame, links[i].head), &u);
+			r = find_in_type(be16(frame, links[i].type == 0xff ? 0 : links[i].type),
+					 from(frame, links[i].head), &u);
 	}
 	if (!r)
 		*ret = u;

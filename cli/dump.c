@@ -25,18 +25,44 @@ struct dump_conf {
 #define AT(member) .offset = offsetof(struct dump_conf, member)
 
 static const struct opt dump_opts[] = {
-	{.name = "udp", .type = OPT_STRING, AT(udp), .arg = "HOST:PORT",
+	{.name = "udp",
+	 .type = OPT_STRING,
+	 AT(udp),
+	 .arg = "HOST:PORT",
 	 .help = "listen here and show what arrives; default :6343 unless --pcap is given"},
-	{.name = "pcap", .letter = 'r', .type = OPT_STRING, AT(pcap), .arg = "FILE",
+	{.name = "pcap",
+	 .letter = 'r',
+	 .type = OPT_STRING,
+	 AT(pcap),
+	 .arg = "FILE",
 	 .help = "read a capture file (pcap or pcapng); - is standard input"},
-	{.name = "port", .letter = 'p', .type = OPT_UINT, AT(port), .arg = "PORT", .max = 65535,
+	{.name = "port",
+	 .letter = 'p',
+	 .type = OPT_UINT,
+	 AT(port),
+	 .arg = "PORT",
+	 .max = 65535,
 	 .help = "of a capture: only datagrams from or to this port; 0 takes all; default 6343"},
-	{.name = "count", .letter = 'n', .type = OPT_UINT, AT(count), .arg = "N", .max = UINT32_MAX,
+	{.name = "count",
+	 .letter = 'n',
+	 .type = OPT_UINT,
+	 AT(count),
+	 .arg = "N",
+	 .max = UINT32_MAX,
 	 .help = "stop after so many datagrams; default 0: never"},
-	{.name = "enterprise", .type = OPT_UINT, AT(enterprise), .arg = "N", .min = 1, .max = 0xfffff,
+	{.name = "enterprise",
+	 .type = OPT_UINT,
+	 AT(enterprise),
+	 .arg = "N",
+	 .min = 1,
+	 .max = 0xfffff,
 	 .help = "enterprise number of the agents' records; default 32473"},
 	{.name = "json", .letter = 'j', .type = OPT_FLAG, AT(json), .help = "a JSON object a line"},
-	{.name = "hex", .letter = 'x', .type = OPT_FLAG, AT(hex), .help = "the bytes too, before what they mean (not with --json)"},
+	{.name = "hex",
+	 .letter = 'x',
+	 .type = OPT_FLAG,
+	 AT(hex),
+	 .help = "the bytes too, before what they mean (not with --json)"},
 	{0},
 };
 
@@ -44,7 +70,8 @@ const struct opt_command dump_command = {
 	.name = "dump",
 	.summary = "show the datagrams of agents, from the network or a capture file",
 	.args = "",
-	.about = "Every value is shown by its name; what cannot be read is shown as an error with its reason, in its place.",
+	.about =
+		"Every value is shown by its name; what cannot be read is shown as an error with its reason, in its place.",
 	.opts = dump_opts,
 	.conf_size = sizeof(struct dump_conf),
 };
@@ -69,7 +96,9 @@ static void dump_frame(struct dump *d, int64_t time_us, const struct ip *from, u
 
 	ip_format(from, text);
 	if (d->conf->json) {
-		buf_printf(&d->out, "{\"record\":\"received\",\"time_us\":%" PRId64 ",\"from\":\"%s\",\"port\":%u,\"bytes\":%zu}\n",
+		buf_printf(&d->out,
+			   "{\"record\":\"received\",\"time_us\":%" PRId64
+			   ",\"from\":\"%s\",\"port\":%u,\"bytes\":%zu}\n",
 			   time_us, text, port, n);
 		return;
 	}
@@ -90,7 +119,8 @@ static void dump_hex(struct dump *d, const uint8_t *p, size_t n)
 }
 
 /* One UDP payload. Several datagrams in it: it was captured before the kernel segmented it. */
-static void dump_payload(struct dump *d, int64_t time_us, const struct ip *from, uint16_t port, const uint8_t *p, size_t n)
+static void dump_payload(struct dump *d, int64_t time_us, const struct ip *from, uint16_t port, const uint8_t *p,
+			 size_t n)
 {
 	size_t part;
 
@@ -222,7 +252,9 @@ static int dump_file(struct dump *d)
 	if (p)
 		other += capture_passed(p);
 	if (p)
-		fprintf(stderr, "%" PRIu64 " datagrams, %" PRIu64 " places in them unreadable; %" PRIu64 " frames were something else\n",
+		fprintf(stderr,
+			"%" PRIu64 " datagrams, %" PRIu64 " places in them unreadable; %" PRIu64
+			" frames were something else\n",
 			d->datagrams, d->unreadable, other);
 	capture_free(p);
 	if (file && !standard)

@@ -9,9 +9,9 @@
 #define WIRE_ACK_STOPPING 1u /* the collector goes away: choose another one now */
 
 struct wire_ack {
-	uint64_t boot;      /* of the agent, as its datagrams said */
+	uint64_t boot; /* of the agent, as its datagrams said */
 	uint32_t sub_agent;
-	uint32_t interval;  /* the interval counted: its start, and its length */
+	uint32_t interval; /* the interval counted: its start, and its length */
 	uint32_t interval_s;
 	uint32_t datagrams; /* received from this (agent, sub-agent, boot) for it */
 	uint64_t rows;      /* sum(rows) in them */

@@ -45,19 +45,19 @@ size_t wire_body_put(struct flow_stats *left, uint8_t *dst, uint64_t *ret_presen
 	uint64_t present = flow_stats_present(left);
 	uint8_t *p = dst;
 
-#define PUT_U32(name)                                                                        \
-	if (present & BIT(name)) {                                                            \
-		uint32_t v = left->name > UINT32_MAX ? UINT32_MAX : (uint32_t)left->name;      \
-		p = put_u32(p, v);                                                             \
-		left->name -= v;                                                               \
+#define PUT_U32(name)                                                                     \
+	if (present & BIT(name)) {                                                        \
+		uint32_t v = left->name > UINT32_MAX ? UINT32_MAX : (uint32_t)left->name; \
+		p = put_u32(p, v);                                                        \
+		left->name -= v;                                                          \
 	}
-#define PUT_U64(name)                                                                        \
-	if (present & BIT(name)) {                                                            \
-		p = put_u64(p, left->name);                                                    \
-		left->name = 0;                                                                \
+#define PUT_U64(name)                       \
+	if (present & BIT(name)) {          \
+		p = put_u64(p, left->name); \
+		left->name = 0;             \
 	}
-#define PUT_HIST(name)                                                                       \
-	if (present & BIT(name))                                                              \
+#define PUT_HIST(name)           \
+	if (present & BIT(name)) \
 		p = put_hist(p, left->name);
 #define FIELD(name, width, dir, column, unit, seen, meaning) PUT_##width(name)
 #include "flow/fields.def"
@@ -120,18 +120,18 @@ void wire_body_add(uint64_t present, struct str body, struct flow_stats *to)
 {
 	const uint8_t *p = (const uint8_t *)body.p;
 
-#define ADD_U32(name)                                      \
-	if (present & BIT(name)) {                          \
-		to->name += cursor_load32(p);                \
-		p += 4;                                      \
+#define ADD_U32(name)                         \
+	if (present & BIT(name)) {            \
+		to->name += cursor_load32(p); \
+		p += 4;                       \
 	}
-#define ADD_U64(name)                                      \
-	if (present & BIT(name)) {                          \
+#define ADD_U64(name)                                                                \
+	if (present & BIT(name)) {                                                   \
 		to->name += (uint64_t)cursor_load32(p) << 32 | cursor_load32(p + 4); \
-		p += 8;                                      \
+		p += 8;                                                              \
 	}
-#define ADD_HIST(name)                                     \
-	if (present & BIT(name))                            \
+#define ADD_HIST(name)           \
+	if (present & BIT(name)) \
 		p = add_hist(p, to->name);
 #define FIELD(name, width, dir, column, unit, seen, meaning) ADD_##width(name)
 #include "flow/fields.def"

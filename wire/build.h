@@ -19,7 +19,8 @@
 
 struct wire_opts {
 	uint32_t enterprise; /* 0: WIRE_ENTERPRISE */
-	uint32_t size;       /* bound on the datagram; 0: WIRE_SIZE; clamped to WIRE_SIZE_MIN .. WIRE_SIZE_MAX, made a multiple of 4 */
+	uint32_t
+		size; /* bound on the datagram; 0: WIRE_SIZE; clamped to WIRE_SIZE_MIN .. WIRE_SIZE_MAX, made a multiple of 4 */
 };
 
 /* What a sending thread counts on: one per (agent, sub-agent). All start at 0 with a new sub-agent id. */

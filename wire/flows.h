@@ -14,8 +14,9 @@ struct wire_flow {
 	uint16_t other_port; /* FLOW_VIEW_UNKNOWN: the remote port, else 0 */
 	uint8_t view;        /* enum flow_view: what `local` is */
 	uint8_t protocol;
-	uint16_t flags;      /* enum flow_flag */
-	uint32_t scope;      /* 0: the addresses are global; 1: they exist on this host only; else in this network namespace (inode) only */
+	uint16_t flags; /* enum flow_flag */
+	uint32_t
+		scope; /* 0: the addresses are global; 1: they exist on this host only; else in this network namespace (inode) only */
 	uint8_t n_ports;
 	uint16_t ports[FLOW_PORTS]; /* ephemeral ports of the client end */
 	uint32_t ports_more;
@@ -40,8 +41,8 @@ int wire_flows_add(struct wire_build *b, const struct wire_flow *row, const stru
 /* A flows record being read. Big (~60 KiB): one per thread, reused; nothing in it needs to be cleared. */
 struct wire_flows {
 	struct wire_head head;
-	uint32_t family;  /* 4 or 6 */
-	uint32_t n_rows;  /* as the record says */
+	uint32_t family;           /* 4 or 6 */
+	uint32_t n_rows;           /* as the record says */
 	struct wire_tables tables; /* tables.names[row.names_index], tables.n_names of them */
 	/* inside: */
 	uint32_t left;

@@ -164,7 +164,10 @@ static void out_hist(const struct out *o, const char *key, const uint32_t hist[F
 		if (!hist[i])
 			continue;
 		buf_printf(o->b, o->json ? "%s\"%" PRIu64 "\":%u" : "%s%" PRIu64 "us:%u",
-			   first ? "" : o->json ? "," : " ", flow_bucket_floor(i), hist[i]);
+			   first     ? ""
+			   : o->json ? ","
+				     : " ",
+			   flow_bucket_floor(i), hist[i]);
 		first = false;
 	}
 	buf_char(o->b, o->json ? '}' : ']');

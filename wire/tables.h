@@ -10,7 +10,7 @@
 
 struct wire_tables {
 	uint32_t n_strings, n_names;
-	struct str strings[WIRE_STRINGS + 1]; /* [0] is "" */
+	struct str strings[WIRE_STRINGS + 1];  /* [0] is "" */
 	uint8_t strings_bad[WIRE_STRINGS + 1]; /* enum wire_error of those that are no text */
 	struct flow_names names[WIRE_NAMES];
 	uint8_t names_bad[WIRE_NAMES]; /* enum wire_error: rows that use such names are lost, others are not */

@@ -34,18 +34,10 @@ enum { SAMPLE_FLOW = 1, SAMPLE_FLOW_EXPANDED = 3, SFLOW_VERSION = 5, ADDRESS_V4 
 const char *wire_error_name(enum wire_error e)
 {
 	static const char *const names[WIRE_ERRORS] = {
-		[WIRE_OK] = "ok",
-		[WIRE_END] = "end",
-		[WIRE_SHORT] = "short",
-		[WIRE_VERSION] = "version",
-		[WIRE_LENGTH] = "length",
-		[WIRE_COUNT] = "count",
-		[WIRE_STRING] = "string",
-		[WIRE_TEXT] = "text",
-		[WIRE_NAME] = "name",
-		[WIRE_FAMILY] = "family",
-		[WIRE_INTERVAL] = "interval",
-		[WIRE_BODY] = "body",
+		[WIRE_OK] = "ok",           [WIRE_END] = "end",           [WIRE_SHORT] = "short",
+		[WIRE_VERSION] = "version", [WIRE_LENGTH] = "length",     [WIRE_COUNT] = "count",
+		[WIRE_STRING] = "string",   [WIRE_TEXT] = "text",         [WIRE_NAME] = "name",
+		[WIRE_FAMILY] = "family",   [WIRE_INTERVAL] = "interval", [WIRE_BODY] = "body",
 		[WIRE_VALUE] = "value",
 	};
 
@@ -104,7 +96,8 @@ enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint
 }
 
 /* Format, length and the bytes of a sample or record, cut to what there is. False: not even that. */
-static bool next_part(struct cursor *c, uint32_t *ret_enterprise, uint32_t *ret_format, struct str *ret_body, bool *ret_cut)
+static bool next_part(struct cursor *c, uint32_t *ret_enterprise, uint32_t *ret_format, struct str *ret_body,
+		      bool *ret_cut)
 {
 	uint32_t format = cursor_u32(c), n = cursor_u32(c);
 	size_t room = ((size_t)n + 3) & ~(size_t)3;
@@ -179,8 +172,7 @@ static enum wire_error next_sample(struct wire_datagram *d, struct wire_record *
 		d->samples_left = 0;
 		return WIRE_SHORT;
 	}
-	*ret = (struct wire_record){
-		.sample_only = true, .enterprise = enterprise, .format = format, .body = body};
+	*ret = (struct wire_record){.sample_only = true, .enterprise = enterprise, .format = format, .body = body};
 	return WIRE_OK;
 }
 

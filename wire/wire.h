@@ -16,15 +16,15 @@
 #include "base/str.h"
 #include "wire/cursor.h"
 
-#define WIRE_PORT 6343          /* UDP, IANA: sflow */
-#define WIRE_ENTERPRISE 32473   /* default; reserved for examples by RFC 5612 */
-#define WIRE_VERSION_RECORD 1   /* `version` of our records */
-#define WIRE_SIZE 1400          /* default bound on a datagram we send, UDP payload bytes */
+#define WIRE_PORT 6343        /* UDP, IANA: sflow */
+#define WIRE_ENTERPRISE 32473 /* default; reserved for examples by RFC 5612 */
+#define WIRE_VERSION_RECORD 1 /* `version` of our records */
+#define WIRE_SIZE 1400        /* default bound on a datagram we send, UDP payload bytes */
 #define WIRE_SIZE_MIN 512
-#define WIRE_SIZE_MAX 8972      /* a jumbo frame */
-#define WIRE_STRING_MAX 255     /* bytes of one string */
-#define WIRE_STRINGS 1024       /* bound on a record's string table */
-#define WIRE_NAMES 320          /* bound on a record's names table */
+#define WIRE_SIZE_MAX 8972  /* a jumbo frame */
+#define WIRE_STRING_MAX 255 /* bytes of one string */
+#define WIRE_STRINGS 1024   /* bound on a record's string table */
+#define WIRE_NAMES 320      /* bound on a record's names table */
 
 /* Formats of our enterprise's records (flow data). */
 enum wire_format {
@@ -70,8 +70,8 @@ struct wire_head {
 
 /* A record inside a sample, or a whole sample of a type that is not flow (then sample_only). */
 struct wire_record {
-	bool ours;           /* enterprise is the wanted one: format is an enum wire_format */
-	bool sample_only;    /* the sample as a whole: enterprise, format and body are the sample's */
+	bool ours;        /* enterprise is the wanted one: format is an enum wire_format */
+	bool sample_only; /* the sample as a whole: enterprise, format and body are the sample's */
 	uint32_t enterprise, format;
 	struct str body;
 	/* of the flow sample it stands in (0:1 or 0:3), else 0 */
@@ -84,9 +84,9 @@ struct wire_datagram {
 	uint32_t sub_agent, sequence, uptime_ms, n_samples;
 	/* inside: */
 	uint32_t enterprise, samples_left, records_left;
-	bool cut;             /* the last sample is longer than the datagram */
-	struct cursor cur;    /* over the samples */
-	struct cursor sample; /* over the records of the open sample */
+	bool cut;              /* the last sample is longer than the datagram */
+	struct cursor cur;     /* over the samples */
+	struct cursor sample;  /* over the records of the open sample */
 	struct wire_record in; /* what its records share */
 };
 

@@ -16,15 +16,30 @@ static struct wire_build build;
 static struct wire_flows flows;
 static struct flow_stats sums[SLOTS];
 
-static const struct wire_head head = {
-	.interval = 1700000010, .interval_s = 10, .spread_ms = 8000, .boot = 1, .host = {"0123456789abcdef0123456789abcdef", 32}};
+static const struct wire_head head = {.interval = 1700000010,
+				      .interval_s = 10,
+				      .spread_ms = 8000,
+				      .boot = 1,
+				      .host = {"0123456789abcdef0123456789abcdef", 32}};
 
 /* What a host's usual row holds: opened and closed, bytes both ways, some times. */
 static struct flow_stats typical(unsigned i)
 {
 	struct flow_stats s = {
-		.rows = 1, .attempts = 3, .opened = 3, .closed = 3, .open_ms = 1234, .tx_bytes = 100000 + i, .rx_bytes = 5000,
-		.tx_segs = 80, .rx_segs = 12, .jitter_us = 100, .queue_us = 200, .cwnd_segs = 30, .rtt_samples = 3, .busy_us = 900,
+		.rows = 1,
+		.attempts = 3,
+		.opened = 3,
+		.closed = 3,
+		.open_ms = 1234,
+		.tx_bytes = 100000 + i,
+		.rx_bytes = 5000,
+		.tx_segs = 80,
+		.rx_segs = 12,
+		.jitter_us = 100,
+		.queue_us = 200,
+		.cwnd_segs = 30,
+		.rtt_samples = 3,
+		.busy_us = 900,
 	};
 
 	s.srtt[6] = 2;
@@ -42,12 +57,18 @@ static unsigned encode(uint8_t *dst, size_t *ret_n)
 
 	wire_build_open(&build, WIRE_FLOWS, &head, NULL);
 	do {
-		struct flow_names names = {
-			.service = n < 6 ? STR("web") : STR("api"), .process = STR("nginx"), .unit = STR("nginx.service")};
+		struct flow_names names = {.service = n < 6 ? STR("web") : STR("api"),
+					   .process = STR("nginx"),
+					   .unit = STR("nginx.service")};
 		struct flow_stats stats = typical(n);
-		struct wire_flow row = {
-			.local = sender.agent, .remote = {{[10] = 0xff, 0xff, 10, 0, 1, n}}, .port = 443, .view = FLOW_VIEW_SERVER,
-			.protocol = 6, .n_ports = 3, .ports = {40000, 40001, 40002}, .names = &names};
+		struct wire_flow row = {.local = sender.agent,
+					.remote = {{[10] = 0xff, 0xff, 10, 0, 1, n}},
+					.port = 443,
+					.view = FLOW_VIEW_SERVER,
+					.protocol = 6,
+					.n_ports = 3,
+					.ports = {40000, 40001, 40002},
+					.names = &names};
 
 		r = wire_flows_add(&build, &row, &stats);
 		n++;
@@ -112,6 +133,7 @@ int main(void)
 		add[i] = (double)(t3 - t2) * per_row;
 	}
 	printf("wire_rows_per_datagram=%u rows\nwire_bytes_per_row=%.0f bytes\n", rows, (double)n / rows);
-	printf("wire_encode_ns=%.1f ns\nwire_decode_ns=%.1f ns\nwire_decode_add_ns=%.1f ns\n", middle(put), middle(walk), middle(add));
+	printf("wire_encode_ns=%.1f ns\nwire_decode_ns=%.1f ns\nwire_decode_add_ns=%.1f ns\n", middle(put),
+	       middle(walk), middle(add));
 	return sums[0].rows == 0;
 }

@@ -242,7 +242,8 @@ static void check_libpcap(bool nanos, int link)
 {
 	char path[] = "/tmp/skyfall-test-XXXXXX";
 	int fd = mkstemp(path);
-	pcap_t *pc = pcap_open_dead_with_tstamp_precision(link, 65535, nanos ? PCAP_TSTAMP_PRECISION_NANO : PCAP_TSTAMP_PRECISION_MICRO);
+	pcap_t *pc = pcap_open_dead_with_tstamp_precision(
+		link, 65535, nanos ? PCAP_TSTAMP_PRECISION_NANO : PCAP_TSTAMP_PRECISION_MICRO);
 	pcap_dumper_t *d = pcap_dump_fopen(pc, fdopen(fd, "wb"));
 	struct capture *c;
 	struct capture_frame frame;
@@ -250,7 +251,8 @@ static void check_libpcap(bool nanos, int link)
 	assert_non_null(d);
 	for (unsigned i = 0; i < 20; i++) {
 		uint8_t data[64];
-		struct pcap_pkthdr h = {{1700000000 + i, nanos ? 123456000 + i * 1000 : 123456 + i}, i, i % 2 ? i : i + 1};
+		struct pcap_pkthdr h = {
+			{1700000000 + i, nanos ? 123456000 + i * 1000 : 123456 + i}, i, i % 2 ? i : i + 1};
 
 		memset(data, (int)i, sizeof(data));
 		pcap_dump((u_char *)d, &h, data);
@@ -489,8 +491,9 @@ static void test_broken_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_links), cmocka_unit_test(test_not_ours), cmocka_unit_test(test_broken_frames),
-		cmocka_unit_test(test_libpcap_files), cmocka_unit_test(test_pcapng), cmocka_unit_test(test_swapped),
+		cmocka_unit_test(test_links),         cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_broken_frames), cmocka_unit_test(test_libpcap_files),
+		cmocka_unit_test(test_pcapng),        cmocka_unit_test(test_swapped),
 		cmocka_unit_test(test_broken_files),
 	};
 

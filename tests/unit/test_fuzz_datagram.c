@@ -74,7 +74,8 @@ static void test_mutations(void **state)
 			size_t at = (x >> 33) % n;
 
 			if (x >> 62 == 0) /* another file's tail */
-				memcpy(p + at, files[(i + 1) % n_files].p, n - at < files[(i + 1) % n_files].n ? n - at : files[(i + 1) % n_files].n);
+				memcpy(p + at, files[(i + 1) % n_files].p,
+				       n - at < files[(i + 1) % n_files].n ? n - at : files[(i + 1) % n_files].n);
 			else if (x >> 62 == 1)
 				memset(p + at / 4 * 4, 0xff, 4 < n - at / 4 * 4 ? 4 : n - at / 4 * 4);
 			else

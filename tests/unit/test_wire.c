@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Our encoder and decoder together: limits, splitting, sorting, accounting, foreign sFlow. */
+/* Our encoder and decoder together: each record back as it was, foreign sFlow. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <errno.h>
-#include <stdio.h>
 
 #include "wire/put.h"
-#include "wire/stamp.h"
 #include "wire_sample.h"
 
 static struct wire_build build;
@@ -93,7 +90,8 @@ static void test_round_trip(void **state)
 /* A row measured from either end is the same conversation. */
 static void test_conv(void **state)
 {
-	struct wire_flow row = {.local = sample_ip("10.0.0.1"), .remote = sample_ip("10.0.0.2"), .port = 80, .protocol = 6};
+	struct wire_flow row = {
+		.local = sample_ip("10.0.0.1"), .remote = sample_ip("10.0.0.2"), .port = 80, .protocol = 6};
 	struct flow_conv a, b;
 
 	row.view = FLOW_VIEW_CLIENT;
@@ -114,177 +112,6 @@ static void test_conv(void **state)
 	assert_int_equal(a.other_port, 4242);
 }
 
-/* 32 bits are not enough: the sum over the rows made is exact, and `rows` is counted once. */
-static void test_overflow(void **state)
-{
-	static const uint64_t values[] = {UINT32_MAX, UINT32_MAX + 1ull, 3ull * UINT32_MAX + 5, (uint64_t)WIRE_SPLIT * UINT32_MAX};
-	static const int rows[] = {1, 2, 4, WIRE_SPLIT};
-
-	for (unsigned v = 0; v < 4; v++) {
-		struct wire_sender sender = sample_sender();
-		struct flow_names names = sample_names(1);
-		struct wire_flow row = sample_flow(5, false, &names);
-		struct flow_stats stats = sample_stats(5), got = {0};
-		struct wire_opts opts = {.size = 4000};
-		struct wire_datagram d;
-
-		stats.tx_segs = values[v];
-		stats.closed = 7;
-		wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
-		assert_int_equal(wire_flows_add(&build, &row, &stats), rows[v]);
-		s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
-		assert_int_equal(sender.pool, 1001);
-		struct wire_record r = only_record(&d, WIRE_FLOWS);
-		assert_int_equal(wire_flows_open(&flows, &r), WIRE_OK);
-		assert_int_equal(flows.n_rows, rows[v]);
-		for (int i = 0; i < rows[v]; i++) {
-			struct wire_flow part;
-
-			assert_int_equal(wire_flows_next(&flows, &part), WIRE_OK);
-			assert_int_equal(part.n_ports, i ? 0 : row.n_ports);
-			assert_int_equal(part.ports_more, i ? 0 : row.ports_more);
-			assert_true(ip_eq(&part.remote, &row.remote));
-			assert_int_equal(part.present & 1, !i);
-			wire_body_add(part.present, part.body, &got);
-		}
-		assert_memory_equal(&got, &stats, sizeof(got));
-	}
-	struct flow_names names = sample_names(1);
-	struct wire_flow row = sample_flow(5, false, &names);
-	struct flow_stats stats = {.rows = 1, .opened = (uint64_t)WIRE_SPLIT * UINT32_MAX + 1};
-
-	wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
-	assert_int_equal(wire_flows_add(&build, &row, &stats), -ERANGE);
-	assert_true(wire_build_empty(&build));
-}
-
-/* What does not fit leaves the datagram as it was: the same bytes come out. */
-static void test_full_changes_nothing(void **state)
-{
-	static struct sample before;
-	struct wire_sender sender = sample_sender();
-	struct flow_names names = {.service = STR("a service that is in no other row")};
-	struct wire_flow row = sample_flow(1, false, &names);
-	struct flow_stats stats = sample_stats(0);
-	int r, n = 0;
-
-	wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
-	while ((r = wire_flows_add(&build, &row, &stats)) == 1)
-		n++;
-	assert_int_equal(r, -ENOSPC);
-	assert_true(n > 0);
-	names.service = STR("yet another service");
-	assert_int_equal(wire_flows_add(&build, &row, &stats), -ENOSPC);
-	stats.tx_segs = 3ull << 32; /* several rows: none of them stays */
-	assert_int_equal(wire_flows_add(&build, &row, &stats), -ENOSPC);
-	before.n = wire_build_close(&build, &sender, 0, 0, before.p, sizeof(before.p));
-
-	sender = sample_sender();
-	names.service = STR("a service that is in no other row");
-	stats = sample_stats(0);
-	wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
-	for (int i = 0; i < n; i++)
-		assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
-	s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
-	assert_int_equal(s.n, before.n);
-	assert_memory_equal(s.p, before.p, s.n);
-}
-
-static void test_limits(void **state)
-{
-	static char name[6][300];
-	struct wire_opts opts = {.size = 1400};
-	struct flow_names names = sample_names(0), fat = {0};
-	struct str *const texts[] = {&fat.service, &fat.process, &fat.unit, &fat.container, &fat.pod, &fat.via};
-	struct wire_flow row = sample_flow(1, false, &names), v6 = sample_flow(1, true, &names);
-	struct flow_stats stats = sample_stats(0);
-	struct wire_sender sender = sample_sender();
-	struct wire_datagram d;
-
-	for (unsigned i = 0; i < 6; i++) {
-		memset(name[i], 'a' + (int)i, sizeof(name[i]));
-		*texts[i] = (struct str){name[i], sizeof(name[i])};
-	}
-	/* the other family: next datagram */
-	wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
-	assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
-	assert_int_equal(wire_flows_add(&build, &v6, &stats), -ENOSPC);
-	/* six long names fit no datagram of 1400 bytes, but a larger one; they are cut to 255 */
-	wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
-	row.names = &fat;
-	assert_int_equal(wire_flows_add(&build, &row, &stats), -EMSGSIZE);
-	assert_true(wire_build_empty(&build));
-	opts.size = 4000;
-	wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
-	assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
-	assert_int_equal(wire_build_close(&build, &sender, 0, 0, s.p, 500), 0);
-	assert_int_equal(sender.sequence, 41);
-	s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
-	struct wire_record r = only_record(&d, WIRE_FLOWS);
-	assert_int_equal(wire_flows_open(&flows, &r), WIRE_OK);
-	assert_int_equal(wire_flows_next(&flows, &row), WIRE_OK);
-	assert_int_equal(row.names->via.n, 255);
-}
-
-/* Any count of rows can be padded to the bound, and reads the same. */
-static void test_padding(void **state)
-{
-	for (uint32_t size = WIRE_SIZE_MIN; size < 1500; size += 4) {
-		struct wire_opts opts = {.size = size};
-		struct wire_sender sender = sample_sender();
-		struct wire_datagram d;
-		struct wire_flow row;
-		unsigned n = 0;
-
-		wire_build_open(&build, WIRE_FLOWS, &sample_head, &opts);
-		for (;; n++) {
-			struct flow_names names = sample_names(n / 4);
-			struct flow_stats stats = {.rows = 1, .tx_bytes = n};
-
-			row = sample_flow(n, false, &names);
-			if (wire_flows_add(&build, &row, &stats) < 0)
-				break;
-		}
-		assert_true(n > 0);
-		s.n = wire_build_close(&build, &sender, 0, size, s.p, size);
-		assert_int_equal(s.n, size);
-		struct wire_record r = only_record(&d, WIRE_FLOWS);
-		assert_int_equal(wire_flows_open(&flows, &r), WIRE_OK);
-		for (unsigned i = 0; i < n; i++)
-			assert_int_equal(wire_flows_next(&flows, &row), WIRE_OK);
-		assert_int_equal(wire_flows_next(&flows, &row), WIRE_END);
-		assert_int_equal(wire_next(&d, &r), WIRE_END);
-	}
-}
-
-/* pool and sequence say exactly how many rows a lost datagram held, and what could not be sent. */
-static void test_accounting(void **state)
-{
-	struct wire_sender sender = {.agent = sample_ip("2001:db8::7"), .pool = UINT32_MAX - 1};
-	struct flow_names names = sample_names(0);
-	struct wire_flow row = sample_flow(1, false, &names);
-	struct flow_stats stats = {.rows = 1, .opened = 1};
-	uint32_t pools[3];
-
-	for (unsigned i = 0; i < 3; i++) {
-		struct wire_datagram d;
-
-		wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
-		for (unsigned j = 0; j <= i; j++)
-			assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
-		assert_true(build.rows == i + 1);
-		s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
-		struct wire_record r = only_record(&d, WIRE_FLOWS);
-		assert_int_equal(d.sequence, i + 1);
-		assert_true(ip_eq(&d.agent, &sender.agent));
-		pools[i] = r.sample_pool;
-	}
-	assert_int_equal(pools[2] - pools[0] - 3, 2); /* datagram 1 lost: two rows */
-	wire_sender_failed(&sender, 3);
-	assert_int_equal(sender.pool, pools[1]);
-	assert_int_equal(sender.drops, 3);
-}
-
 /* Names come from /proc: whatever bytes they hold, text arrives. */
 static void test_names_made_clean(void **state)
 {
@@ -294,9 +121,9 @@ static void test_names_made_clean(void **state)
 		{{"a\nb", 3}, {"a?b", 3}},
 		{{"\x1b[2J", 4}, {"?[2J", 4}},
 		{{"\xc3\xa4\xc3", 3}, {"\xc3\xa4?", 3}},
-		{{"\xc2\x85", 2}, {"??", 2}},          /* C1 control */
-		{{"\xed\xa0\x80", 3}, {"???", 3}},     /* surrogate */
-		{{"\xc0\xaf", 2}, {"??", 2}},          /* overlong */
+		{{"\xc2\x85", 2}, {"??", 2}},      /* C1 control */
+		{{"\xed\xa0\x80", 3}, {"???", 3}}, /* surrogate */
+		{{"\xc0\xaf", 2}, {"??", 2}},      /* overlong */
 		{{"\xf0\x9f\x90\x9f", 4}, {"\xf0\x9f\x90\x9f", 4}},
 		{{"\xf4\x90\x80\x80", 4}, {"????", 4}}, /* above U+10FFFF */
 		{{"x\0y", 3}, {"x?y", 3}},
@@ -461,15 +288,15 @@ static void test_foreign_sflow(void **state)
 
 	p = put_u32(put_u32(put_u32(p, 5), 1), 0x0a000001);
 	p = put_u32(put_u32(put_u32(p, 0), 1), 1000);
-	p = put_u32(p, 4);                                  /* samples */
-	p = put_u32(put_u32(p, 4300 << 12 | 1002), 8);      /* an enterprise's own sample */
+	p = put_u32(p, 4);                             /* samples */
+	p = put_u32(put_u32(p, 4300 << 12 | 1002), 8); /* an enterprise's own sample */
 	p = put_u64(p, 0);
 	p = put_u32(put_u32(p, 3), 44 + 3 * 8 + 6 + 2 + 4); /* expanded flow sample */
 	p = put_u32(put_u32(put_u32(p, 9), 0), 5);
-	p = put_u32(put_u32(put_u32(p, 512), 777), 2);      /* rate, pool, drops */
+	p = put_u32(put_u32(put_u32(p, 512), 777), 2); /* rate, pool, drops */
 	p = put_u64(put_u64(p, 0), 0);
 	p = put_u32(p, 3);
-	p = put_u32(put_u32(p, 1), 6);                      /* a sampled header of 6 bytes, filled to 8 */
+	p = put_u32(put_u32(p, 1), 6); /* a sampled header of 6 bytes, filled to 8 */
 	p = put_u64(p, 0xffffffffffff0000);
 	p = put_u32(put_u32(p, 99 << 12 | 1), 4);
 	p = put_u32(p, 0);
@@ -478,7 +305,7 @@ static void test_foreign_sflow(void **state)
 	p = put_u32(put_u32(put_u32(p, 1), 0), 1);
 	p = put_u64(put_u64(p, 0), 0);
 	p = put_u32(put_u32(put_u32(p, 1), 77 << 12 | WIRE_HOST), 0);
-	p = put_u32(put_u32(p, 2), 0);                      /* empty counter sample */
+	p = put_u32(put_u32(p, 2), 0); /* empty counter sample */
 	s.n = p - s.p;
 	assert_int_equal(wire_open(&d, s.p, s.n, 77), WIRE_OK);
 	assert_int_equal(d.n_samples, 4);
@@ -514,58 +341,14 @@ static void test_extent(void **state)
 	assert_int_equal(wire_extent("what is it", 10), 10);
 }
 
-/* Stamped later, for another collector: as if made for it. */
-static void test_stamp(void **state)
-{
-	for (unsigned kind = 0; kind < SAMPLES - 1; kind++) {
-		struct wire_sender to = {.agent = sample_ip("198.51.100.9"), .sub_agent = 16, .sequence = 5, .pool = 70, .drops = 9};
-		struct wire_datagram d;
-		struct wire_record r;
-
-		sample_make(&s, kind);
-		wire_stamp(s.p, s.n, 11, &to, 777);
-		assert_int_equal(wire_open(&d, s.p, s.n, 0), WIRE_OK);
-		assert_true(ip_eq(&d.agent, &to.agent) && d.sub_agent == 16 && d.sequence == 6 && d.uptime_ms == 777);
-		assert_int_equal(wire_next(&d, &r), WIRE_OK);
-		assert_true(r.ours && r.sample_pool == 81 && r.drops == 9 && r.sample_sequence == 6);
-		assert_true(to.sequence == 6 && to.pool == 81);
-	}
-}
-
-/* The example of docs/wire.md, byte for byte: a change of the format shows here. */
-static void test_example(void **state)
-{
-	struct wire_head head = {.interval = 1700000010, .interval_s = 10, .spread_ms = 8000, .boot = 7, .host = STR("h1")};
-	struct wire_sender sender = {.agent = sample_ip("10.0.0.1"), .pool = 99};
-	struct flow_names names = {.service = STR("web"), .process = STR("nginx")};
-	struct flow_stats stats = {.rows = 1, .opened = 2, .tx_bytes = 5ull << 30, .rx_bytes = 300};
-	struct wire_flow row = {
-		.local = sample_ip("10.0.0.1"), .remote = sample_ip("10.0.0.2"), .port = 443, .view = FLOW_VIEW_SERVER,
-		.protocol = 6, .n_ports = 1, .ports = {40000}, .names = &names,
-	};
-	static uint8_t want[512];
-	FILE *f = fopen(CORPUS_DATAGRAM "/example", "rb");
-
-	stats.srtt[6] = 1;
-	stats.srtt[7] = 2;
-	wire_build_open(&build, WIRE_FLOWS, &head, NULL);
-	assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
-	s.n = wire_build_close(&build, &sender, 60000, 0, s.p, sizeof(s.p));
-	assert_non_null(f);
-	assert_int_equal(fread(want, 1, sizeof(want), f), s.n);
-	assert_memory_equal(s.p, want, s.n);
-	fclose(f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_conv), cmocka_unit_test(test_overflow),
-		cmocka_unit_test(test_full_changes_nothing), cmocka_unit_test(test_limits), cmocka_unit_test(test_padding),
-		cmocka_unit_test(test_accounting), cmocka_unit_test(test_names_made_clean),
-		cmocka_unit_test(test_unknown_fields), cmocka_unit_test(test_host_parts), cmocka_unit_test(test_listeners),
-		cmocka_unit_test(test_health), cmocka_unit_test(test_ack), cmocka_unit_test(test_foreign_sflow),
-		cmocka_unit_test(test_extent), cmocka_unit_test(test_stamp), cmocka_unit_test(test_example),
+		cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_conv),
+		cmocka_unit_test(test_names_made_clean), cmocka_unit_test(test_unknown_fields),
+		cmocka_unit_test(test_host_parts),       cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_health),           cmocka_unit_test(test_ack),
+		cmocka_unit_test(test_foreign_sflow),    cmocka_unit_test(test_extent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

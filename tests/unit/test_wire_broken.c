@@ -130,9 +130,17 @@ static void test_reasons(void **state)
 {
 	static struct sample s;
 	enum {
-		N_SAMPLES = 24, SAMPLE_LENGTH = 32, N_RECORDS = 64, RECORD_LENGTH = 72,
-		RECORD = 76, INTERVAL = RECORD + 4, INTERVAL_S = RECORD + 8, NET = RECORD + 24, HOST = NET + 8,
-		STRINGS = HOST + 36, FIRST_STRING = STRINGS + 4,
+		N_SAMPLES = 24,
+		SAMPLE_LENGTH = 32,
+		N_RECORDS = 64,
+		RECORD_LENGTH = 72,
+		RECORD = 76,
+		INTERVAL = RECORD + 4,
+		INTERVAL_S = RECORD + 8,
+		NET = RECORD + 24,
+		HOST = NET + 8,
+		STRINGS = HOST + 36,
+		FIRST_STRING = STRINGS + 4,
 	};
 	unsigned n = sample_flows(&s, false, 5000);
 	const uint8_t *p = s.p + STRINGS;
@@ -226,8 +234,9 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_length), cmocka_unit_test(test_every_bit), cmocka_unit_test(test_neighbours),
-		cmocka_unit_test(test_reasons), cmocka_unit_test(test_broken_histogram), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_every_length),     cmocka_unit_test(test_every_bit),
+		cmocka_unit_test(test_neighbours),       cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_broken_histogram), cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,8 @@ static void test_flow_lines(void **state)
 				assert_true(json_integer_value(v) == (json_int_t)flow_stats_get(&stats, f));
 				continue;
 			}
-			json_object_foreach(v, edge, bucket) {
+			json_object_foreach(v, edge, bucket)
+			{
 				unsigned b = flow_bucket(strtoull(edge, NULL, 10));
 
 				assert_true(json_integer_value(bucket) == flow_stats_hist_get(&stats, f)[b]);
@@ -210,7 +211,9 @@ static void test_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flow_lines), cmocka_unit_test(test_other_records), cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_flow_lines),
+		cmocka_unit_test(test_other_records),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_text),
 	};
 

@@ -101,7 +101,7 @@ static void check_body(const sky_row *row, const struct flow_stats *want)
 	for (unsigned f = 0; f < FLOW_FIELDS; f++) {
 		if (!(row->present >> f & 1)) {
 			assert_true(flow_fields[f].width == FLOW_HIST ? !flow_hist_count(flow_stats_hist_get(want, f))
-								       : !flow_stats_get(want, f));
+								      : !flow_stats_get(want, f));
 			continue;
 		}
 		if (flow_fields[f].width == FLOW_HIST) {
@@ -224,7 +224,8 @@ static void test_host(void **state)
 		assert_int_equal(a->bits, i % 2 ? 64 : 24);
 		assert_int_equal(a->host_only, want.addresses[i].host_only);
 		assert_int_equal(a->netns, want.addresses[i].netns);
-		assert_memory_equal(a->address.sky_address_u.v4, want.addresses[i].ip.b + (i % 2 ? 0 : 12), i % 2 ? 16 : 4);
+		assert_memory_equal(a->address.sky_address_u.v4, want.addresses[i].ip.b + (i % 2 ? 0 : 12),
+				    i % 2 ? 16 : 4);
 	}
 	sky_sample *second = fr.d.samples.samples_val + 1;
 	assert_int_equal(second->data_format, 2);
@@ -358,8 +359,8 @@ static void test_padding(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flows_v4), cmocka_unit_test(test_flows_v6), cmocka_unit_test(test_host),
-		cmocka_unit_test(test_listeners), cmocka_unit_test(test_health), cmocka_unit_test(test_ack),
+		cmocka_unit_test(test_flows_v4),  cmocka_unit_test(test_flows_v6), cmocka_unit_test(test_host),
+		cmocka_unit_test(test_listeners), cmocka_unit_test(test_health),   cmocka_unit_test(test_ack),
 		cmocka_unit_test(test_padding),
 	};
 

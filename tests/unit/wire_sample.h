@@ -39,7 +39,8 @@ static inline struct ip sample_ip(const char *text)
 
 static inline struct wire_sender sample_sender(void)
 {
-	return (struct wire_sender){.agent = sample_ip("192.0.2.7"), .sub_agent = 8, .sequence = 41, .pool = 1000, .drops = 3};
+	return (struct wire_sender){
+		.agent = sample_ip("192.0.2.7"), .sub_agent = 8, .sequence = 41, .pool = 1000, .drops = 3};
 }
 
 /* Row i: every field or some, by i. */
@@ -234,11 +235,21 @@ enum { SAMPLES = 6 };
 static inline void sample_make(struct sample *s, unsigned kind)
 {
 	switch (kind) {
-	case 0: sample_flows(s, false, 4000); break;
-	case 1: sample_flows(s, true, 4000); break;
-	case 2: sample_host(s); break;
-	case 3: sample_listeners(s, 6); break;
-	case 4: sample_health(s, 5); break;
+	case 0:
+		sample_flows(s, false, 4000);
+		break;
+	case 1:
+		sample_flows(s, true, 4000);
+		break;
+	case 2:
+		sample_host(s);
+		break;
+	case 3:
+		sample_listeners(s, 6);
+		break;
+	case 4:
+		sample_health(s, 5);
+		break;
 	default:
 		wire_ack_put(&sample_ack_value, s->p);
 		s->n = WIRE_ACK_SIZE;

@@ -11,11 +11,11 @@
 enum { WALK_ROWS = 256 };
 
 struct walk {
-	unsigned ok;                   /* rows, addresses, listeners, lines */
-	unsigned errors[WIRE_ERRORS];  /* by reason */
+	unsigned ok;                  /* rows, addresses, listeners, lines */
+	unsigned errors[WIRE_ERRORS]; /* by reason */
 	unsigned calls;
-	uint64_t row[WALK_ROWS];       /* hash of each flow row that was read */
-	size_t row_end[WALK_ROWS];     /* where it ends in the datagram */
+	uint64_t row[WALK_ROWS];   /* hash of each flow row that was read */
+	size_t row_end[WALK_ROWS]; /* where it ends in the datagram */
 	unsigned n_rows;
 };
 
