@@ -38,6 +38,27 @@ static bool cgpath_ends(struct str s, struct str suffix)
 	return s.n >= suffix.n && memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0;
 }
 
+/* Where `c` stands first, or last; NULL. */
+static const char *cgpath_first(struct str s, char c)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		if (s.p[i] == c)
+			return s.p + i;
+	return NULL;
+}
+
+static const char *cgpath_last(struct str s, char c)
+{
+	size_t i;
+
+	for (i = s.n; i > 0; i--)
+		if (s.p[i - 1] == c)
+			return s.p + i - 1;
+	return NULL;
+}
+
 static struct str cgpath_skip(struct str s, size_t n)
 {
 	return (struct str){s.p + n, s.n - n};
@@ -63,7 +84,7 @@ static const struct {
 /* "docker-<64 hex>.scope", "<64 hex>", "x.slice:cri-containerd:<64 hex>". */
 static bool cgpath_container(struct str c, struct cgpath *ret, bool *ret_monitor)
 {
-	const char *colon = c.n ? memrchr(c.p, ':', c.n) : NULL;
+	const char *colon = cgpath_last(c, ':');
 	size_t i;
 
 	if (colon)
@@ -130,7 +151,7 @@ static bool cgpath_uid(struct str s, char dst[40])
 /* "pod<uid>" or "kubepods-burstable-pod<uid>.slice". */
 static bool cgpath_pod(struct str c, struct cgpath *ret)
 {
-	const char *colon = c.n ? memchr(c.p, ':', c.n) : NULL;
+	const char *colon = cgpath_first(c, ':');
 	size_t i;
 
 	if (colon)
@@ -180,8 +201,10 @@ static bool cgpath_vague(struct str name, bool scope)
 	size_t i;
 
 	if (!scope) { /* systemd-run: "run-u12", "run-r<hex>", "run-p12-i34" */
-		dash = name.n > 5 ? memchr(name.p + 5, '-', name.n - 5) : NULL;
-		return cgpath_starts(name, STR("run-")) && name.n > 5 && strchr("urp", name.p[4]) &&
+		if (name.n <= 5 || !cgpath_starts(name, STR("run-")))
+			return false;
+		dash = cgpath_first(cgpath_skip(name, 5), '-');
+		return strchr("urp", name.p[4]) &&
 		       cgpath_hex(name.p + 5, (size_t)((dash ? dash : name.p + name.n) - name.p - 5));
 	}
 	if (str_eq(name, STR("init")))
@@ -192,7 +215,7 @@ static bool cgpath_vague(struct str name, bool scope)
 	/* "tmux-spawn-<uuid>", "something-4711" */
 	if (name.n > 37 && name.p[name.n - 37] == '-' && cgpath_hex(name.p + name.n - 12, 12) && name.p[name.n - 13] == '-')
 		return true;
-	dash = memrchr(name.p, '-', name.n);
+	dash = cgpath_last(name, '-');
 	return dash && cgpath_digits(dash + 1, (size_t)(name.p + name.n - dash - 1));
 }
 
@@ -213,7 +236,7 @@ size_t cgpath_service(struct str unit, char *dst, size_t size)
 	unit.n -= scope ? 6 : 8;
 	if (unit.n == 0 || cgpath_vague(unit, scope))
 		return 0;
-	at = memchr(unit.p, '@', unit.n);
+	at = cgpath_first(unit, '@');
 	if (at && at > unit.p)
 		unit.n = (size_t)(at + 1 - unit.p);
 	for (i = 0; i < unit.n && n < sizeof(text); i++) {
@@ -241,7 +264,7 @@ static bool cgpath_random(const char *p, size_t n)
 
 size_t cgpath_pod_owner(struct str pod)
 {
-	const char *dash = pod.n ? memrchr(pod.p, '-', pod.n) : NULL;
+	const char *dash = cgpath_last(pod, '-');
 	size_t tail;
 
 	if (!dash || dash == pod.p)
@@ -252,7 +275,7 @@ size_t cgpath_pod_owner(struct str pod)
 	if (tail != 5 || !cgpath_random(dash + 1, 5))
 		return pod.n;
 	pod.n = (size_t)(dash - pod.p);
-	dash = memrchr(pod.p, '-', pod.n);
+	dash = cgpath_last(pod, '-');
 	if (!dash || dash == pod.p)
 		return pod.n;
 	tail = (size_t)(pod.p + pod.n - dash - 1);

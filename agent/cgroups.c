@@ -32,7 +32,7 @@ int cgroups_mount(struct str text, char *dst, size_t size)
 {
 	const char *p = text.p, *end = text.p + text.n;
 
-	while (p < end) {
+	while (p && p < end) {
 		const char *nl = memchr(p, '\n', (size_t)(end - p));
 		size_t len = (size_t)((nl ? nl : end) - p), n = 0, i;
 		const char *dash = memmem(p, len, " - cgroup2 ", 11);
@@ -79,7 +79,7 @@ static void cgroups_find_mount(struct cgroups *c)
 		buf_put(&b, chunk, fread(chunk, 1, sizeof(chunk), f));
 	}
 	fclose(f);
-	if (cgroups_mount((struct str){b.p, b.n}, c->mount, sizeof(c->mount)) < 0)
+	if (cgroups_mount(str_from(buf_text(&b)), c->mount, sizeof(c->mount)) < 0)
 		c->mount[0] = '\0';
 	buf_deinit(&b);
 }

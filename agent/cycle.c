@@ -16,7 +16,6 @@
 
 #define CYCLE_RELIEFS 8          /* looks at the fill of the maps in an interval */
 #define CYCLE_SCAN_US 2000000ll  /* namespaces and addresses are not looked for more often than this */
-#define CYCLE_FDS 4096           /* descriptors looked at in an interval, for owners of listeners */
 
 struct cycle {
 	const struct conf *conf;
@@ -197,7 +196,6 @@ static int cycle_send(struct cycle *c, uint32_t interval, struct batch *b, int64
 		r = listen_look(c->listen, &c->diag, now_us) < 0 ? 0 : batch_listeners(b, c->build, &c->head, c->listen, c->names, now_us);
 	if (r == 0 && host_due(c->host, now_us))
 		r = batch_host(b, c->build, &c->head, c->host);
-	(void)fdscan_step(c->owners, CYCLE_FDS, now_us);
 	if (r == 0)
 		outbox_push(c->outbox, b);
 	return r;
@@ -265,8 +263,10 @@ static bool cycle_wait_end(struct cycle *c)
 			return false;
 		if (cycle_wait(c, now + piece < end ? now + piece : end))
 			return true;
-		if (clock_wall_us() < end)
-			(void)c->ops->relieve(c->source, c->rows);
+		if (clock_wall_us() >= end)
+			break;
+		(void)c->ops->relieve(c->source, c->rows);
+		names_watch(c->names);
 	}
 	return false;
 }

@@ -9,6 +9,8 @@
 #include "base/hash.h"
 
 #define LISTEN_SLOTS (LISTEN_MAX * 2) /* power of two */
+#define LISTEN_FDS 8192               /* descriptors looked at in one look, while owners are not known */
+#define LISTEN_NAMELESS_US 10000000ll /* so long a new row waits for its owner to be found */
 
 struct listen_one {
 	struct ip addr;
@@ -24,7 +26,7 @@ struct listen_one {
 	uint64_t drops_now, drops_last; /* sums over its sockets in this look and the former one */
 	uint64_t drops;  /* not told yet */
 	bool known_drops; /* drops_last says something */
-	int64_t seen_us, told_us;
+	int64_t first_us, seen_us, told_us;
 };
 
 struct listen {
@@ -113,7 +115,7 @@ void listen_saw(struct listen *l, uint32_t netns, const struct diag_sock *s)
 		o = listen_add(l, slot);
 		if (!o)
 			return;
-		*o = (struct listen_one){.addr = s->local, .netns = netns, .port = s->lport, .due = true};
+		*o = (struct listen_one){.addr = s->local, .netns = netns, .port = s->lport, .due = true, .first_us = l->now_us};
 	}
 	o = &l->v[l->slots[slot] - 1];
 	if (!o->seen) { /* the first socket of this row in this look */
@@ -128,6 +130,8 @@ void listen_saw(struct listen *l, uint32_t netns, const struct diag_sock *s)
 		}
 		o->cgroup = s->cgroup;
 		o->seen_us = l->now_us;
+		if (!o->pid) /* asked for; listen_end() takes the answer */
+			(void)fdscan_pid(l->owners, o->inode, l->now_us);
 	}
 	o->queue += s->rqueue;
 	o->queue_max += s->wqueue;
@@ -205,6 +209,7 @@ int listen_look(struct listen *l, struct diag_set *ns, int64_t now_us)
 		if (e < 0 && e != -EINTR && r == 0)
 			r = e;
 	}
+	(void)fdscan_step(l->owners, LISTEN_FDS, now_us);
 	listen_end(l);
 	return r;
 }
@@ -219,6 +224,8 @@ void listen_due(struct listen *l, struct names *names, int64_t now_us, int (*fn)
 
 		if (!o->due && (now_us - o->told_us < LISTEN_EVERY_US || (!o->seen && !o->gone)))
 			continue;
+		if (!o->pid && o->cgroup <= 1 && now_us - o->first_us < LISTEN_NAMELESS_US)
+			continue; /* a row without a name would hide better knowledge of who is there */
 		row = (struct flow_listener){
 			.netns = o->netns, .addr = o->addr, .port = o->port, .protocol = IPPROTO_TCP, .alive = !o->gone,
 			.drops = o->drops, .queue = o->queue, .queue_max = o->queue_max,

@@ -3,7 +3,7 @@
  * The listening TCP ports of all watched namespaces: who owns them, how many connections wait to be
  * accepted, how many were dropped. One row per (namespace, address, port); sockets that share one (SO_REUSEPORT)
  * are one row. A row goes out when it changed, and all of them once a minute; one that was not seen for three
- * minutes goes out as gone.
+ * minutes goes out as gone. A new one waits up to ten seconds for its owner to be found; without one its service is empty.
  */
 #pragma once
 

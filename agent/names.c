@@ -93,6 +93,11 @@ void names_begin(struct names *n, int64_t now_us)
 	procs_begin(n->procs);
 }
 
+void names_watch(struct names *n)
+{
+	procs_watch(n->procs);
+}
+
 /* A copy that lives as long as the interval. n 0 when memory is out. */
 static struct str names_copy(struct names *n, struct str s)
 {
@@ -269,11 +274,9 @@ static uint32_t names_build(struct names *n, uint64_t cgroup, uint32_t pid, cons
 	if (!kernel)
 		names_path_facts(n, names_path(n, cgroup, proc), f);
 	out.service = names_by_facts(n, f);
-	if (out.service.n == 0) {
-		out.service = STR("unknown");
+	if (out.service.n == 0)
 		out.quality = FLOW_OWNER_UNKNOWN;
-	}
-	if (!names_service(n, out.service)) {
+	else if (!names_service(n, out.service)) {
 		n->counts.services_full++;
 		return names_intern(n, &names_other);
 	}

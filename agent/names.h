@@ -5,8 +5,12 @@
  *     service   SKYFALL_SERVICE of the process; else the rules file; else the pod's owner; else the container;
  *               else the unit ("foo@3.service" is foo@); else the executable
  *
- * A name is not an id: what is made up anew at each start (sessions, systemd-run) is named by its executable. More than
- * NAMES_SERVICES services are `other`, counted.
+ * Nothing of all that known: the service is empty and the quality unknown. A name is not an id: what is made
+ * up anew at each start (sessions, systemd-run) is named by its executable. More than NAMES_SERVICES services
+ * are `other`, counted.
+ *
+ * A process may be gone when its row is named. So new processes are looked at when they appear (names_watch());
+ * one that lived for less than the time between two looks is named by what the kernel said: cgroup and executable.
  */
 #pragma once
 
@@ -41,6 +45,9 @@ void names_free(struct names *n);
 
 /* A new interval: indices and strings of the former one end here. now_us: a clock that never steps. */
 void names_begin(struct names *n, int64_t now_us);
+
+/* Looks for processes that are new since the last call. */
+void names_watch(struct names *n);
 
 /* Index of the owner's names. tgid: some process of the row, if its key names none. */
 uint32_t names_of(struct names *n, const struct sky_owner *owner, uint32_t tgid);

@@ -1,22 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/procs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/cgpath.h"
 
 #define PROCS_WAYS 8            /* places a pid may have in its bucket */
 #define PROCS_READ (64u * 1024) /* bytes of an environment that are looked at */
+#define PROCS_PIDS (1u << 22)   /* the kernel's bound on pids */
+#define PROCS_YOUNG_MS 1000
 
 struct procs {
 	char root[64];
 	uint64_t epoch, clock;
 	size_t buckets;
 	struct procs_one *v; /* buckets x PROCS_WAYS */
+	/* watching: who was there at the last look and at this one, a bit a pid; pages are touched where pids are */
+	uint64_t *seen[2];
+	unsigned turn;
+	bool watched;
+	uint32_t recent[PROCS_NEW];
+	unsigned n_recent;
 	char buf[PROCS_READ];
 };
 
@@ -28,8 +38,10 @@ int procs_new(struct procs **ret, const char *root, size_t max)
 		return -ENOMEM;
 	p->buckets = (max + PROCS_WAYS - 1) / PROCS_WAYS;
 	p->v = calloc(p->buckets * PROCS_WAYS, sizeof(*p->v));
-	if (!p->v) {
-		free(p);
+	p->seen[0] = calloc(PROCS_PIDS / 64, sizeof(uint64_t));
+	p->seen[1] = calloc(PROCS_PIDS / 64, sizeof(uint64_t));
+	if (!p->v || !p->seen[0] || !p->seen[1]) {
+		procs_free(p);
 		return -ENOMEM;
 	}
 	snprintf(p->root, sizeof(p->root), "%s", root);
@@ -41,6 +53,8 @@ void procs_free(struct procs *p)
 {
 	if (!p)
 		return;
+	free(p->seen[0]);
+	free(p->seen[1]);
 	free(p->v);
 	free(p);
 }
@@ -153,10 +167,22 @@ static struct procs_one *procs_place(struct procs *p, uint32_t pid, bool *ret_kn
 	return oldest;
 }
 
+static bool procs_young(uint64_t start_ticks)
+{
+	long hz = sysconf(_SC_CLK_TCK);
+	struct timespec t;
+	int64_t age_ms;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	age_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 - (int64_t)(start_ticks * 1000 / (uint64_t)hz);
+	return age_ms < PROCS_YOUNG_MS;
+}
+
 static void procs_fill(struct procs *p, struct procs_one *o)
 {
 	(void)cgpath_clean(procs_service(procs_read(p, o->pid, "environ")), o->service, sizeof(o->service));
 	str_copy(o->cgroup, sizeof(o->cgroup), procs_cgroup(procs_read(p, o->pid, "cgroup")));
+	o->young = procs_young(o->start);
 }
 
 const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *comm)
@@ -168,7 +194,7 @@ const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *com
 	if (pid == 0)
 		return NULL;
 	o = procs_place(p, pid, &known);
-	if (known && o->epoch == p->epoch)
+	if (known && o->epoch == p->epoch && (o->alive || !comm || strncmp(comm, o->comm, sizeof(o->comm)) == 0))
 		goto found;
 	text = procs_read(p, pid, "stat");
 	if (procs_stat(text, new.comm, &new.start) < 0) { /* gone: what is remembered, if it was the same one */
@@ -178,7 +204,7 @@ const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *com
 		o->epoch = p->epoch;
 		goto found;
 	}
-	if (!known || o->start != new.start || strcmp(o->comm, new.comm) != 0) {
+	if (!known || o->young || o->start != new.start || strcmp(o->comm, new.comm) != 0) {
 		new.pid = pid;
 		procs_fill(p, &new);
 		*o = new;
@@ -188,4 +214,43 @@ const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *com
 found:
 	o->used = ++p->clock;
 	return o;
+}
+
+static void procs_clear(uint64_t *bits)
+{
+	size_t i;
+
+	for (i = 0; i < PROCS_PIDS / 64; i++)
+		if (bits[i]) /* writing would touch pages that no pid is in */
+			bits[i] = 0;
+}
+
+void procs_watch(struct procs *p)
+{
+	uint64_t *now = p->seen[p->turn], *former = p->seen[!p->turn];
+	unsigned i, n = 0, again = p->n_recent;
+	DIR *d = opendir(p->root);
+	struct dirent *e;
+
+	if (!d)
+		return;
+	p->epoch++;
+	for (i = 0; i < again; i++)
+		(void)procs_get(p, p->recent[i], NULL);
+	procs_clear(now);
+	while ((e = readdir(d))) {
+		unsigned long pid = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? strtoul(e->d_name, NULL, 10) : 0;
+
+		if (pid == 0 || pid >= PROCS_PIDS)
+			continue;
+		now[pid / 64] |= 1ull << pid % 64;
+		if (p->watched && !(former[pid / 64] >> pid % 64 & 1) && n < PROCS_NEW) {
+			p->recent[n++] = (uint32_t)pid;
+			(void)procs_get(p, (uint32_t)pid, NULL);
+		}
+	}
+	closedir(d);
+	p->n_recent = n;
+	p->watched = true;
+	p->turn = !p->turn;
 }

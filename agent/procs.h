@@ -12,6 +12,7 @@
 #include "base/str.h"
 
 #define PROCS_PATH 512 /* bytes of a cgroup path kept */
+#define PROCS_NEW 256  /* new processes read in one look */
 
 struct procs_one {
 	uint32_t pid;
@@ -21,6 +22,7 @@ struct procs_one {
 	char service[256];        /* SKYFALL_SERVICE of its environment; "" none, or not readable */
 	char cgroup[PROCS_PATH];  /* its v2 path; where that says nothing, the one of the systemd or a controller hierarchy; "" unknown */
 	/* inside: */
+	bool young; /* it had just begun when it was read: an exec may have changed its environment since */
 	uint64_t used, epoch;
 };
 
@@ -36,6 +38,9 @@ void procs_begin(struct procs *p);
 /* The process, or NULL: never seen alive. `comm` (16 bytes, may be NULL) is what the kernel called it: another name there means an
  * exec or another process, and it is read anew. Lives until the next call. */
 const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *comm);
+
+/* Reads processes that appeared since the last call, at most PROCS_NEW of them, and those of the call before once more. */
+void procs_watch(struct procs *p);
 
 /* Parses /proc/PID/stat: comm and start time. -EBADMSG. */
 int procs_stat(struct str text, char ret_comm[16], uint64_t *ret_start);
