@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server whole: messages on a memory bus in, real HTTP out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "server/server.h"
+
+struct world {
+	char path[64];
+	struct bus *bus;
+	struct bus_producer *producer;
+	struct server *server;
+	struct server_opts opts;
+	CURL *curl;
+	uint32_t now; /* an interval's start, some seconds ago */
+};
+
+static void start_server(struct world *w)
+{
+	char why[256] = "";
+
+	if (server_new(&w->server, &w->opts, why, sizeof(why)) || server_start(w->server, why, sizeof(why)))
+		print_message("%s\n", why);
+	assert_string_equal(why, "");
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	const struct bus_memory_opts bus = {.partitions = 2, .max_bytes = 16 << 20, .start_us = clock_wall_us()};
+
+	strcpy(w->path, "/tmp/skyfall-api-XXXXXX");
+	assert_non_null(mkdtemp(w->path));
+	assert_int_equal(bus_memory_open(&w->bus, &bus), 0);
+	assert_int_equal(bus_producer_open(&w->producer, w->bus, "test"), 0);
+	w->opts = server_defaults;
+	w->opts.bus = w->bus;
+	w->opts.data = w->path;
+	w->opts.listen = "127.0.0.1:0";
+	w->opts.instance = "here";
+	w->opts.store = store_defaults;
+	w->opts.store.interval_s = 1;
+	w->opts.settle_ms = 1000;
+	start_server(w);
+	w->curl = curl_easy_init();
+	w->now = (uint32_t)(clock_wall_us() / 1000000) - 30;
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	char cmd[128];
+
+	server_free(w->server);
+	bus_producer_close(w->producer);
+	bus_close(w->bus);
+	curl_easy_cleanup(w->curl);
+	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w->path);
+	assert_int_equal(system(cmd), 0);
+	free(w);
+	return 0;
+}
+
+/* --- HTTP */
+
+static size_t take(char *p, size_t size, size_t n, void *arg)
+{
+	buf_put(arg, p, size * n);
+	return size * n;
+}
+
+/* Status; the body in `b`. */
+static long get(struct world *w, const char *path, struct buf *b)
+{
+	char url[1024];
+	long status = 0;
+
+	buf_clear(b);
+	snprintf(url, sizeof(url), "%s%s", server_url(w->server), path);
+	curl_easy_setopt(w->curl, CURLOPT_URL, url);
+	curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, take);
+	curl_easy_setopt(w->curl, CURLOPT_WRITEDATA, b);
+	curl_easy_setopt(w->curl, CURLOPT_TIMEOUT, 20L);
+	curl_easy_setopt(w->curl, CURLOPT_NOPROXY, "*");
+	assert_int_equal(curl_easy_perform(w->curl), CURLE_OK);
+	curl_easy_getinfo(w->curl, CURLINFO_RESPONSE_CODE, &status);
+	return status;
+}
+
+static json_t *get_json(struct world *w, const char *path, long expected)
+{
+	struct buf b;
+	json_error_t error;
+	json_t *root;
+	long status;
+
+	buf_init(&b, 0);
+	status = get(w, path, &b);
+	root = json_loads(buf_text(&b), 0, &error);
+	if (status != expected || !root)
+		print_message("%s: %ld %s\n", path, status, buf_text(&b));
+	assert_int_equal(status, expected);
+	assert_non_null(root);
+	buf_deinit(&b);
+	return root;
+}
+
+/* root.a.0.b: the thing there. */
+static json_t *at(json_t *root, const char *path)
+{
+	char part[64];
+
+	while (root && *path) {
+		size_t n = strcspn(path, ".");
+
+		snprintf(part, sizeof(part), "%.*s", (int)n, path);
+		root = json_is_array(root) ? json_array_get(root, (size_t)atoi(part)) : json_object_get(root, part);
+		path += n + (path[n] == '.');
+	}
+	return root;
+}
+
+static json_int_t num(json_t *root, const char *path)
+{
+	json_t *v = at(root, path);
+
+	if (!json_is_integer(v))
+		print_message("no number at %s\n", path);
+	assert_true(json_is_integer(v));
+	return json_integer_value(v);
+}
+
+static const char *text(json_t *root, const char *path)
+{
+	const char *s = json_string_value(at(root, path));
+
+	if (!s)
+		print_message("no text at %s\n", path);
+	assert_non_null(s);
+	return s;
+}
+
+static void refuse(struct world *w, const char *path, long status, const char *word)
+{
+	json_t *root = get_json(w, path, status);
+
+	if (!strstr(text(root, "error"), word))
+		print_message("%s: %s\n", path, text(root, "error"));
+	assert_non_null(strstr(text(root, "error"), word));
+	assert_true(*text(root, "hint") != '\0');
+	json_decref(root);
+}
+
+/* --- messages */
+
+static void produce(struct world *w, enum bus_topic t, uint64_t key, enum flow_msg_type type, const void *record)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	flow_msg_encode(&b, type, record);
+	assert_int_equal(b.err, 0);
+	assert_int_equal(bus_produce(w->producer, t, bus_partition(w->bus, t, key), &key, sizeof(key), b.p, b.n), 0);
+	buf_deinit(&b);
+}
+
+static struct flow_edge edge(const char *client, const char *server, uint16_t port, uint32_t interval, uint64_t revision)
+{
+	struct flow_edge e = {.interval = interval, .interval_s = 1, .revision = revision, .observed = 3, .client_rungs = 1,
+			      .server_rungs = 2};
+
+	e.name.client_service = str_from(client);
+	e.name.server_service = str_from(server);
+	e.name.port = port;
+	e.name.protocol = 6;
+	e.id = flow_edge_id(&e.name);
+	return e;
+}
+
+static void write_edge(struct world *w, const struct flow_edge *e)
+{
+	produce(w, BUS_EDGES, e->id, FLOW_MSG_EDGE, e);
+}
+
+static void wait_edges(struct world *w, uint64_t n)
+{
+	int64_t until = clock_mono_us() + 10000000;
+	struct server_stats s;
+
+	do {
+		server_stats(w->server, &s);
+		if (s.edges < n)
+			usleep(2000);
+	} while (s.edges < n && clock_mono_us() < until);
+	assert_int_equal(s.edges, n);
+}
+
+/* web -> api -> db, one host, ten intervals. */
+static void shop(struct world *w)
+{
+	struct flow_host h = {.id = STR("h1"), .hostname = STR("alpha"), .kernel = STR("6.1"), .mode = STR("bpf"),
+			      .version = STR("0.1"), .interval_s = 1, .n_addresses = 2};
+	struct flow_listener l = {.host = STR("h1"), .netns = 1, .port = 8080, .protocol = 6, .alive = 1, .drops = 2,
+				  .names.service = STR("api")};
+	struct flow_ledger g = {.interval_s = 1, .boot = 1};
+
+	h.interval = l.interval = l.since = w->now;
+	h.addresses[0] = (struct flow_address){.ip = ip_from_v4((uint8_t[]){10, 0, 0, 1}), .bits = 120};
+	h.addresses[1] = (struct flow_address){.ip = ip_from_v4((uint8_t[]){127, 0, 0, 1}), .bits = 104, .host_only = 1};
+	produce(w, BUS_HOSTS, 1, FLOW_MSG_HOST, &h);
+	produce(w, BUS_HOSTS, 2, FLOW_MSG_LISTENER, &l);
+	for (uint32_t i = 0; i < 10; i++) {
+		struct flow_edge e = edge("web", "api", 8080, w->now + i, i + 1), p;
+
+		e.view[FLOW_VIEW_CLIENT].rows = e.view[FLOW_VIEW_SERVER].rows = 1;
+		e.view[FLOW_VIEW_CLIENT].tx_bytes = e.view[FLOW_VIEW_SERVER].rx_bytes = 1009;
+		e.view[FLOW_VIEW_CLIENT].rx_bytes = 499;
+		e.view[FLOW_VIEW_SERVER].tx_bytes = 500;
+		e.view[FLOW_VIEW_CLIENT].opened = e.view[FLOW_VIEW_SERVER].opened = 2;
+		e.view[FLOW_VIEW_CLIENT].failed_refused = i == 4;
+		e.view[FLOW_VIEW_CLIENT].open_ms = 3000;
+		e.view[FLOW_VIEW_CLIENT].srtt[20] = 3;
+		write_edge(w, &e);
+		p = e;
+		p.client = ip_from_v4((uint8_t[]){10, 0, 0, 1});
+		p.server = ip_from_v4((uint8_t[]){10, 0, 0, 2});
+		produce(w, BUS_PAIRS, p.id, FLOW_MSG_PAIR, &p);
+		e = edge("api", "db \"main\"", 5432, w->now + i, i + 1);
+		e.observed = 1;
+		e.view[FLOW_VIEW_CLIENT].rows = 1;
+		e.view[FLOW_VIEW_CLIENT].tx_bytes = 7;
+		write_edge(w, &e);
+		g.interval = w->now + i;
+		g.rows_in = g.rows_out = 3;
+		for (unsigned k = 0; k < 4; k++) {
+			static const char *const roles[] = {"agent", "collector", "pair", "edge"};
+
+			g.role = str_from(roles[k]);
+			g.instance = k ? STR("here") : STR("h1");
+			g.n_info = 1;
+			g.info[0] = (struct flow_count){STR("rss_bytes"), 5000};
+			produce(w, BUS_LEDGER, k, FLOW_MSG_LEDGER, &g);
+		}
+	}
+	wait_edges(w, 20);
+}
+
+static const char *range(struct world *w, char *dst, const char *path, const char *more)
+{
+	sprintf(dst, "%s?from=%u&to=%u%s", path, w->now, w->now + 10, more);
+	return dst;
+}
+
+static void test_edges(void **state)
+{
+	struct world *w = *state;
+	char path[256];
+	json_t *root;
+
+	shop(w);
+	root = get_json(w, range(w, path, "/api/v1/edges", ""), 200);
+	assert_int_equal(num(root, "matched"), 2);
+	assert_string_equal(text(root, "edges.0.client_service"), "web");
+	assert_string_equal(text(root, "edges.0.server_service"), "api");
+	assert_int_equal(num(root, "edges.0.port"), 8080);
+	assert_string_equal(text(root, "edges.0.protocol"), "tcp");
+	assert_int_equal(strlen(text(root, "edges.0.id")), 16);
+	assert_int_equal(num(root, "edges.0.client_c2s_bytes"), 10090);
+	assert_int_equal(num(root, "edges.0.server_c2s_bytes"), 10090);
+	assert_int_equal(num(root, "edges.0.client_s2c_bytes"), 4990);
+	assert_int_equal(num(root, "edges.0.server_s2c_bytes"), 5000);
+	assert_int_equal(num(root, "edges.0.derived.c2s_bytes"), 10090);
+	assert_int_equal(num(root, "edges.0.derived.s2c_bytes"), 5000);
+	assert_int_equal(num(root, "edges.0.derived.opened"), 20);
+	assert_int_equal(num(root, "edges.0.derived.failed"), 1);
+	assert_int_equal(num(root, "edges.0.derived.failed_by.refused"), 1);
+	assert_float_equal(json_number_value(at(root, "edges.0.derived.mean_open")), 3.0, 1e-9);
+	assert_true(json_number_value(at(root, "edges.0.derived.srtt_p50_us")) > (double)flow_bucket_floor(20) - 1);
+	assert_null(at(root, "edges.0.client_lost"));
+	assert_string_equal(text(root, "edges.0.observed_by"), "both");
+	assert_string_equal(text(root, "edges.0.rungs.client.0"), "agent");
+	assert_string_equal(text(root, "edges.0.rungs.server.0"), "listener");
+	assert_string_equal(text(root, "edges.1.observed_by"), "client");
+	assert_int_equal(num(root, "edges.0.first"), w->now);
+	assert_int_equal(num(root, "edges.0.last"), w->now + 9);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/edges", "&sort=client_c2s_bytes&order=asc&limit=1"), 200);
+	assert_int_equal(json_array_size(at(root, "edges")), 1);
+	assert_string_equal(text(root, "edges.0.client_service"), "api");
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/edges", "&server=api&port=8080&protocol=tcp&net="), 200);
+	assert_int_equal(num(root, "matched"), 1);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/edges", "&service=nobody"), 200);
+	assert_int_equal(num(root, "matched"), 0);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/edges", "&host=alpha"), 200);
+	assert_int_equal(num(root, "matched"), 1);
+	assert_int_equal(num(root, "edges.0.client_c2s_bytes"), 10090);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/edges", "&host=10.0.0.0%2F24"), 200);
+	assert_int_equal(num(root, "matched"), 1);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/edges", "&group=client"), 200);
+	assert_int_equal(num(root, "matched"), 2);
+	assert_string_equal(text(root, "edges.0.client_service"), "web");
+	assert_null(at(root, "edges.0.id"));
+	json_decref(root);
+	root = get_json(w, "/api/v1/edges?from=-5m", 200);
+	assert_int_equal(num(root, "edges.0.client_c2s_bytes"), 10090);
+	json_decref(root);
+}
+
+static void test_one_edge_and_its_series(void **state)
+{
+	struct world *w = *state;
+	char path[256], base[64];
+	struct flow_edge e;
+	json_t *root;
+	json_int_t sum = 0;
+
+	shop(w);
+	e = edge("web", "api", 8080, 0, 0);
+	sprintf(base, "/api/v1/edges/%016llx", (unsigned long long)e.id);
+	root = get_json(w, range(w, path, base, ""), 200);
+	assert_int_equal(num(root, "edge.client_c2s_bytes"), 10090);
+	assert_int_equal(num(root, "views.client.s2c_bytes"), 4990);
+	assert_int_equal(num(root, "views.server.s2c_bytes"), 5000);
+	assert_int_equal(num(root, "histograms.client_c2s_srtt.count"), 30);
+	assert_int_equal(num(root, "histograms.client_c2s_srtt.buckets.20"), 30);
+	assert_int_equal(json_array_size(at(root, "bucket_floors_us")), FLOW_BUCKETS);
+	assert_string_equal(text(root, "pairs.0.client"), "10.0.0.1");
+	assert_string_equal(text(root, "pairs.0.client_hostname"), "alpha");
+	assert_int_equal(num(root, "pairs.0.client_c2s_bytes"), 10090);
+	assert_int_equal(json_array_size(at(root, "hosts")), 2);
+	json_decref(root);
+	strcat(base, "/series");
+	root = get_json(w, range(w, path, base, "&step=2s"), 200);
+	assert_true(json_array_size(at(root, "points")) >= 5);
+	for (size_t i = 0; i < json_array_size(at(root, "points")); i++)
+		sum += num(json_array_get(at(root, "points"), i), "client_c2s_bytes");
+	assert_int_equal(sum, 10090);
+	json_decref(root);
+	root = get_json(w, range(w, path, base, "&step=1&format=json"), 200);
+	assert_int_equal(json_array_size(at(root, "points")), 10);
+	assert_int_equal(num(root, "points.3.at"), w->now + 3);
+	assert_int_equal(num(root, "points.3.derived.opened"), 2);
+	json_decref(root);
+}
+
+static void test_services_and_hosts(void **state)
+{
+	struct world *w = *state;
+	char path[256];
+	json_t *root;
+
+	shop(w);
+	root = get_json(w, range(w, path, "/api/v1/services", ""), 200);
+	assert_int_equal(num(root, "matched"), 3);
+	assert_string_equal(text(root, "services.0.service"), "api");
+	assert_int_equal(num(root, "services.0.as_server.client_c2s_bytes"), 10090);
+	assert_int_equal(num(root, "services.0.as_client.client_c2s_bytes"), 70);
+	assert_int_equal(num(root, "services.0.bytes"), 15160);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/services/api", ""), 200);
+	assert_string_equal(text(root, "callers.0.client_service"), "web");
+	assert_string_equal(text(root, "callees.0.server_service"), "db \"main\"");
+	assert_int_equal(num(root, "listeners.0.port"), 8080);
+	assert_int_equal(num(root, "listeners.0.drops"), 2);
+	assert_string_equal(text(root, "listeners.0.hostname"), "alpha");
+	assert_string_equal(text(root, "hosts.0.address"), "10.0.0.2");
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/services/db%20%22main%22", ""), 200);
+	assert_int_equal(num(root, "as_server.edges"), 1);
+	json_decref(root);
+	root = get_json(w, "/api/v1/hosts", 200);
+	assert_int_equal(json_array_size(at(root, "hosts")), 1);
+	assert_string_equal(text(root, "hosts.0.hostname"), "alpha");
+	assert_string_equal(text(root, "hosts.0.mode"), "bpf");
+	assert_string_equal(text(root, "hosts.0.addresses.0.address"), "10.0.0.1");
+	assert_int_equal(num(root, "hosts.0.addresses.0.prefix"), 24);
+	assert_int_equal(num(root, "hosts.0.cost.rss_bytes"), 5000);
+	assert_int_equal(num(root, "hosts.0.loss.rows_in"), 30);
+	assert_int_equal(num(root, "hosts.0.last_seen"), w->now + 10);
+	assert_int_equal(num(root, "hosts.0.listeners.0.port"), 8080);
+	json_decref(root);
+}
+
+static void test_health(void **state)
+{
+	struct world *w = *state;
+	struct flow_edge e;
+	int64_t until = clock_mono_us() + 10000000;
+	bool ok = false;
+	char path[256];
+	json_t *root = NULL;
+
+	shop(w);
+	/* The store's own lines follow a moment after the rows. */
+	while (!ok && clock_mono_us() < until) {
+		json_decref(root);
+		root = get_json(w, range(w, path, "/api/v1/health", ""), 200);
+		ok = json_is_true(at(root, "adds_up"));
+	}
+	if (!ok)
+		print_message("%s\n", text(root, "sentence"));
+	assert_true(ok);
+	assert_string_equal(text(root, "status"), "ok");
+	assert_int_equal(num(root, "chain.1.in"), 30);
+	assert_int_equal(num(root, "chain.10.out"), 30);
+	assert_string_equal(text(root, "chain.10.hop"), "stored");
+	assert_int_equal(num(root, "agents.known"), 1);
+	assert_int_equal(num(root, "edges.rows"), 20);
+	assert_int_equal(num(root, "edges.both"), 10);
+	assert_int_equal(num(root, "newest"), w->now + 9);
+	assert_true(json_is_null(at(root, "first_bad")));
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/ledger", "&role=agent"), 200);
+	assert_int_equal(num(root, "matched"), 10);
+	assert_string_equal(text(root, "lines.0.instance"), "h1");
+	assert_int_equal(num(root, "lines.0.info.rss_bytes"), 5000);
+	json_decref(root);
+	/* A row more than the edge stage says it wrote. */
+	e = edge("web", "api", 8080, w->now, 99);
+	e.view[FLOW_VIEW_CLIENT].rows = 1;
+	write_edge(w, &e);
+	wait_edges(w, 21);
+	ok = false;
+	root = NULL;
+	until = clock_mono_us() + 10000000;
+	while (!ok && clock_mono_us() < until) {
+		json_decref(root);
+		root = get_json(w, range(w, path, "/api/v1/health", ""), 200);
+		ok = !json_is_true(at(root, "adds_up")) && !strcmp(text(root, "first_bad"), "store bus");
+	}
+	assert_true(ok);
+	assert_int_equal(num(root, "chain.8.missing"), -1);
+	json_decref(root);
+}
+
+static void test_wrong_questions(void **state)
+{
+	struct world *w = *state;
+	struct buf b;
+
+	refuse(w, "/api/v1/nothing", 404, "/api/v1/nothing");
+	refuse(w, "/", 404, "nothing is called");
+	refuse(w, "/api/v1/edges?sort=beauty", 400, "no sum is called beauty");
+	refuse(w, "/api/v1/edges?limit=0", 400, "limit cannot be 0");
+	refuse(w, "/api/v1/edges?limit=10001", 400, "limit");
+	refuse(w, "/api/v1/edges?limit=-1", 400, "limit");
+	refuse(w, "/api/v1/edges?limit=5x", 400, "limit");
+	refuse(w, "/api/v1/edges?port=65536", 400, "port");
+	refuse(w, "/api/v1/edges?from=yesterday", 400, "no time is written yesterday");
+	refuse(w, "/api/v1/edges?from=-1m&to=-2m", 400, "is empty");
+	refuse(w, "/api/v1/edges?colour=red", 400, "no parameter colour");
+	refuse(w, "/api/v1/edges?group=taste", 400, "no group is called taste");
+	refuse(w, "/api/v1/edges?order=sideways", 400, "order");
+	refuse(w, "/api/v1/edges?host=nowhere", 404, "no host is called nowhere");
+	refuse(w, "/api/v1/edges?format=xml", 400, "no format is called xml");
+	refuse(w, "/api/v1/edges?protocol=900", 400, "protocol");
+	refuse(w, "/api/v1/edges/123", 404, "no edge is called 123");
+	refuse(w, "/api/v1/edges/0000000000000001", 404, "no edge has the id");
+	refuse(w, "/api/v1/edges/0000000000000001/verdicts", 404, "no edge is called");
+	refuse(w, "/api/v1/services/nobody", 404, "no service is called nobody");
+	refuse(w, "/api/v1/health?from=0&to=1000000000", 400, "cannot be balanced");
+	buf_init(&b, 0);
+	curl_easy_setopt(w->curl, CURLOPT_CUSTOMREQUEST, "DELETE");
+	assert_int_equal(get(w, "/api/v1/edges", &b), 405);
+	curl_easy_setopt(w->curl, CURLOPT_CUSTOMREQUEST, NULL);
+	{
+		struct curl_slist *h = curl_slist_append(NULL, "Host: evil.example");
+
+		curl_easy_setopt(w->curl, CURLOPT_HTTPHEADER, h);
+		assert_int_equal(get(w, "/api/v1/edges", &b), 403);
+		curl_easy_setopt(w->curl, CURLOPT_HTTPHEADER, NULL);
+		curl_slist_free_all(h);
+	}
+	assert_int_equal(get(w, "/healthz", &b), 200);
+	assert_int_equal(get(w, "/readyz", &b), 200);
+	buf_deinit(&b);
+}
+
+static void extra(void *arg, struct buf *b)
+{
+	buf_printf(b, "skyfall_test_extra %d\n", *(int *)arg);
+}
+
+static void test_texts(void **state)
+{
+	struct world *w = *state;
+	char path[256];
+	json_t *root;
+	struct buf b;
+	int seven = 7;
+
+	server_free(w->server);
+	w->server = NULL;
+	{
+		char why[256];
+
+		assert_int_equal(server_new(&w->server, &w->opts, why, sizeof(why)), 0);
+		assert_int_equal(server_add_metrics(w->server, extra, &seven), 0);
+		assert_int_equal(server_start(w->server, why, sizeof(why)), 0);
+	}
+	shop(w);
+	buf_init(&b, 0);
+	assert_int_equal(get(w, range(w, path, "/api/v1/edges", "&format=csv"), &b), 200);
+	assert_non_null(strstr(buf_text(&b), "id,net,client_service"));
+	assert_non_null(strstr(buf_text(&b), ",web,"));
+	assert_non_null(strstr(buf_text(&b), "\"db \"\"main\"\"\""));
+	assert_int_equal(get(w, "/metrics", &b), 200);
+	assert_non_null(strstr(buf_text(&b), "skyfall_test_extra 7\n"));
+	assert_non_null(strstr(buf_text(&b), "skyfall_edge_bytes_total{client=\"web\",server=\"api\",client_zone=\"\",server_zone=\"\","
+					     "direction=\"c2s\"} 10090\n"));
+	assert_non_null(strstr(buf_text(&b), "server=\"db \\\"main\\\"\""));
+	assert_non_null(strstr(buf_text(&b), "skyfall_store_edges_total 20\n"));
+	buf_deinit(&b);
+	root = get_json(w, "/api/v1/openapi.json", 200);
+	assert_non_null(json_object_get(at(root, "paths"), "/api/v1/edges/{id}/series"));
+	json_decref(root);
+}
+
+static void test_poison_is_put_aside(void **state)
+{
+	struct world *w = *state;
+	enum bus_topic dead = BUS_DEAD;
+	struct bus_reader *r;
+	struct bus_msg m;
+	int64_t until = clock_mono_us() + 10000000;
+	struct server_stats s;
+
+	assert_int_equal(bus_reader_open(&r, w->bus, NULL, &dead, 1, NULL), 0);
+	assert_int_equal(bus_produce(w->producer, BUS_EDGES, 0, "k", 1, "not a message", 13), 0);
+	shop(w);
+	while (bus_read(r, &m, 1, 100) == 0)
+		assert_true(clock_mono_us() < until);
+	assert_int_equal(m.value_len, 13);
+	assert_memory_equal(m.value, "not a message", 13);
+	server_stats(w->server, &s);
+	assert_int_equal(s.poison, 1);
+	bus_reader_close(r);
+}
+
+/* What is on the bus when the server stops is in the store when it starts again. */
+static void test_stop_writes_what_is_there(void **state)
+{
+	struct world *w = *state;
+	json_t *root;
+
+	for (uint32_t i = 0; i < 3000; i++) {
+		struct flow_edge e = edge("web", "api", 8080, w->now + i % 20, i + 1);
+
+		e.view[FLOW_VIEW_CLIENT].tx_bytes = 1;
+		write_edge(w, &e);
+	}
+	server_free(w->server);
+	w->server = NULL;
+	start_server(w);
+	root = get_json(w, "/api/v1/edges", 200);
+	assert_int_equal(num(root, "edges.0.client_c2s_bytes"), 3000);
+	json_decref(root);
+}
+
+static void test_starting_says_what_is_wrong(void **state)
+{
+	struct world *w = *state;
+	struct server_opts opts = w->opts;
+	struct server *s = NULL;
+	char why[256], other[80];
+
+	assert_true(server_new(&s, &opts, why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "in use by process"));
+	snprintf(other, sizeof(other), "%s/two", w->path);
+	opts.data = other;
+	opts.bus = NULL;
+	opts.listen = server_url(w->server) + strlen("http://");
+	assert_int_equal(server_new(&s, &opts, why, sizeof(why)), 0);
+	assert_true(server_start(s, why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "the port is in use"));
+	server_free(s);
+	opts.listen = "256.1.1.1:99";
+	assert_int_equal(server_new(&s, &opts, why, sizeof(why)), 0);
+	assert_true(server_start(s, why, sizeof(why)) < 0);
+	assert_non_null(strstr(why, "cannot listen on 256.1.1.1:99"));
+	server_free(s);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_edges),
+		T(test_one_edge_and_its_series),
+		T(test_services_and_hosts),
+		T(test_health),
+		T(test_wrong_questions),
+		T(test_texts),
+		T(test_poison_is_put_aside),
+		T(test_stop_writes_what_is_there),
+		T(test_starting_says_what_is_wrong),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
