@@ -342,7 +342,7 @@ static void run_line(struct script *s, char *line)
 	int n = 0;
 
 	line[strcspn(line, "#\n")] = '\0';
-	snprintf(text, sizeof(text), "%s", line);
+	str_copy(text, sizeof(text), str_from(line));
 	for (char *word = strtok_r(line, " \t", &save); word && n < MAX_WORDS; word = strtok_r(NULL, " \t", &save))
 		words[n++] = word;
 	if (n == 0)
