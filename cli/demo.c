@@ -9,8 +9,14 @@
 #include "base/table.h"
 #include "cli/answer.h"
 
-/* 10.77.0.14: the mail server of tools/shop/node.c. */
-const char demo_inventory[] = "networks:\n- cidr: 10.77.0.14/32\n  owner: shop-mail\n";
+/* The addresses of tools/shop/node.c. */
+const char demo_inventory[] = "networks:\n"
+			      "- cidr: 10.77.0.11/32\n  owner: shop-db\n"
+			      "- cidr: 10.77.0.12/32\n  owner: shop-cache\n"
+			      "- cidr: 10.77.0.13/32\n  owner: shop-queue\n"
+			      "- cidr: 10.77.0.14/32\n  owner: shop-mail\n"
+			      "- cidr: 10.77.0.15/32\n  owner: shop-api\n"
+			      "- cidr: 10.77.0.16/32\n  owner: shop-web\n";
 
 /* A number: what the programs call it, on either side, and the API's columns that make it up. */
 static const struct {

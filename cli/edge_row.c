@@ -10,8 +10,9 @@
 #include "cli/client.h"
 #include "cli/unit.h"
 
-#define EDGE_ROW_SLOW 0.2    /* a window shut for less of the time is a burst, not a slow reader */
-#define EDGE_ROW_RESENT 0.01 /* below this every network is */
+#define EDGE_ROW_SLOW 0.2      /* a window shut for less of the time is a burst, not a slow reader */
+#define EDGE_ROW_RESENT 0.01   /* below this every network is */
+#define EDGE_ROW_RESENT_SEGS 5 /* fewer are no pattern */
 
 static const struct {
 	const char *key, *word;
@@ -64,6 +65,7 @@ void edge_row_read(const json_t *edge, struct edge_row *ret)
 		.srtt_p99_us = client_num(d, "srtt_p99_us", NAN),
 		.handshake_p50_us = client_num(d, "handshake_p50_us", NAN),
 		.resent = client_num(d, "retransmit_ratio", NAN),
+		.resent_segs = client_num(d, "retransmitted", 0),
 		.slow_server = client_num(d, "rwnd_limited_share_c2s", NAN),
 		.slow_client = client_num(d, "rwnd_limited_share_s2c", NAN),
 		.no_role = edge_row_flag(edge, "no_role"),
@@ -89,6 +91,13 @@ static char *edge_row_number(double n, double per_s, char text[UNIT_TEXT])
 		return unit_count(n, text);
 	unit_count(n / per_s, text);
 	return strncat(text, "/s", UNIT_TEXT - strlen(text) - 1);
+}
+
+/* Whole percents: a share of time is no exact thing. */
+static char *edge_row_share(double ratio, char text[UNIT_TEXT])
+{
+	snprintf(text, UNIT_TEXT, "%.0f %%", ratio * 100);
+	return text;
 }
 
 /* The cause that comes k-th when the most frequent comes first. */
@@ -121,10 +130,10 @@ enum table_style edge_row_note(const struct edge_row *row, double per_s, char no
 		style = TABLE_BAD;
 	}
 	if (row->slow_server >= EDGE_ROW_SLOW)
-		edge_row_say(note, "slow server", unit_percent(row->slow_server, number));
+		edge_row_say(note, "slow server", edge_row_share(row->slow_server, number));
 	if (row->slow_client >= EDGE_ROW_SLOW)
-		edge_row_say(note, "slow client", unit_percent(row->slow_client, number));
-	if (row->resent >= EDGE_ROW_RESENT)
+		edge_row_say(note, "slow client", edge_row_share(row->slow_client, number));
+	if (row->resent >= EDGE_ROW_RESENT && row->resent_segs >= EDGE_ROW_RESENT_SEGS)
 		edge_row_say(note, "resent", unit_percent(row->resent, number));
 	if (row->resets > 0)
 		edge_row_say(note, "resets", edge_row_number(row->resets, per_s, number));

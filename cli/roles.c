@@ -41,6 +41,7 @@ static int roles_server(struct roles *r, const struct roles_opts *opts, char *wh
 	so.data = opts->data;
 	so.listen = opts->listen;
 	so.instance = r->instance;
+	so.store = store_defaults;
 	so.store.interval_s = (uint16_t)(opts->interval_ms / 1000);
 	so.settle_ms = opts->spread_ms + (tenth > 100 ? tenth : 100) + opts->interval_ms / 2 + ROLES_MARGIN_MS;
 	return server_new(&r->server, &so, why, why_len);

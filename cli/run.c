@@ -377,6 +377,7 @@ int cmd_run(int argc, char **argv)
 		fprintf(stderr, CMD_PROGRAM " run: %s\n", why);
 		return CMD_USAGE;
 	}
+	log_set(conf.quiet ? LOG_ERROR : LOG_WARN, CMD_PROGRAM);
 	run_data_folder(conf.data, r.data, sizeof(r.data));
 	if (run_take_signals(&r) < 0)
 		return CMD_FAILED;

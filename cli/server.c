@@ -82,6 +82,7 @@ int cmd_server(int argc, char **argv)
 	run_data_folder(conf.data, data, sizeof(data));
 	so.data = data;
 	so.listen = conf.listen ? conf.listen : so.listen;
+	so.store = store_defaults;
 	so.store.interval_s = (uint16_t)(conf.interval_ms / 1000);
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);

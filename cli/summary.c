@@ -88,14 +88,17 @@ static int summary_text(const json_t *answer, const json_t *health, const json_t
 	return r < 0 ? r : worst;
 }
 
-static int summary_json(json_t *answer, json_t *health, json_t *compared)
+static int summary_json(const json_t *answer, json_t *health, json_t *compared)
 {
-	json_t *all = json_pack("{s:O,s:O,s:O?}", "edges", answer, "health", health, "demo", compared);
+	json_t *all = json_pack("{s:O,s:O,s:O?}", "edges", json_object_get(answer, "edges"), "health", health, "demo", compared);
+	bool well = client_num(health, "adds_up", 0) != 0;
 
+	for (size_t i = 0; i < json_array_size(compared); i++)
+		well = well && client_num(json_array_get(compared, i), "equal", 0) != 0;
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(all);
-	return client_num(health, "adds_up", 0) != 0 ? CMD_OK : CMD_FAILED;
+	return well ? CMD_OK : CMD_FAILED;
 }
 
 int summary_print(struct client *c, int64_t from, int64_t to, const char *truth, bool json)

@@ -329,7 +329,7 @@ static void table_put_cell(struct buf *out, const char *text, unsigned width, bo
 static void table_put_title(const struct table *t, const struct table_look *look, const struct table_plan *p,
 			    struct buf *out)
 {
-	size_t used = 0, total = table_total(t, p);
+	size_t start = out->n, used = 0, total = table_total(t, p);
 
 	table_put_style(out, TABLE_BOLD, look->colour);
 	for (size_t i = 0; i < t->n; i++) {
@@ -347,6 +347,7 @@ static void table_put_title(const struct table *t, const struct table_look *look
 			strncat(title, look->mark, sizeof(title) - strlen(title) - 1);
 		table_put_cell(out, title, p->width[i], t->columns[i].right, used == total);
 	}
+	table_trim(out, start);
 	table_put_style(out, TABLE_PLAIN, look->colour);
 	buf_char(out, '\n');
 }

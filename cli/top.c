@@ -70,10 +70,10 @@ void top_free(struct top *t)
 
 /* --- asking */
 
-static void top_say_state(struct top_view *v, const json_t *health, double now)
+static void top_say_state(struct top_view *v, const json_t *health)
 {
 	const char *sentence = client_str(health, "sentence", ""), *status = client_str(health, "status", "");
-	double age = v->newest_end > 0 ? now - v->newest_end : NAN;
+	double age = client_num(health, "newest_age_s", NAN);
 	char text[UNIT_TEXT];
 
 	unit_time_us(age * 1e6, text);
@@ -82,7 +82,7 @@ static void top_say_state(struct top_view *v, const json_t *health, double now)
 		snprintf(v->state, sizeof(v->state), "nothing new for %s: run `skyfall doctor`", text);
 		v->state_bad = true;
 	} else {
-		snprintf(v->state, sizeof(v->state), "%.0f of %.0f agents reporting, up to %s ago. %s", v->agents,
+		snprintf(v->state, sizeof(v->state), "%.0f of %.0f agents reporting, %s behind; %s", v->agents,
 			 v->agents_known, text, sentence);
 	}
 }
@@ -103,7 +103,7 @@ static int top_ask_health(struct top *t, double *ret_interval)
 	v->newest_end = client_num(health, "newest", 0);
 	if (v->newest_end > 0)
 		v->newest_end += *ret_interval;
-	top_say_state(v, health, client_num(health, "now", 0));
+	top_say_state(v, health);
 	json_decref(health);
 	return 0;
 }

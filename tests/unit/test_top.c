@@ -61,6 +61,10 @@ static void test_note(void **state)
 	memset(row.failed_by, 0, sizeof(row.failed_by));
 	row.slow_server = 0.86;
 	row.resent = 0.021;
+	row.resent_segs = 4;
+	assert_int_equal(edge_row_note(&row, 1, note), TABLE_WARN);
+	assert_string_equal(note, "slow server 86 %");
+	row.resent_segs = 5;
 	assert_int_equal(edge_row_note(&row, 1, note), TABLE_WARN);
 	assert_string_equal(note, "slow server 86 %, resent 2.10 %");
 	/* Everything at once does not overflow. */
