@@ -34,6 +34,12 @@ void health_info(struct flow_ledger *line, const char *name, uint64_t n)
 	health_add(line->info, &line->n_info, FLOW_INFOS, str_from(name), n);
 }
 
+void health_count(struct flow_ledger *line, const char *name, uint64_t n)
+{
+	if (n)
+		health_info(line, name, n);
+}
+
 /* How the source's numbers are called. Losses are rows; what is lost before there is a row is a number. */
 static const struct {
 	const char *name;
@@ -75,7 +81,7 @@ void health_counts(struct flow_ledger *line, const struct source_counts *now, co
 		if (health_names[i].loss)
 			health_lost(line, health_names[i].name, a - b);
 		else
-			health_info(line, health_names[i].name, health_names[i].gauge ? a : a - b);
+			health_count(line, health_names[i].name, health_names[i].gauge ? a : a - b);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent's ledger line of an interval (law L7): rows in, out, lost by reason, and what it cost. All numbers
- * are of this interval, except those called gauges: socks_open, rss_bytes, cpu_busy_pm, cpu_steal_pm.
+ * are of this interval (what is not there is 0), except those called gauges: socks_open, rss_bytes, cpu_busy_pm, cpu_steal_pm.
  */
 #pragma once
 
@@ -18,6 +18,9 @@ struct health_cost {
 /* Adds to a reason or a number, made if it is new. name: a literal. Past the bounds of the record it is left out. */
 void health_lost(struct flow_ledger *line, const char *name, uint64_t n);
 void health_info(struct flow_ledger *line, const char *name, uint64_t n);
+
+/* health_info(), but 0 is left out: a line must be short, it may travel many times. */
+void health_count(struct flow_ledger *line, const char *name, uint64_t n);
 
 /* What the source counted since `former`: losses and numbers. */
 void health_counts(struct flow_ledger *line, const struct source_counts *now, const struct source_counts *former);
