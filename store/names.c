@@ -193,7 +193,8 @@ out:
 	sqlite3_finalize(st);
 	if (r)
 		return r;
-	qsort(ret->v, ret->n, sizeof(*ret->v), name_order);
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), name_order);
 	return group == STORE_BY_EDGE ? 0 : names_group(ret, group);
 }
 

@@ -239,7 +239,8 @@ static int work_cut(struct work *w)
 	size_t n = old.n < limit ? old.n : limit;
 	int r = 0;
 
-	qsort(old.v, old.n, sizeof(*old.v), entry_order);
+	if (old.n)
+		qsort(old.v, old.n, sizeof(*old.v), entry_order);
 	if (w->ask->ascending)
 		for (size_t i = 0; i < old.n / 2; i++) {
 			struct entry t = old.v[i];
