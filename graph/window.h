@@ -51,7 +51,7 @@ struct window_opts {
 	void *arg; /* of the stage's functions */
 	const char *group;
 	const char *instance;
-	uint64_t boot;
+	uint64_t boot; /* in ledger lines; grows by one after a failed commit */
 	size_t max_entries; /* in memory before it stops reading */
 	const char *expect; /* producers known from the start are called "<expect>/0" .. "<expect>/<n_expect - 1>" */
 	unsigned n_expect;

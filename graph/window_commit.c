@@ -229,6 +229,8 @@ int window_commit(struct window *w, struct window_part *part)
 		r = 0;
 	} else {
 		w->stats.aborts++;
+		w->opts.boot++; /* whether those lines were written is not known: they are left alone, new ones begin */
+		w->ledger.n = 0;
 		(void)window_restore(w, part);
 	}
 	free(c.batch.buckets);
