@@ -19,7 +19,8 @@ static const struct route {
 	bool store; /* needs a store_query */
 	const char *params;
 } routes[] = {
-	{"/api/v1/edges", api_edges, true, "from to service client server zone net port protocol host sort order limit group format"},
+	{"/api/v1/edges", api_edges, true,
+	 "from to service client server zone net port protocol host sort order limit group format"},
 	{"/api/v1/edges/*", api_edge_one, true, "from to limit step format"},
 	{"/api/v1/services", api_services, true, "from to zone net port protocol sort order limit format"},
 	{"/api/v1/services/*", api_service, true, "from to sort order limit"},

@@ -59,7 +59,7 @@ int api_send(struct api *a, json_t *root, const char *list);
 
 /* --- parameters. 0, or -1 after answering with an error. */
 int api_range(struct api *a, uint32_t default_s, struct store_ask *ask);
-int api_time(struct api *a, const char *name, uint32_t *ret); /* untouched when absent */
+int api_time(struct api *a, const char *name, uint32_t *ret);                             /* untouched when absent */
 int api_uint(struct api *a, const char *name, uint64_t min, uint64_t max, uint64_t *ret); /* likewise */
 int api_step(struct api *a, uint32_t *ret);
 int api_sort(struct api *a, struct store_ask *ask); /* sort, order, limit */

@@ -21,7 +21,8 @@ int api_edges(struct api *a)
 	for (ask.group = 0; group && ask.group < STORE_GROUPS && strcmp(group, edges_groups[ask.group]); ask.group++)
 		;
 	if (ask.group == STORE_GROUPS)
-		return api_error(a, 400, "group is edge, services, client, server or zones", "no group is called %.40s", group);
+		return api_error(a, 400, "group is edge, services, client, server or zones", "no group is called %.40s",
+				 group);
 	if (api_range(a, 300, &ask) || api_sort(a, &ask) || api_filter(a, &ask, &filter)) {
 		api_filter_free(&filter);
 		return -1;
@@ -79,7 +80,8 @@ static json_t *edge_histograms(const struct flow_edge *e)
 	return o;
 }
 
-static void edge_host_name(json_t *o, const char *key, const struct api_names *names, const struct ip *ip, struct str scope)
+static void edge_host_name(json_t *o, const char *key, const struct api_names *names, const struct ip *ip,
+			   struct str scope)
 {
 	const char *host = api_names_find(names, ip, scope, NULL);
 
@@ -109,7 +111,8 @@ static json_t *edge_pair(const struct store_row *row, const struct api_names *na
 	return o;
 }
 
-static void edge_host_add(json_t *list, const char *side, const struct api_names *names, const struct ip *ip, struct str scope)
+static void edge_host_add(json_t *list, const char *side, const struct api_names *names, const struct ip *ip,
+			  struct str scope)
 {
 	json_t *o = json_object(), *x;
 	const char *id = NULL, *name = api_names_find(names, ip, scope, &id);
@@ -120,11 +123,11 @@ static void edge_host_add(json_t *list, const char *side, const struct api_names
 	json_object_set_new(o, "host", id ? json_string(id) : json_string(""));
 	json_object_set_new(o, "scope", api_str(scope));
 	json_object_set_new(o, "side", json_string(side));
-	json_array_foreach(list, i, x)
-		if (json_equal(x, o)) {
-			json_decref(o);
-			return;
-		}
+	json_array_foreach(list, i, x) if (json_equal(x, o))
+	{
+		json_decref(o);
+		return;
+	}
 	json_array_append_new(list, o);
 }
 

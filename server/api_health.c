@@ -21,8 +21,9 @@ static int picture_host(void *arg, const struct flow_host *h)
 	if (h->interval + 86400u < p->a->now)
 		return 0;
 	json_object_set_new(p->agents, str_copy(id, sizeof(id), h->id),
-			    json_pack("{s:I, s:i, s:s, s:o}", "last", (json_int_t)h->interval, "interval_s", (int)h->interval_s, "mode",
-				      str_copy(mode, sizeof(mode), h->mode), "hostname", api_str(h->hostname)));
+			    json_pack("{s:I, s:i, s:s, s:o}", "last", (json_int_t)h->interval, "interval_s",
+				      (int)h->interval_s, "mode", str_copy(mode, sizeof(mode), h->mode), "hostname",
+				      api_str(h->hostname)));
 	return 0;
 }
 
@@ -54,14 +55,16 @@ static json_t *picture_agents(const struct picture *p)
 	json_int_t reporting = 0;
 	const char *id;
 
-	json_object_foreach(p->agents, id, agent) {
+	json_object_foreach(p->agents, id, agent)
+	{
 		json_int_t interval = json_integer_value(json_object_get(agent, "interval_s"));
 		json_int_t age = (json_int_t)p->a->now - json_integer_value(json_object_get(agent, "last")) - interval;
 		const char *mode = json_string_value(json_object_get(agent, "mode"));
 
 		if (age <= (4 * interval > 10 ? 4 * interval : 10)) {
 			reporting++;
-			json_object_set_new(modes, mode, json_integer(json_integer_value(json_object_get(modes, mode)) + 1));
+			json_object_set_new(modes, mode,
+					    json_integer(json_integer_value(json_object_get(modes, mode)) + 1));
 		} else if (json_array_size(silent) < 1000) {
 			json_array_append(silent, json_object_get(agent, "hostname"));
 		}
@@ -89,8 +92,8 @@ static json_t *health_hop_json(enum health_hop hop, const struct health_report *
 	json_object_set_new(o, "adds_up", json_boolean(r->adds_up));
 	json_object_set_new(o, "instances", json_integer(r->instances));
 	for (unsigned i = 0; i < r->n_intervals; i++)
-		json_array_append_new(at, json_pack("{s:I, s:I}", "interval", (json_int_t)r->intervals[i].interval, "missing",
-						    (json_int_t)r->intervals[i].missing));
+		json_array_append_new(at, json_pack("{s:I, s:I}", "interval", (json_int_t)r->intervals[i].interval,
+						    "missing", (json_int_t)r->intervals[i].missing));
 	json_object_set_new(o, "intervals", at);
 	return o;
 }
@@ -107,12 +110,12 @@ static void health_verdict(json_t *root, const struct health_report r[HEALTH_HOP
 			loss = i;
 	if (bad < HEALTH_HOPS) {
 		status = "broken";
-		snprintf(text, sizeof(text), "%s: %lld of %llu %s are missing and nobody knows why", health_hop_name(bad),
-			 (long long)r[bad].missing, (unsigned long long)r[bad].in,
+		snprintf(text, sizeof(text), "%s: %lld of %llu %s are missing and nobody knows why",
+			 health_hop_name(bad), (long long)r[bad].missing, (unsigned long long)r[bad].in,
 			 bad == HEALTH_KERNEL ? "connections" : "rows");
 		if (r[bad].missing < 0)
-			snprintf(text, sizeof(text), "%s: %lld rows came out that nobody counted going in", health_hop_name(bad),
-				 -(long long)r[bad].missing);
+			snprintf(text, sizeof(text), "%s: %lld rows came out that nobody counted going in",
+				 health_hop_name(bad), -(long long)r[bad].missing);
 	} else if (!r[HEALTH_AGENT].instances && !r[HEALTH_STORED].out) {
 		status = "no_data";
 		snprintf(text, sizeof(text), "no agent reported in this range");
@@ -143,14 +146,16 @@ static void health_store(struct api *a, json_t *root, const struct store_count *
 	json_object_set_new(root, "newest_age_s",
 			    newest ? json_real((double)a->now_us / 1e6 - (double)(newest + interval)) : json_null());
 	json_object_set_new(root, "settled_to", json_integer(settled));
-	json_object_set_new(root, "edges", json_pack("{s:I, s:I}", "rows", (json_int_t)c->edge_rows, "both",
-						     (json_int_t)c->edge_rows_both));
+	json_object_set_new(root, "edges",
+			    json_pack("{s:I, s:I}", "rows", (json_int_t)c->edge_rows, "both",
+				      (json_int_t)c->edge_rows_both));
 	if (c->edge_rows)
 		json_object_set_new(json_object_get(root, "edges"), "both_share",
 				    json_real((double)c->edge_rows_both / (double)c->edge_rows));
-	json_object_set_new(root, "writer", json_pack("{s:I, s:I, s:I, s:s}", "retries", (json_int_t)w.retries, "poison",
-						      (json_int_t)w.poison, "duplicates", (json_int_t)w.store.duplicates,
-						      "error", w.error));
+	json_object_set_new(root, "writer",
+			    json_pack("{s:I, s:I, s:I, s:s}", "retries", (json_int_t)w.retries, "poison",
+				      (json_int_t)w.poison, "duplicates", (json_int_t)w.store.duplicates, "error",
+				      w.error));
 }
 
 int api_health(struct api *a)
@@ -172,7 +177,8 @@ int api_health(struct api *a)
 	if (api_time(a, "from", &from))
 		goto refused;
 	if (from >= to || to - from > 86400) {
-		api_error(a, 400, "from before to, at most a day apart", "the range [%u, %u) cannot be balanced", from, to);
+		api_error(a, 400, "from before to, at most a day apart", "the range [%u, %u) cannot be balanced", from,
+			  to);
 		goto refused;
 	}
 	r = health_new(&p.health);

@@ -57,7 +57,8 @@ static int names_host(void *arg, const struct flow_host *h)
 
 static int names_order(const void *a, const void *b)
 {
-	return memcmp(&((const struct names_address *)a)->ip, &((const struct names_address *)b)->ip, sizeof(struct ip));
+	return memcmp(&((const struct names_address *)a)->ip, &((const struct names_address *)b)->ip,
+		      sizeof(struct ip));
 }
 
 int api_names_load(struct api *a, struct api_names **ret)
@@ -153,7 +154,8 @@ static int wanted_host(void *arg, const struct flow_host *h)
 		return 0;
 	id = str_copy(w->b->ids[w->n_ids++], sizeof(*w->b->ids), h->id);
 	for (unsigned i = 0; i < h->n_addresses && w->n < WANTED_MAX; i++)
-		w->b->v[w->n++] = (struct store_address){.ip = h->addresses[i].ip, .bits = 128,
+		w->b->v[w->n++] = (struct store_address){.ip = h->addresses[i].ip,
+							 .bits = 128,
 							 .scope = h->addresses[i].host_only ? str_from(id) : STR("")};
 	return 0;
 }
@@ -209,14 +211,19 @@ static int hosts_line(void *arg, const struct flow_ledger *l)
 	json_object_set_new(o, "last", json_integer(l->interval));
 	json_object_set_new(o, "interval_s", json_integer(l->interval_s));
 	json_object_set_new(o, "cost", api_counts(l->info, l->n_info));
-	json_object_set_new(loss, "rows_in", json_integer(json_integer_value(json_object_get(loss, "rows_in")) + (json_int_t)l->rows_in));
-	json_object_set_new(loss, "rows_out", json_integer(json_integer_value(json_object_get(loss, "rows_out")) + (json_int_t)l->rows_out));
+	json_object_set_new(
+		loss, "rows_in",
+		json_integer(json_integer_value(json_object_get(loss, "rows_in")) + (json_int_t)l->rows_in));
+	json_object_set_new(
+		loss, "rows_out",
+		json_integer(json_integer_value(json_object_get(loss, "rows_out")) + (json_int_t)l->rows_out));
 	for (unsigned i = 0; i < l->n_lost; i++) {
 		char name[64];
 
 		str_copy(name, sizeof(name), l->lost[i].name);
-		json_object_set_new(lost, name,
-				    json_integer(json_integer_value(json_object_get(lost, name)) + (json_int_t)l->lost[i].n));
+		json_object_set_new(
+			lost, name,
+			json_integer(json_integer_value(json_object_get(lost, name)) + (json_int_t)l->lost[i].n));
 	}
 	return 0;
 }
@@ -265,7 +272,8 @@ static json_t *hosts_addresses(const struct flow_host *h)
 		json_t *o = json_object();
 
 		json_object_set_new(o, "address", api_ip(&x->ip));
-		json_object_set_new(o, "prefix", json_integer(ip_is_v4(&x->ip) && x->bits >= 96 ? x->bits - 96 : x->bits));
+		json_object_set_new(o, "prefix",
+				    json_integer(ip_is_v4(&x->ip) && x->bits >= 96 ? x->bits - 96 : x->bits));
 		json_object_set_new(o, "host_only", json_boolean(x->host_only));
 		json_object_set_new(o, "netns", json_integer(x->netns));
 		json_array_append_new(list, o);
@@ -313,7 +321,10 @@ static int hosts_one(void *arg, const struct flow_host *h)
 
 int api_hosts(struct api *a)
 {
-	struct hosts x = {.a = a, .host = http_param(a->req, "host"), .list = json_array(), .lines = json_object(),
+	struct hosts x = {.a = a,
+			  .host = http_param(a->req, "host"),
+			  .list = json_array(),
+			  .lines = json_object(),
 			  .listeners = json_object()};
 	json_t *root = json_object();
 	int r;

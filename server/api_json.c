@@ -138,9 +138,12 @@ static uint64_t json_failed(json_t *o, const struct flow_edge *e)
 		uint8_t field;
 		const char *name;
 	} causes[] = {
-		{FLOW_F_failed_refused, "refused"},   {FLOW_F_failed_timeout, "timeout"},
-		{FLOW_F_failed_unreachable, "unreachable"}, {FLOW_F_failed_no_port, "no_port"},
-		{FLOW_F_failed_abandoned, "abandoned"}, {FLOW_F_failed_no_route, "no_route"},
+		{FLOW_F_failed_refused, "refused"},
+		{FLOW_F_failed_timeout, "timeout"},
+		{FLOW_F_failed_unreachable, "unreachable"},
+		{FLOW_F_failed_no_port, "no_port"},
+		{FLOW_F_failed_abandoned, "abandoned"},
+		{FLOW_F_failed_no_route, "no_route"},
 		{FLOW_F_failed_other, "other"},
 	};
 	json_t *by = json_object();
@@ -189,7 +192,9 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds)
 	json_object_set_new(o, "opened", api_u64(opened));
 	json_object_set_new(o, "closed", api_u64(store_best(e, FLOW_F_closed, true)));
 	json_failed(o, e);
-	json_object_set_new(o, "resets", api_u64(store_best(e, FLOW_F_reset_received, true) + store_best(e, FLOW_F_reset_sent, true)));
+	json_object_set_new(
+		o, "resets",
+		api_u64(store_best(e, FLOW_F_reset_received, true) + store_best(e, FLOW_F_reset_sent, true)));
 	json_object_set_new(o, "retransmitted", api_u64(resent));
 	json_object_set_new(o, "segs", api_u64(segs));
 	json_share(o, "retransmit_ratio", resent, segs);
@@ -330,7 +335,8 @@ static void csv_value(struct buf *b, const json_t *v)
 		buf_printf(b, json_is_true(v) ? "true" : "false");
 		break;
 	case JSON_ARRAY:
-		json_array_foreach(v, i, x) {
+		json_array_foreach(v, i, x)
+		{
 			if (i)
 				buf_char(b, ' ');
 			if (json_is_string(x))
@@ -350,7 +356,8 @@ static void csv_walk(const json_t *o, const char *prefix, void (*fn)(void *arg, 
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)o, key, v) {
+	json_object_foreach((json_t *)o, key, v)
+	{
 		char name[160];
 
 		snprintf(name, sizeof(name), "%s%s", prefix, key);
@@ -382,20 +389,22 @@ void api_csv(const json_t *list, struct buf *b)
 	const char *key, *sep = "";
 	size_t i;
 
-	json_array_foreach(list, i, row)
-		csv_walk(row, "", csv_head, head);
-	json_object_foreach(head, key, v) {
+	json_array_foreach(list, i, row) csv_walk(row, "", csv_head, head);
+	json_object_foreach(head, key, v)
+	{
 		buf_printf(b, "%s", sep);
 		csv_text(b, key);
 		sep = ",";
 	}
 	buf_printf(b, "\r\n");
-	json_array_foreach(list, i, row) {
+	json_array_foreach(list, i, row)
+	{
 		json_t *flat = json_object();
 
 		csv_walk(row, "", csv_flat, flat);
 		sep = "";
-		json_object_foreach(head, key, v) {
+		json_object_foreach(head, key, v)
+		{
 			buf_printf(b, "%s", sep);
 			csv_value(b, json_object_get(flat, key));
 			sep = ",";

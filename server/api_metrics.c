@@ -30,7 +30,8 @@ static void metrics_own(struct api *a, struct buf *b)
 		{"store_poison_total", "counter", "messages nobody could read", w.poison},
 		{"store_dead_failed_total", "counter", "of these, not even put aside", w.dead_failed},
 		{"store_duplicates_total", "counter", "rows that were there already", w.store.duplicates},
-		{"store_too_old_rows_total", "counter", "sum(rows) refused because their day was removed by age", w.store.too_old},
+		{"store_too_old_rows_total", "counter", "sum(rows) refused because their day was removed by age",
+		 w.store.too_old},
 		{"store_pairs_folded_total", "counter", "pair rows above the cap, summed in `other`", w.store.folded},
 		{"store_rolled_total", "counter", "buckets rolled up", w.store.rolled},
 		{"store_removed_files_total", "counter", "day files removed by age", w.store.removed},
@@ -43,8 +44,8 @@ static void metrics_own(struct api *a, struct buf *b)
 	};
 
 	for (i = 0; i < ARRAY_LEN(rows); i++)
-		buf_printf(b, "# HELP skyfall_%s %s\n# TYPE skyfall_%s %s\nskyfall_%s %llu\n", rows[i].name, rows[i].help,
-			   rows[i].name, rows[i].type, rows[i].name, (unsigned long long)rows[i].n);
+		buf_printf(b, "# HELP skyfall_%s %s\n# TYPE skyfall_%s %s\nskyfall_%s %llu\n", rows[i].name,
+			   rows[i].help, rows[i].name, rows[i].type, rows[i].name, (unsigned long long)rows[i].n);
 }
 
 int api_metrics(struct api *a)

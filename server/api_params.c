@@ -74,7 +74,8 @@ int api_range(struct api *a, uint32_t default_s, struct store_ask *ask)
 	if (to > a->now + 86400)
 		to = a->now + 86400;
 	if (from >= to)
-		return api_error(a, 400, "from comes before to; " PARAM_TIME_HINT, "the range [%u, %u) is empty", from, to);
+		return api_error(a, 400, "from comes before to; " PARAM_TIME_HINT, "the range [%u, %u) is empty", from,
+				 to);
 	ask->from = from;
 	ask->to = to;
 	return 0;
@@ -91,7 +92,8 @@ int api_uint(struct api *a, const char *name, uint64_t min, uint64_t max, uint64
 	errno = 0;
 	v = strtoull(text, &stop, 10);
 	if (errno || *stop || *text < '0' || *text > '9' || v < min || v > max) {
-		snprintf(hint, sizeof(hint), "a number from %llu to %llu", (unsigned long long)min, (unsigned long long)max);
+		snprintf(hint, sizeof(hint), "a number from %llu to %llu", (unsigned long long)min,
+			 (unsigned long long)max);
 		return api_error(a, 400, hint, "%s cannot be %.40s", name, text);
 	}
 	*ret = v;
@@ -109,8 +111,8 @@ int api_step(struct api *a, uint32_t *ret)
 	if (plain)
 		ms = (uint32_t)atoi(text) * 1000;
 	if ((!plain && opt_time_ms(text, &ms)) || ms < interval * 1000 || ms % (interval * 1000))
-		return api_error(a, 400, "a length like 10s, 1m, 5m or 1h; a multiple of the finest interval", "step cannot be %.40s",
-				 text);
+		return api_error(a, 400, "a length like 10s, 1m, 5m or 1h; a multiple of the finest interval",
+				 "step cannot be %.40s", text);
 	*ret = ms / 1000;
 	return 0;
 }

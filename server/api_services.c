@@ -38,20 +38,11 @@ static int service_by_rank(const void *a, const void *b)
 	return x->rank != y->rank ? (x->rank > y->rank ? -1 : 1) : str_cmp(x->name, y->name);
 }
 
-/* Rows of both sides as one list by name. */
-static size_t services_merge(struct service *v, const struct store_rows side[2], const char *sort)
+/* One entry a name out of several, sorted by name before; returns how many are left. */
+static size_t services_unite(struct service *v, size_t n)
 {
-	size_t n = 0, kept = 0;
+	size_t kept = 0;
 
-	for (unsigned k = 0; k < 2; k++)
-		for (size_t i = 0; i < side[k].n; i++) {
-			const struct flow_edge *e = &side[k].rows[i].e;
-
-			v[n] = (struct service){.name = k ? e->name.server_service : e->name.client_service,
-						.rank = (double)store_sum(e, sort), .bytes = store_sum(e, "bytes")};
-			v[n++].side[k] = &side[k].rows[i];
-		}
-	qsort(v, n, sizeof(*v), service_by_name);
 	for (size_t i = 0; i < n; i++) {
 		if (!kept || !str_eq(v[kept - 1].name, v[i].name)) {
 			v[kept++] = v[i];
@@ -63,8 +54,29 @@ static size_t services_merge(struct service *v, const struct store_rows side[2],
 		v[kept - 1].rank += v[i].rank;
 		v[kept - 1].bytes += v[i].bytes;
 	}
-	qsort(v, kept, sizeof(*v), service_by_rank);
 	return kept;
+}
+
+/* Rows of both sides as one list, best first. */
+static size_t services_merge(struct service *v, const struct store_rows side[2], const char *sort)
+{
+	size_t n = 0;
+
+	for (unsigned k = 0; k < 2; k++)
+		for (size_t i = 0; i < side[k].n; i++, n++) {
+			const struct flow_edge *e = &side[k].rows[i].e;
+
+			v[n].name = k ? e->name.server_service : e->name.client_service;
+			v[n].rank = (double)store_sum(e, sort);
+			v[n].bytes = store_sum(e, "bytes");
+			v[n].side[k] = &side[k].rows[i];
+		}
+	if (n)
+		qsort(v, n, sizeof(*v), service_by_name);
+	n = services_unite(v, n);
+	if (n)
+		qsort(v, n, sizeof(*v), service_by_rank);
+	return n;
 }
 
 static json_t *services_list(const struct service *v, size_t n, const struct store_ask *ask)
@@ -150,7 +162,8 @@ static int service_listener(void *arg, const struct flow_listener *l)
 	return 0;
 }
 
-static void service_host(json_t *seen, json_t *list, const struct api_names *names, const struct ip *ip, struct str scope)
+static void service_host(json_t *seen, json_t *list, const struct api_names *names, const struct ip *ip,
+			 struct str scope)
 {
 	char key[IP_TEXT + 300], text[IP_TEXT];
 	const char *id = NULL, *name = api_names_find(names, ip, scope, &id);
@@ -169,8 +182,8 @@ static void service_host(json_t *seen, json_t *list, const struct api_names *nam
 }
 
 /* Addresses on the service's side of its pairs. */
-static int service_hosts(struct api *a, const struct store_ask *range, struct str service, const struct api_names *names,
-			 json_t *list)
+static int service_hosts(struct api *a, const struct store_ask *range, struct str service,
+			 const struct api_names *names, json_t *list)
 {
 	struct store_ask ask = {.from = range->from, .to = range->to, .limit = 1000, .filter.service = service};
 	json_t *seen = json_object();

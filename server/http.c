@@ -30,7 +30,8 @@ static const struct {
 	{"X-Content-Type-Options", "nosniff"},
 	{"X-Frame-Options", "DENY"},
 	{"Referrer-Policy", "no-referrer"},
-	{"Content-Security-Policy", "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"},
+	{"Content-Security-Policy",
+	 "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"},
 };
 
 const char *http_param(const struct http_request *r, const char *name)
@@ -146,7 +147,8 @@ static void http_log(void *cls, const char *fmt, va_list ap)
 	log_debug("http: %s", text);
 }
 
-static int http_bind(const char *listen_at, int *ret_fd, struct ip *ret_ip, uint16_t *ret_port, char *why, size_t why_len)
+static int http_bind(const char *listen_at, int *ret_fd, struct ip *ret_ip, uint16_t *ret_port, char *why,
+		     size_t why_len)
 {
 	struct sockaddr_storage sa;
 	socklen_t n = sizeof(sa);
@@ -155,7 +157,8 @@ static int http_bind(const char *listen_at, int *ret_fd, struct ip *ret_ip, uint
 
 	r = ip_resolve(listen_at, 8343, ret_ip, ret_port, reason, sizeof(reason));
 	if (r) {
-		snprintf(why, why_len, "cannot listen on %s: %s; name an address like 127.0.0.1:8343", listen_at, reason);
+		snprintf(why, why_len, "cannot listen on %s: %s; name an address like 127.0.0.1:8343", listen_at,
+			 reason);
 		return r;
 	}
 	n = ip_to_sockaddr(ret_ip, *ret_port, &sa);
@@ -176,10 +179,13 @@ fail:
 	if (fd >= 0)
 		close(fd);
 	if (r == -EADDRINUSE)
-		snprintf(why, why_len, "cannot listen on %s: the port is in use; is another skyfall running? name another with --listen",
-			 listen_at);
+		snprintf(
+			why, why_len,
+			"cannot listen on %s: the port is in use; is another skyfall running? name another with --listen",
+			listen_at);
 	else
-		snprintf(why, why_len, "cannot listen on %s: %s; name another address with --listen", listen_at, strerror(-r));
+		snprintf(why, why_len, "cannot listen on %s: %s; name another address with --listen", listen_at,
+			 strerror(-r));
 	return r;
 }
 
@@ -203,13 +209,11 @@ int http_start(struct http **ret, const struct http_opts *opts, char *why, size_
 	ip_format(&ip, text);
 	snprintf(h->url, sizeof(h->url), ip_is_v4(&ip) ? "http://%s:%u" : "http://[%s]:%u", text, port);
 	h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, http_request, h,
-				     MHD_OPTION_EXTERNAL_LOGGER, http_log, NULL,
-				     MHD_OPTION_LISTEN_SOCKET, fd,
+				     MHD_OPTION_EXTERNAL_LOGGER, http_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
 				     MHD_OPTION_THREAD_POOL_SIZE, opts->threads > 1 ? opts->threads : 0u,
-				     MHD_OPTION_CONNECTION_LIMIT, opts->connections,
-				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_TIMEOUT_S,
-				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_REQUEST_MAX,
-				     MHD_OPTION_END);
+				     MHD_OPTION_CONNECTION_LIMIT, opts->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+				     (unsigned)HTTP_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+				     (size_t)HTTP_REQUEST_MAX, MHD_OPTION_END);
 	if (!h->daemon) {
 		close(fd);
 		free(h);

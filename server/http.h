@@ -11,7 +11,7 @@
 struct http;
 
 struct http_request {
-	const char *path;  /* decoded, begins with '/' */
+	const char *path; /* decoded, begins with '/' */
 	void *connection;
 };
 

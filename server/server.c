@@ -63,8 +63,12 @@ int server_new(struct server **ret, const struct server_opts *opts, char *why, s
 	if (r)
 		goto fail;
 	if (opts->bus) {
-		wo = (struct writer_opts){.bus = opts->bus, .store = s->store, .instance = s->instance,
-					  .interval_s = s->opts.store.interval_s, .boot = s->boot, .totals = s->totals};
+		wo = (struct writer_opts){.bus = opts->bus,
+					  .store = s->store,
+					  .instance = s->instance,
+					  .interval_s = s->opts.store.interval_s,
+					  .boot = s->boot,
+					  .totals = s->totals};
 		r = writer_new(&s->writer, &wo);
 		if (r) {
 			snprintf(why, why_len, "cannot read the bus: %s", strerror(-r));
@@ -90,8 +94,11 @@ int server_add_metrics(struct server *s, void (*fn)(void *arg, struct buf *b), v
 int server_start(struct server *s, char *why, size_t why_len)
 {
 	const struct http_opts opts = {
-		.listen = s->listen, .threads = s->opts.threads, .connections = s->opts.connections,
-		.handle = api_handle, .arg = s,
+		.listen = s->listen,
+		.threads = s->opts.threads,
+		.connections = s->opts.connections,
+		.handle = api_handle,
+		.arg = s,
 	};
 	int r;
 
@@ -152,8 +159,16 @@ void server_stats(struct server *s, struct server_stats *ret)
 	if (s->writer)
 		writer_stats(s->writer, &w);
 	*ret = (struct server_stats){
-		.edges = w.edges, .pairs = w.pairs, .hosts = w.hosts, .listeners = w.listeners, .ledgers = w.ledgers,
-		.batches = w.batches, .retries = w.retries, .poison = w.poison,
-		.requests = s->requests, .errors = s->errors, .newest = store_newest(s->store),
+		.edges = w.edges,
+		.pairs = w.pairs,
+		.hosts = w.hosts,
+		.listeners = w.listeners,
+		.ledgers = w.ledgers,
+		.batches = w.batches,
+		.retries = w.retries,
+		.poison = w.poison,
+		.requests = s->requests,
+		.errors = s->errors,
+		.newest = store_newest(s->store),
 	};
 }

@@ -14,14 +14,14 @@
 struct server;
 
 struct server_opts {
-	struct bus *bus;        /* NULL: only answers from what is stored */
-	const char *data;       /* folder of the store; made if it is not there */
-	const char *listen;     /* "127.0.0.1:8343"; port 0: any free one, see server_url() */
-	const char *instance;   /* name in the ledger */
+	struct bus *bus;      /* NULL: only answers from what is stored */
+	const char *data;     /* folder of the store; made if it is not there */
+	const char *listen;   /* "127.0.0.1:8343"; port 0: any free one, see server_url() */
+	const char *instance; /* name in the ledger */
 	struct store_opts store;
-	unsigned threads;       /* of HTTP */
-	unsigned connections;   /* open at once; more are refused */
-	uint32_t settle_ms;     /* after an interval's end until all of it should be stored: what `health` waits for */
+	unsigned threads;     /* of HTTP */
+	unsigned connections; /* open at once; more are refused */
+	uint32_t settle_ms;   /* after an interval's end until all of it should be stored: what `health` waits for */
 };
 
 extern const struct server_opts server_defaults;

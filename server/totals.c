@@ -9,11 +9,12 @@
 #include "store/query.h"
 
 struct total {
-	char client[FLOW_NAME_MAX + 1], server[FLOW_NAME_MAX + 1], client_zone[FLOW_NAME_MAX + 1], server_zone[FLOW_NAME_MAX + 1];
+	char client[FLOW_NAME_MAX + 1], server[FLOW_NAME_MAX + 1], client_zone[FLOW_NAME_MAX + 1],
+		server_zone[FLOW_NAME_MAX + 1];
 	uint64_t key;
-	struct flow_edge sum; /* views only */
+	struct flow_edge sum;                 /* views only */
 	uint64_t c2s, s2c, opened, failed[7]; /* best views, row by row: they never fall */
-	uint32_t interval; /* newest, and what was open in it */
+	uint32_t interval;                    /* newest, and what was open in it */
 	uint64_t open_ms;
 	uint16_t interval_s;
 };
@@ -31,8 +32,12 @@ static const struct {
 	uint8_t field;
 	const char *reason;
 } totals_failed[7] = {
-	{FLOW_F_failed_refused, "refused"},     {FLOW_F_failed_timeout, "timeout"},     {FLOW_F_failed_unreachable, "unreachable"},
-	{FLOW_F_failed_no_port, "no_port"},     {FLOW_F_failed_abandoned, "abandoned"}, {FLOW_F_failed_no_route, "no_route"},
+	{FLOW_F_failed_refused, "refused"},
+	{FLOW_F_failed_timeout, "timeout"},
+	{FLOW_F_failed_unreachable, "unreachable"},
+	{FLOW_F_failed_no_port, "no_port"},
+	{FLOW_F_failed_abandoned, "abandoned"},
+	{FLOW_F_failed_no_route, "no_route"},
 	{FLOW_F_failed_other, "other"},
 };
 
@@ -68,8 +73,10 @@ void totals_free(struct totals *t)
 static struct total *totals_get(struct totals *t, const struct flow_edge_name *n)
 {
 	/* Ports and protocol away: the id of what is left. */
-	struct flow_edge_name name = {.client_service = n->client_service, .client_zone = n->client_zone,
-				      .server_service = n->server_service, .server_zone = n->server_zone};
+	struct flow_edge_name name = {.client_service = n->client_service,
+				      .client_zone = n->client_zone,
+				      .server_service = n->server_service,
+				      .server_zone = n->server_zone};
 	uint64_t key = flow_edge_id(&name);
 	size_t at = key % ARRAY_LEN(t->slots);
 	struct total *x;
@@ -158,7 +165,8 @@ static void totals_head(struct buf *b, const char *name, const char *type, const
 	buf_printf(b, "# HELP skyfall_edge_%s %s\n# TYPE skyfall_edge_%s %s\n", name, help, name, type);
 }
 
-static void totals_both(struct buf *b, const struct totals *t, const char *name, enum flow_field f, double scale, const char *more)
+static void totals_both(struct buf *b, const struct totals *t, const char *name, enum flow_field f, double scale,
+			const char *more)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const struct flow_edge *e = &t->v[i].sum;
@@ -182,7 +190,8 @@ static void totals_hist(struct buf *b, const struct total *x, const char *name, 
 	for (unsigned i = 0; i < FLOW_BUCKETS; i++) {
 		n += hist[i];
 		/* The middle of the bucket stands for all in it. */
-		sum += hist[i] * (double)(flow_bucket_floor(i) + flow_bucket_floor(i + 1 < FLOW_BUCKETS ? i + 1 : i)) / 2e6;
+		sum += hist[i] * (double)(flow_bucket_floor(i) + flow_bucket_floor(i + 1 < FLOW_BUCKETS ? i + 1 : i)) /
+		       2e6;
 		if (i % 4 || i + 1 == FLOW_BUCKETS)
 			continue;
 		snprintf(labels, sizeof(labels), ",le=\"%g\"", (double)flow_bucket_floor(i + 1) / 1e6);
@@ -231,7 +240,8 @@ void totals_write(struct totals *t, struct buf *b)
 	totals_both(b, t, "retransmitted_segments_total", FLOW_F_retransmitted, 1, "");
 	totals_head(b, "segments_sent_total", "counter", "segments with payload sent, retransmits included");
 	totals_both(b, t, "segments_sent_total", FLOW_F_tx_segs, 1, "");
-	totals_head(b, "limited_seconds_total", "counter", "time the sender was held back by the receiver's window or its own buffer");
+	totals_head(b, "limited_seconds_total", "counter",
+		    "time the sender was held back by the receiver's window or its own buffer");
 	totals_both(b, t, "limited_seconds_total", FLOW_F_rwnd_limited_us, 1e-6, ",by=\"rwnd\"");
 	totals_both(b, t, "limited_seconds_total", FLOW_F_sndbuf_limited_us, 1e-6, ",by=\"sndbuf\"");
 	totals_head(b, "srtt_seconds", "histogram", "smoothed round-trip time, the client's samples");
@@ -240,11 +250,13 @@ void totals_write(struct totals *t, struct buf *b)
 	totals_head(b, "connect_seconds", "histogram", "SYN to established at the client");
 	for (size_t i = 0; i < t->n; i++)
 		totals_hist(b, &t->v[i], "connect_seconds", t->v[i].sum.view[FLOW_VIEW_CLIENT].handshake);
-	buf_printf(b, "# HELP skyfall_join_paired_total edge rows seen from both ends\n# TYPE skyfall_join_paired_total counter\n"
-		      "skyfall_join_paired_total %llu\n"
-		      "# HELP skyfall_join_unpaired_total edge rows seen from one end, by that end\n"
-		      "# TYPE skyfall_join_unpaired_total counter\n",
-		   (unsigned long long)t->paired);
+	buf_printf(
+		b,
+		"# HELP skyfall_join_paired_total edge rows seen from both ends\n# TYPE skyfall_join_paired_total counter\n"
+		"skyfall_join_paired_total %llu\n"
+		"# HELP skyfall_join_unpaired_total edge rows seen from one end, by that end\n"
+		"# TYPE skyfall_join_unpaired_total counter\n",
+		(unsigned long long)t->paired);
 	for (unsigned v = 0; v < FLOW_VIEWS; v++)
 		buf_printf(b, "skyfall_join_unpaired_total{side=\"%s\"} %llu\n", flow_view_name(v),
 			   (unsigned long long)t->unpaired[v]);

@@ -81,7 +81,10 @@ int writer_new(struct writer **ret, const struct writer_opts *opts)
 	w->hosts = malloc(WRITER_HOSTS * sizeof(*w->hosts));
 	if (!w->edges || !w->pairs || !w->ledgers || !w->listeners || !w->hosts)
 		goto fail;
-	w->batch = (struct store_batch){.edges = w->edges, .pairs = w->pairs, .ledgers = w->ledgers, .hosts = w->hosts,
+	w->batch = (struct store_batch){.edges = w->edges,
+					.pairs = w->pairs,
+					.ledgers = w->ledgers,
+					.hosts = w->hosts,
 					.listeners = w->listeners};
 	r = bus_reader_open(&w->reader, opts->bus, "store", writer_topics, ARRAY_LEN(writer_topics), NULL);
 	if (!r)

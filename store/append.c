@@ -149,8 +149,10 @@ static int fold_begin(struct fold *x, const struct flow_edge *e)
 	int r;
 
 	x->first = e;
-	r = fold_prepare(x, "SELECT count(*) FROM pairs WHERE interval=? AND edge=? AND NOT(client=zeroblob(16) AND "
-			    "server=zeroblob(16))", e, &q);
+	r = fold_prepare(x,
+			 "SELECT count(*) FROM pairs WHERE interval=? AND edge=? AND NOT(client=zeroblob(16) AND "
+			 "server=zeroblob(16))",
+			 e, &q);
 	if (r)
 		return r;
 	r = sqlite3_step(q);
@@ -173,8 +175,10 @@ static int fold_known(struct fold *x, const struct flow_edge *e, bool *ret)
 	sqlite3_stmt *q;
 	int r;
 
-	r = fold_prepare(x, "SELECT 1 FROM pairs WHERE interval=? AND edge=? AND client=? AND server=? AND scope=? AND "
-			    "revision=?", e, &q);
+	r = fold_prepare(x,
+			 "SELECT 1 FROM pairs WHERE interval=? AND edge=? AND client=? AND server=? AND scope=? AND "
+			 "revision=?",
+			 e, &q);
 	if (r)
 		return r;
 	fold_bind_key(q, e);
@@ -189,10 +193,11 @@ static int fold_add(struct fold *x, const struct flow_edge *e)
 	sqlite3_stmt *q;
 	int r;
 
-	r = sqlite3_exec(x->d->db,
-			 "CREATE TABLE IF NOT EXISTS folded(interval INTEGER,edge INTEGER,client BLOB,server BLOB,scope TEXT,"
-			 "revision INTEGER,PRIMARY KEY(interval,edge,client,server,scope,revision)) WITHOUT ROWID",
-			 NULL, NULL, NULL);
+	r = sqlite3_exec(
+		x->d->db,
+		"CREATE TABLE IF NOT EXISTS folded(interval INTEGER,edge INTEGER,client BLOB,server BLOB,scope TEXT,"
+		"revision INTEGER,PRIMARY KEY(interval,edge,client,server,scope,revision)) WITHOUT ROWID",
+		NULL, NULL, NULL);
 	if (r)
 		return sqlite_fail(x->st, x->d->db, r, "storing pairs");
 	r = fold_prepare(x, "INSERT OR IGNORE INTO folded VALUES(?,?,?,?,?,?)", e, &q);
@@ -250,8 +255,8 @@ static int fold_end(struct fold *x)
 	columns_bind(&x->st->columns, COLUMNS_PAIRS, q, &x->other);
 	r = sqlite3_step(q);
 	sqlite3_finalize(q);
-	r = r == SQLITE_DONE ? tiers_mark(x->st, x->d, x->other.interval) :
-			       sqlite_fail(x->st, x->d->db, r, "storing pairs");
+	r = r == SQLITE_DONE ? tiers_mark(x->st, x->d, x->other.interval)
+			     : sqlite_fail(x->st, x->d->db, r, "storing pairs");
 out:
 	buf_deinit(&sql);
 	return r;

@@ -94,12 +94,13 @@ int catalog_put_host(struct store *st, const struct flow_host *h)
 	struct bind b;
 	int r;
 
-	r = catalog_prepare(st,
-			    "INSERT INTO hosts VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT(net,id) DO UPDATE SET "
-			    "hostname=excluded.hostname,kernel=excluded.kernel,mode=excluded.mode,version=excluded.version,"
-			    "agent=excluded.agent,boot=excluded.boot,interval=excluded.interval,"
-			    "interval_s=excluded.interval_s WHERE excluded.interval>=interval",
-			    &b);
+	r = catalog_prepare(
+		st,
+		"INSERT INTO hosts VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT(net,id) DO UPDATE SET "
+		"hostname=excluded.hostname,kernel=excluded.kernel,mode=excluded.mode,version=excluded.version,"
+		"agent=excluded.agent,boot=excluded.boot,interval=excluded.interval,"
+		"interval_s=excluded.interval_s WHERE excluded.interval>=interval",
+		&b);
 	if (r)
 		return r;
 	bind_text(&b, h->net);

@@ -51,8 +51,9 @@ void columns_create(const struct columns *c, enum columns_kind kind, struct buf 
 		[COLUMNS_EDGES] = "interval INTEGER NOT NULL,edge INTEGER NOT NULL,revision INTEGER NOT NULL",
 		[COLUMNS_PAIRS] = "interval INTEGER NOT NULL,edge INTEGER NOT NULL,revision INTEGER NOT NULL,"
 				  "client BLOB NOT NULL,server BLOB NOT NULL,scope TEXT NOT NULL",
-		[COLUMNS_LEDGER] = "interval INTEGER NOT NULL,role TEXT NOT NULL,instance TEXT NOT NULL,boot INTEGER NOT NULL,"
-				   "interval_s INTEGER,rows_in INTEGER,rows_out INTEGER,lost TEXT,info TEXT",
+		[COLUMNS_LEDGER] =
+			"interval INTEGER NOT NULL,role TEXT NOT NULL,instance TEXT NOT NULL,boot INTEGER NOT NULL,"
+			"interval_s INTEGER,rows_in INTEGER,rows_out INTEGER,lost TEXT,info TEXT",
 	};
 
 	buf_printf(sql, "CREATE TABLE IF NOT EXISTS %s(%s", heads[kind].table, types[kind]);
@@ -65,7 +66,7 @@ void columns_create(const struct columns *c, enum columns_kind kind, struct buf 
 	buf_printf(sql, ",PRIMARY KEY(%s)) WITHOUT ROWID", heads[kind].primary);
 }
 
-void columns_insert(const struct columns *c, enum columns_kind kind, const char *or, struct buf *sql)
+void columns_insert(const struct columns *c, enum columns_kind kind, const char * or, struct buf *sql)
 {
 	unsigned n = heads[kind].n + COLUMNS_REST_N + c->n;
 
@@ -253,8 +254,11 @@ static const struct sum {
 	{"attempts", 0, 1, {FLOW_F_attempts}},
 	{"opened", 0, 1, {FLOW_F_opened}},
 	{"closed", 0, 1, {FLOW_F_closed}},
-	{"failed", 0, 7, {FLOW_F_failed_refused, FLOW_F_failed_timeout, FLOW_F_failed_unreachable, FLOW_F_failed_no_port,
-			  FLOW_F_failed_abandoned, FLOW_F_failed_no_route, FLOW_F_failed_other}},
+	{"failed",
+	 0,
+	 7,
+	 {FLOW_F_failed_refused, FLOW_F_failed_timeout, FLOW_F_failed_unreachable, FLOW_F_failed_no_port,
+	  FLOW_F_failed_abandoned, FLOW_F_failed_no_route, FLOW_F_failed_other}},
 	{"resets", 0, 2, {FLOW_F_reset_received, FLOW_F_reset_sent}},
 	{"open_ms", 0, 1, {FLOW_F_open_ms}},
 	{"segs", 3, 1, {FLOW_F_tx_segs}},

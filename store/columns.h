@@ -31,7 +31,7 @@ const char *columns_table(enum columns_kind kind); /* "edges", "pairs", "ledger"
 void columns_create(const struct columns *c, enum columns_kind kind, struct buf *sql);
 
 /* INSERT of a row of edges or pairs; `or` is "IGNORE" or "REPLACE". Bound by columns_bind(). */
-void columns_insert(const struct columns *c, enum columns_kind kind, const char *or, struct buf *sql);
+void columns_insert(const struct columns *c, enum columns_kind kind, const char * or, struct buf *sql);
 int columns_bind(const struct columns *c, enum columns_kind kind, sqlite3_stmt *st, const struct flow_edge *e);
 
 /* "SELECT ... FROM table", read by columns_read(). Columns that `db` (an older file) lacks come as 0. */

@@ -83,8 +83,8 @@ static int plan_part(struct plan *p, enum store_tier t, uint32_t from, uint32_t 
 			r = plan_emit(p, t, a, b);
 	} else {
 		for (; !r && a < b; a += length)
-			r = plan_stale(p, t, a, a + length) ? plan_part(p, below, a, a + length) :
-							      plan_emit(p, t, a, a + length);
+			r = plan_stale(p, t, a, a + length) ? plan_part(p, below, a, a + length)
+							    : plan_emit(p, t, a, a + length);
 	}
 	return r ? r : plan_part(p, below, b, to);
 }
@@ -138,7 +138,8 @@ int cover_make(struct store *st, enum columns_kind kind, uint32_t from, uint32_t
 	}
 	t = plan_left(&p, to - 1);
 	if (t != STORE_FINE)
-		ret->to = (uint32_t)(((uint64_t)to + tiers_length(st, t) - 1) / tiers_length(st, t) * tiers_length(st, t));
+		ret->to = (uint32_t)(((uint64_t)to + tiers_length(st, t) - 1) / tiers_length(st, t) *
+				     tiers_length(st, t));
 	r = plan_part(&p, coarsest, plan_first(&p, ret->from), ret->to);
 	pthread_mutex_unlock(&st->lock);
 	if (r)

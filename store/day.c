@@ -28,7 +28,8 @@ bool day_parse(const char *name, struct day_id *ret)
 	struct tm tm = {0};
 	int end = -1;
 
-	if (sscanf(name, "%15[a-z]-%7[a-z0-9]-%4d-%2d-%2d.db%n", kind, tier, &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &end) != 5 ||
+	if (sscanf(name, "%15[a-z]-%7[a-z0-9]-%4d-%2d-%2d.db%n", kind, tier, &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+		   &end) != 5 ||
 	    end < 0 || name[end])
 		return false;
 	tm.tm_year -= 1900;
@@ -104,8 +105,9 @@ static int day_setup(const struct columns *c, struct day *d)
 		goto out;
 	buf_clear(&sql);
 	if (d->id.kind == COLUMNS_LEDGER)
-		buf_printf(&sql, "INSERT OR REPLACE INTO ledger(interval,role,instance,boot,interval_s,rows_in,rows_out,"
-				 "lost,info)VALUES(?,?,?,?,?,?,?,?,?)");
+		buf_printf(&sql,
+			   "INSERT OR REPLACE INTO ledger(interval,role,instance,boot,interval_s,rows_in,rows_out,"
+			   "lost,info)VALUES(?,?,?,?,?,?,?,?,?)");
 	else
 		columns_insert(c, d->id.kind, d->id.tier == STORE_FINE ? "IGNORE" : "REPLACE", &sql);
 	if (sql.err) {

@@ -30,8 +30,8 @@ struct day {
 	sqlite3_stmt *insert; /* writer: OR IGNORE in the finest tier, OR REPLACE above; ledger: OR REPLACE */
 	sqlite3_stmt *mark;   /* writer: a bucket of the tier above must be made again */
 	bool in_tx;
-	uint32_t marked;      /* last bucket marked in this transaction; 0: none */
-	uint64_t used;        /* for closing the one not used longest */
+	uint32_t marked; /* last bucket marked in this transaction; 0: none */
+	uint64_t used;   /* for closing the one not used longest */
 };
 
 /* For the writer: made when it is not there, columns added that it lacks. SQLite's result code. */

@@ -98,11 +98,12 @@ int dict_open(struct dict **ret, sqlite3 *db)
 	d->db = db;
 	r = dict_load(d);
 	if (!r)
-		r = sqlite3_prepare_v3(db,
-				       "INSERT INTO names(edge,net,client_service,client_zone,server_service,server_zone,"
-				       "protocol,port,day)VALUES(?,?,?,?,?,?,?,?,?)"
-				       "ON CONFLICT(edge) DO UPDATE SET day=max(day,excluded.day)",
-				       -1, SQLITE_PREPARE_PERSISTENT, &d->put, NULL);
+		r = sqlite3_prepare_v3(
+			db,
+			"INSERT INTO names(edge,net,client_service,client_zone,server_service,server_zone,"
+			"protocol,port,day)VALUES(?,?,?,?,?,?,?,?,?)"
+			"ON CONFLICT(edge) DO UPDATE SET day=max(day,excluded.day)",
+			-1, SQLITE_PREPARE_PERSISTENT, &d->put, NULL);
 	if (r) {
 		dict_close(d);
 		return r;
@@ -195,8 +196,8 @@ int dict_forget(struct dict *d, uint32_t day, unsigned max, unsigned *ret_n)
 	int r;
 
 	*ret_n = 0;
-	r = sqlite3_prepare_v2(d->db, "DELETE FROM names WHERE edge IN (SELECT edge FROM names WHERE day<? LIMIT ?)", -1,
-			       &st, NULL);
+	r = sqlite3_prepare_v2(d->db, "DELETE FROM names WHERE edge IN (SELECT edge FROM names WHERE day<? LIMIT ?)",
+			       -1, &st, NULL);
 	if (r)
 		return r;
 	sqlite3_bind_int64(st, 1, day);

@@ -19,7 +19,8 @@ static bool name_read(sqlite3_stmt *st, struct store_arena **a, struct flow_edge
 	ret->port = (uint16_t)sqlite3_column_int(st, 7);
 	return arena_copy(a, name_text(st, 1), &ret->net) && arena_copy(a, name_text(st, 2), &ret->client_service) &&
 	       arena_copy(a, name_text(st, 3), &ret->client_zone) &&
-	       arena_copy(a, name_text(st, 4), &ret->server_service) && arena_copy(a, name_text(st, 5), &ret->server_zone);
+	       arena_copy(a, name_text(st, 4), &ret->server_service) &&
+	       arena_copy(a, name_text(st, 5), &ret->server_zone);
 }
 
 /* The members of a name that all edges of a group share; the rest is emptied. */
@@ -134,8 +135,8 @@ static void filter_bind(sqlite3_stmt *st, const char *name, struct str s)
 
 bool names_filtered(const struct store_filter *f)
 {
-	return f->net || f->service.p || f->client_service.p || f->server_service.p || f->zone.p || f->port || f->protocol ||
-	       f->edge;
+	return f->net || f->service.p || f->client_service.p || f->server_service.p || f->zone.p || f->port ||
+	       f->protocol || f->edge;
 }
 
 static int names_add(struct names *x, struct store_arena **a, sqlite3_stmt *st)
@@ -242,7 +243,8 @@ int store_service_known(struct store_query *q, struct str service, bool *ret)
 	r = scan_main(q, &db);
 	if (r)
 		return r;
-	r = sqlite3_prepare_v2(db, "SELECT 1 FROM names WHERE client_service=:s OR server_service=:s LIMIT 1", -1, &st, NULL);
+	r = sqlite3_prepare_v2(db, "SELECT 1 FROM names WHERE client_service=:s OR server_service=:s LIMIT 1", -1, &st,
+			       NULL);
 	if (r)
 		return scan_fail(q, db, r);
 	filter_bind(st, ":s", service);

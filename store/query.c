@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
+#include "store/entries.h"
 #include "store/names.h"
 
 int store_query_open(struct store_query **ret, struct store *st)
@@ -51,26 +51,6 @@ void store_rows_deinit(struct store_rows *r)
 	*r = (struct store_rows){0};
 }
 
-/* What rows are told apart by. Edges: id alone; groups: index of the group; pairs: everything. */
-struct key {
-	uint64_t id;
-	struct ip client, server;
-	struct str scope;
-};
-
-struct entry {
-	struct key key;
-	double rank;
-};
-
-/* A hash of entries in the order they came. */
-struct entries {
-	struct entry *v;
-	size_t n, cap;
-	uint32_t *slots; /* index + 1; 0 free */
-	size_t n_slots;
-};
-
 struct work {
 	struct store_query *q;
 	const struct store_ask *ask;
@@ -83,61 +63,6 @@ struct work {
 	struct entries entries;
 	struct store_row *rows; /* one per entry */
 };
-
-static uint64_t key_hash(const struct key *k)
-{
-	uint64_t h = hash64_seed(&k->client, sizeof(k->client) * 2, k->id);
-
-	return k->scope.n ? hash64_seed(k->scope.p, k->scope.n, h) : h;
-}
-
-static bool key_eq(const struct key *a, const struct key *b)
-{
-	return a->id == b->id && ip_eq(&a->client, &b->client) && ip_eq(&a->server, &b->server) && str_eq(a->scope, b->scope);
-}
-
-static bool entries_grow(struct entries *e)
-{
-	size_t n_slots = e->n_slots ? e->n_slots * 2 : 1024;
-	uint32_t *slots = calloc(n_slots, sizeof(*slots));
-	struct entry *v = realloc(e->v, n_slots / 2 * sizeof(*v));
-
-	if (v)
-		e->v = v;
-	if (!slots || !v) {
-		free(slots);
-		return false;
-	}
-	for (size_t i = 0; i < e->n; i++) {
-		size_t at = key_hash(&v[i].key) & (n_slots - 1);
-
-		while (slots[at])
-			at = (at + 1) & (n_slots - 1);
-		slots[at] = (uint32_t)i + 1;
-	}
-	free(e->slots);
-	e->slots = slots;
-	e->n_slots = n_slots;
-	e->cap = n_slots / 2;
-	return true;
-}
-
-/* NULL: not there (add false) or no memory. */
-static struct entry *entries_get(struct entries *e, const struct key *k, bool add)
-{
-	size_t at;
-
-	if (e->n == e->cap && !entries_grow(e))
-		return NULL;
-	for (at = key_hash(k) & (e->n_slots - 1); e->slots[at]; at = (at + 1) & (e->n_slots - 1))
-		if (key_eq(&e->v[e->slots[at] - 1].key, k))
-			return &e->v[e->slots[at] - 1];
-	if (!add)
-		return NULL;
-	e->v[e->n] = (struct entry){.key = *k};
-	e->slots[at] = (uint32_t)++e->n;
-	return &e->v[e->n - 1];
-}
 
 static int work_names(struct work *w)
 {
@@ -153,8 +78,8 @@ static bool address_match(const struct store_address *a, const struct ip *ip, st
 		return false;
 	if (!a->scope.p)
 		return true;
-	return str_eq(a->scope, scope) ||
-	       (a->scope.n && scope.n > a->scope.n && scope.p[a->scope.n] == '/' && !memcmp(a->scope.p, scope.p, a->scope.n));
+	return str_eq(a->scope, scope) || (a->scope.n && scope.n > a->scope.n && scope.p[a->scope.n] == '/' &&
+					   !memcmp(a->scope.p, scope.p, a->scope.n));
 }
 
 static bool addresses_match(const struct store_filter *f, const struct key *k)
@@ -257,8 +182,7 @@ static int work_cut(struct work *w)
 		else
 			r = -ENOMEM;
 	}
-	free(old.v);
-	free(old.slots);
+	entries_deinit(&old);
 	return r;
 }
 
@@ -416,23 +340,30 @@ static void work_deinit(struct work *w)
 {
 	cover_deinit(&w->cover);
 	names_deinit(&w->names);
-	free(w->entries.v);
-	free(w->entries.slots);
+	entries_deinit(&w->entries);
 	free(w->rows);
 	arena_free(w->arena);
 }
 
 static void work_answer(struct work *w, size_t n, size_t matched, struct store_rows *ret)
 {
-	*ret = (struct store_rows){.rows = w->rows, .n = n, .matched = matched, .from = w->cover.from, .to = w->cover.to,
-				   .step = w->cover.step, .tiers = w->cover.tiers, .arena = w->arena};
+	*ret = (struct store_rows){.rows = w->rows,
+				   .n = n,
+				   .matched = matched,
+				   .from = w->cover.from,
+				   .to = w->cover.to,
+				   .step = w->cover.step,
+				   .tiers = w->cover.tiers,
+				   .arena = w->arena};
 	w->rows = NULL;
 	w->arena = NULL;
 }
 
 static int query_list(struct store_query *q, const struct store_ask *ask, bool pairs, struct store_rows *ret)
 {
-	struct work w = {.q = q, .ask = ask, .pairs = pairs,
+	struct work w = {.q = q,
+			 .ask = ask,
+			 .pairs = pairs,
 			 .kind = pairs || ask->filter.n_addresses ? COLUMNS_PAIRS : COLUMNS_EDGES};
 	size_t matched;
 	int r;

@@ -24,11 +24,11 @@ struct store_address {
 
 /* What must hold; members left zero do not matter. */
 struct store_filter {
-	uint64_t edge;             /* this one, 0 = any */
-	const struct str *net;     /* NULL = any */
-	struct str service;        /* at either end */
+	uint64_t edge;         /* this one, 0 = any */
+	const struct str *net; /* NULL = any */
+	struct str service;    /* at either end */
 	struct str client_service, server_service;
-	struct str zone;           /* at either end */
+	struct str zone; /* at either end */
 	uint16_t port;
 	uint8_t protocol;
 	const struct store_address *addresses; /* either end is one of these: answered from pair rows */
@@ -41,9 +41,9 @@ struct store_ask {
 	uint32_t from, to; /* [from, to), s since 1970, by the start of an interval */
 	uint32_t step;     /* series: length of a point, s */
 	struct store_filter filter;
-	const char *sort;  /* a name store_sort_known() knows; NULL = "bytes" */
+	const char *sort; /* a name store_sort_known() knows; NULL = "bytes" */
 	bool ascending;
-	size_t limit;      /* rows; 0 = all (bounded by STORE_ROWS_MAX) */
+	size_t limit; /* rows; 0 = all (bounded by STORE_ROWS_MAX) */
 	enum store_group group;
 };
 
@@ -54,16 +54,16 @@ struct store_ask {
 struct store_row {
 	struct flow_edge e; /* interval = from, interval_s = 0, revision = 0 */
 	uint32_t seconds;
-	uint32_t edges; /* how many edges it sums (groups) */
+	uint32_t edges;       /* how many edges it sums (groups) */
 	uint32_t first, last; /* newest and oldest interval in it that had a row */
 };
 
 struct store_rows {
 	struct store_row *rows;
 	size_t n;
-	size_t matched;     /* before `limit` */
-	uint32_t from, to, step; /* what the rows cover: as asked, or wider where only coarse rows are left */
-	uint8_t tiers;      /* bits 1 << tier: where it came from */
+	size_t matched;            /* before `limit` */
+	uint32_t from, to, step;   /* what the rows cover: as asked, or wider where only coarse rows are left */
+	uint8_t tiers;             /* bits 1 << tier: where it came from */
 	struct store_arena *arena; /* holds the names */
 };
 

@@ -27,7 +27,8 @@ static int host_addresses(struct store_query *q, sqlite3 *db, struct flow_host *
 	sqlite3_stmt *st;
 	int r;
 
-	r = sqlite3_prepare_v2(db, "SELECT netns,ip,bits,host_only FROM addresses WHERE net=? AND id=? LIMIT ?", -1, &st, NULL);
+	r = sqlite3_prepare_v2(db, "SELECT netns,ip,bits,host_only FROM addresses WHERE net=? AND id=? LIMIT ?", -1,
+			       &st, NULL);
 	if (r)
 		return scan_fail(q, db, r);
 	sqlite3_bind_text(st, 1, h->net.n ? h->net.p : "", (int)h->net.n, SQLITE_STATIC);
@@ -55,17 +56,25 @@ int store_hosts(struct store_query *q, int (*fn)(void *arg, const struct flow_ho
 		r = scan_main(q, &db);
 	if (r)
 		goto out;
-	sql = sqlite3_prepare_v2(db, "SELECT net,id,hostname,kernel,mode,version,agent,boot,interval,interval_s FROM hosts "
-				     "ORDER BY hostname,net,id", -1, &st, NULL);
+	sql = sqlite3_prepare_v2(db,
+				 "SELECT net,id,hostname,kernel,mode,version,agent,boot,interval,interval_s FROM hosts "
+				 "ORDER BY hostname,net,id",
+				 -1, &st, NULL);
 	if (sql) {
 		r = scan_fail(q, db, sql);
 		goto out;
 	}
 	while (!r && (sql = sqlite3_step(st)) == SQLITE_ROW) {
 		*h = (struct flow_host){
-			.net = text_of(st, 0), .id = text_of(st, 1), .hostname = text_of(st, 2), .kernel = text_of(st, 3),
-			.mode = text_of(st, 4), .version = text_of(st, 5), .agent = ip_of(st, 6),
-			.boot = (uint64_t)sqlite3_column_int64(st, 7), .interval = (uint32_t)sqlite3_column_int64(st, 8),
+			.net = text_of(st, 0),
+			.id = text_of(st, 1),
+			.hostname = text_of(st, 2),
+			.kernel = text_of(st, 3),
+			.mode = text_of(st, 4),
+			.version = text_of(st, 5),
+			.agent = ip_of(st, 6),
+			.boot = (uint64_t)sqlite3_column_int64(st, 7),
+			.interval = (uint32_t)sqlite3_column_int64(st, 8),
 			.interval_s = (uint16_t)sqlite3_column_int(st, 9),
 		};
 		r = host_addresses(q, db, h);
@@ -89,21 +98,32 @@ int store_listeners(struct store_query *q, int (*fn)(void *arg, const struct flo
 	r = scan_main(q, &db);
 	if (r)
 		return r;
-	sql = sqlite3_prepare_v2(db, "SELECT net,host,netns,addr,port,protocol,alive,interval,since,drops,queue,queue_max,"
-				     "service,process,unit,container,pod,quality FROM listeners ORDER BY net,host,port,netns,addr",
-				 -1, &st, NULL);
+	sql = sqlite3_prepare_v2(
+		db,
+		"SELECT net,host,netns,addr,port,protocol,alive,interval,since,drops,queue,queue_max,"
+		"service,process,unit,container,pod,quality FROM listeners ORDER BY net,host,port,netns,addr",
+		-1, &st, NULL);
 	if (sql)
 		return scan_fail(q, db, sql);
 	while (!r && (sql = sqlite3_step(st)) == SQLITE_ROW) {
 		struct flow_listener l = {
-			.net = text_of(st, 0), .host = text_of(st, 1), .netns = (uint32_t)sqlite3_column_int64(st, 2),
-			.addr = ip_of(st, 3), .port = (uint16_t)sqlite3_column_int(st, 4),
-			.protocol = (uint8_t)sqlite3_column_int(st, 5), .alive = (uint8_t)sqlite3_column_int(st, 6),
-			.interval = (uint32_t)sqlite3_column_int64(st, 7), .since = (uint32_t)sqlite3_column_int64(st, 8),
-			.drops = (uint64_t)sqlite3_column_int64(st, 9), .queue = (uint32_t)sqlite3_column_int64(st, 10),
+			.net = text_of(st, 0),
+			.host = text_of(st, 1),
+			.netns = (uint32_t)sqlite3_column_int64(st, 2),
+			.addr = ip_of(st, 3),
+			.port = (uint16_t)sqlite3_column_int(st, 4),
+			.protocol = (uint8_t)sqlite3_column_int(st, 5),
+			.alive = (uint8_t)sqlite3_column_int(st, 6),
+			.interval = (uint32_t)sqlite3_column_int64(st, 7),
+			.since = (uint32_t)sqlite3_column_int64(st, 8),
+			.drops = (uint64_t)sqlite3_column_int64(st, 9),
+			.queue = (uint32_t)sqlite3_column_int64(st, 10),
 			.queue_max = (uint32_t)sqlite3_column_int64(st, 11),
-			.names = {.service = text_of(st, 12), .process = text_of(st, 13), .unit = text_of(st, 14),
-				  .container = text_of(st, 15), .pod = text_of(st, 16),
+			.names = {.service = text_of(st, 12),
+				  .process = text_of(st, 13),
+				  .unit = text_of(st, 14),
+				  .container = text_of(st, 15),
+				  .pod = text_of(st, 16),
 				  .quality = (uint8_t)sqlite3_column_int(st, 17)},
 		};
 
@@ -168,8 +188,9 @@ int store_ledgers(struct store_query *q, uint32_t from, uint32_t to, const char 
 	}
 	if (!r) {
 		scan_begin(q);
-		r = scan_rows(q, COLUMNS_LEDGER, &c, "interval,role,instance,boot,interval_s,rows_in,rows_out,lost,info", NULL,
-			      0, ledgers_row, x);
+		r = scan_rows(q, COLUMNS_LEDGER, &c,
+			      "interval,role,instance,boot,interval_s,rows_in,rows_out,lost,info", NULL, 0, ledgers_row,
+			      x);
 		scan_end(q);
 	}
 	cover_deinit(&c);
@@ -212,9 +233,10 @@ int store_counts(struct store_query *q, uint32_t from, uint32_t to, struct store
 	if (r)
 		return r;
 	scan_begin(q);
-	r = scan_rows(q, COLUMNS_EDGES, &c, "count(*),total(observed&3=3)," COUNTS_VIEWS ",max(interval),"
-		      "total(client_failed_no_route)+total(client_failed_no_port)", NULL, 0, counts_edges,
-		      &n);
+	r = scan_rows(q, COLUMNS_EDGES, &c,
+		      "count(*),total(observed&3=3)," COUNTS_VIEWS ",max(interval),"
+		      "total(client_failed_no_route)+total(client_failed_no_port)",
+		      NULL, 0, counts_edges, &n);
 	if (!r)
 		r = scan_rows(q, COLUMNS_PAIRS, &c, COUNTS_VIEWS, NULL, 0, counts_pairs, &n);
 	scan_end(q);

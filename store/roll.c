@@ -133,8 +133,8 @@ static int roll_row(struct roll *x, sqlite3_stmt *from)
 		e = NULL;
 	}
 	columns_read(&x->st->columns, x->kind, from, &key);
-	same = e && (x->kind == COLUMNS_EDGES || (ip_eq(&e->client, &key.client) && ip_eq(&e->server, &key.server) &&
-						  str_eq(e->scope, key.scope)));
+	same = e && (x->kind == COLUMNS_EDGES ||
+		     (ip_eq(&e->client, &key.client) && ip_eq(&e->server, &key.server) && str_eq(e->scope, key.scope)));
 	if (same) {
 		roll_add(e, &key);
 		return 0;

@@ -134,7 +134,8 @@ static int scan_lookup(struct scan *x, struct day *d, struct buf *sql, uint32_t 
 	char text[128];
 	int r;
 
-	snprintf(text, sizeof(text), "SELECT min(interval) FROM %s WHERE interval>=? AND interval<?", columns_table(x->kind));
+	snprintf(text, sizeof(text), "SELECT min(interval) FROM %s WHERE interval>=? AND interval<?",
+		 columns_table(x->kind));
 	buf_printf(sql, " WHERE interval=? AND edge=?");
 	r = sqlite3_prepare_v2(d->db, buf_text(sql), -1, &st, NULL);
 	if (!r)
@@ -191,14 +192,14 @@ static int scan_file(struct scan *x, const struct segment *s, uint32_t day, cons
 			r = scan_fail(x->q, d->db, r);
 	}
 	if (!r)
-		r = x->n_edges && x->n_edges <= SCAN_LOOKUPS ? scan_lookup(x, d, &sql, from, to) :
-							       scan_all(x, d, &sql, from, to);
+		r = x->n_edges && x->n_edges <= SCAN_LOOKUPS ? scan_lookup(x, d, &sql, from, to)
+							     : scan_all(x, d, &sql, from, to);
 	buf_deinit(&sql);
 	return r;
 }
 
-int scan_rows(struct store_query *q, enum columns_kind kind, const struct cover *c, const char *columns, const uint64_t *edges,
-	      size_t n_edges, int (*fn)(void *arg, sqlite3_stmt *st), void *arg)
+int scan_rows(struct store_query *q, enum columns_kind kind, const struct cover *c, const char *columns,
+	      const uint64_t *edges, size_t n_edges, int (*fn)(void *arg, sqlite3_stmt *st), void *arg)
 {
 	struct scan x = {q, kind, edges, n_edges, fn, arg};
 	int r = 0;

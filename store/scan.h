@@ -27,8 +27,8 @@ int scan_main(struct store_query *q, sqlite3 **ret);
 /* Calls fn for the rows of the cover. columns NULL: all, to be read by columns_read(); else this text after SELECT.
  * With few edges named the rows are looked up one by one; with many all rows are walked: fn looks at the edge itself.
  * fn returns 0 to go on, else scan returns it. */
-int scan_rows(struct store_query *q, enum columns_kind kind, const struct cover *c, const char *columns, const uint64_t *edges,
-	      size_t n_edges, int (*fn)(void *arg, sqlite3_stmt *st), void *arg);
+int scan_rows(struct store_query *q, enum columns_kind kind, const struct cover *c, const char *columns,
+	      const uint64_t *edges, size_t n_edges, int (*fn)(void *arg, sqlite3_stmt *st), void *arg);
 
 /* --- texts that live as long as an answer */
 struct store_arena {

@@ -38,7 +38,9 @@
 
 const struct store_opts store_defaults = {
 	.interval_s = 10,
-	.keep_s = {[STORE_FINE] = DAY_SECONDS, [STORE_1M] = 3 * DAY_SECONDS, [STORE_5M] = 30 * DAY_SECONDS,
+	.keep_s = {[STORE_FINE] = DAY_SECONDS,
+		   [STORE_1M] = 3 * DAY_SECONDS,
+		   [STORE_5M] = 30 * DAY_SECONDS,
 		   [STORE_1H] = 400 * DAY_SECONDS},
 	.keep_pairs_s = {[STORE_FINE] = 6 * 3600, [STORE_5M] = 7 * DAY_SECONDS},
 	.pairs_per_edge = 1000,
@@ -49,9 +51,11 @@ int sqlite_fail(struct store *st, sqlite3 *db, int sqlite, const char *what)
 	int r = day_errno(db, sqlite);
 
 	if (r == -ENOSPC)
-		snprintf(st->error, sizeof(st->error), "%s: no space left for %.100s; make room or keep less", what, st->path);
+		snprintf(st->error, sizeof(st->error), "%s: no space left for %.100s; make room or keep less", what,
+			 st->path);
 	else
-		snprintf(st->error, sizeof(st->error), "%s: %s", what, db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite));
+		snprintf(st->error, sizeof(st->error), "%s: %s", what,
+			 db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite));
 	return r ? r : -EIO;
 }
 
@@ -226,16 +230,18 @@ static int sqlite_lock(struct store *st, char *why, size_t why_len)
 			r = -errno;
 	}
 	if (r) {
-		snprintf(why, why_len, "cannot write in the data folder %s: %s; name another with --data or fix its owner",
-			 st->path, strerror(-r));
+		snprintf(why, why_len,
+			 "cannot write in the data folder %s: %s; name another with --data or fix its owner", st->path,
+			 strerror(-r));
 		return r;
 	}
 	if (flock(st->lock_fd, LOCK_EX | LOCK_NB)) {
 		n = pread(st->lock_fd, pid, sizeof(pid) - 1, 0);
 		pid[n > 0 ? n : 0] = '\0';
 		pid[strcspn(pid, "\n")] = '\0';
-		snprintf(why, why_len, "the data folder %s is in use by process %s; stop it or name another with --data",
-			 st->path, pid);
+		snprintf(why, why_len,
+			 "the data folder %s is in use by process %s; stop it or name another with --data", st->path,
+			 pid);
 		return -EBUSY;
 	}
 	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
@@ -274,9 +280,11 @@ static int sqlite_open_main(struct store *st, char *why, size_t why_len)
 		r = sqlite_version(st->main, &version);
 	}
 	if (!r && version > SQLITE_VERSION_OF_STORE) {
-		snprintf(why, why_len,
-			 "%s was written by a newer skyfall (its format is %d, this program reads %d); use that one or another "
-			 "--data folder", st->path, version, SQLITE_VERSION_OF_STORE);
+		snprintf(
+			why, why_len,
+			"%s was written by a newer skyfall (its format is %d, this program reads %d); use that one or another "
+			"--data folder",
+			st->path, version, SQLITE_VERSION_OF_STORE);
 		return -EPROTONOSUPPORT;
 	}
 	snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", SQLITE_VERSION_OF_STORE);
@@ -291,8 +299,8 @@ static int sqlite_open_main(struct store *st, char *why, size_t why_len)
 	if (r) {
 		int err = sqlite_fail(st, st->main, r, "opening skyfall.db");
 
-		snprintf(why, why_len, err == -ENOSPC ? "%s: %s" : "%s: %s; if the file is damaged move it away", st->path,
-			 st->error);
+		snprintf(why, why_len, err == -ENOSPC ? "%s: %s" : "%s: %s; if the file is damaged move it away",
+			 st->path, st->error);
 		return err;
 	}
 	return 0;
@@ -320,7 +328,9 @@ int store_open(struct store **ret, const char *path, const struct store_opts *op
 	int r;
 
 	if (!opts->interval_s || 60 % opts->interval_s || !opts->keep_s[STORE_FINE] || !opts->pairs_per_edge) {
-		snprintf(why, why_len, "the store needs an interval that divides 60 s, an age for its finest rows and a cap of pairs");
+		snprintf(
+			why, why_len,
+			"the store needs an interval that divides 60 s, an age for its finest rows and a cap of pairs");
 		return -EINVAL;
 	}
 	st = calloc(1, sizeof(*st));

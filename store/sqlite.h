@@ -28,8 +28,8 @@ struct store {
 	bool main_tx;
 	struct dict *dict;
 	struct day days[DAY_OPEN];
-	uint64_t clock;      /* of days[].used */
-	uint32_t swept;      /* when retention last looked, s */
+	uint64_t clock;                             /* of days[].used */
+	uint32_t swept;                             /* when retention last looked, s */
 	uint32_t floor[COLUMNS_KINDS][STORE_TIERS]; /* days before this one were removed: never begun again */
 	struct store_stats stats;
 	char error[256];

@@ -15,10 +15,10 @@ struct store;
 enum store_tier { STORE_FINE, STORE_1M, STORE_5M, STORE_1H, STORE_TIERS }; /* FINE: the run's interval */
 
 struct store_opts {
-	uint16_t interval_s; /* of the finest tier */
+	uint16_t interval_s;                /* of the finest tier */
 	uint32_t keep_s[STORE_TIERS];       /* edge rows: age at which they go; 0 = the tier is not made */
 	uint32_t keep_pairs_s[STORE_TIERS]; /* pair rows likewise (FINE and 5M) */
-	uint32_t pairs_per_edge; /* more of an interval become one exact `other` row (zero addresses) */
+	uint32_t pairs_per_edge;            /* more of an interval become one exact `other` row (zero addresses) */
 };
 
 extern const struct store_opts store_defaults;
@@ -57,9 +57,9 @@ struct store_stats {
 	uint64_t duplicates; /* edge and pair rows that were there already */
 	uint64_t too_old;    /* sum(rows) of edges refused: their day was removed by age */
 	uint64_t too_old_pairs;
-	uint64_t folded;     /* pair rows that went into `other` */
-	uint64_t rolled;     /* buckets rolled up */
-	uint64_t removed;    /* day files removed by age */
+	uint64_t folded;  /* pair rows that went into `other` */
+	uint64_t rolled;  /* buckets rolled up */
+	uint64_t removed; /* day files removed by age */
 };
 
 void store_stats(struct store *st, struct store_stats *ret); /* by the writer thread */

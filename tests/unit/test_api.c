@@ -8,9 +8,9 @@
 #include <cmocka.h>
 #include <curl/curl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "server/server.h"
@@ -176,9 +176,14 @@ static void produce(struct world *w, enum bus_topic t, uint64_t key, enum flow_m
 	buf_deinit(&b);
 }
 
-static struct flow_edge edge(const char *client, const char *server, uint16_t port, uint32_t interval, uint64_t revision)
+static struct flow_edge edge(const char *client, const char *server, uint16_t port, uint32_t interval,
+			     uint64_t revision)
 {
-	struct flow_edge e = {.interval = interval, .interval_s = 1, .revision = revision, .observed = 3, .client_rungs = 1,
+	struct flow_edge e = {.interval = interval,
+			      .interval_s = 1,
+			      .revision = revision,
+			      .observed = 3,
+			      .client_rungs = 1,
 			      .server_rungs = 2};
 
 	e.name.client_service = str_from(client);
@@ -202,7 +207,7 @@ static void wait_edges(struct world *w, uint64_t n)
 	do {
 		server_stats(w->server, &s);
 		if (s.edges < n)
-			usleep(2000);
+			(void)poll(NULL, 0, 2);
 	} while (s.edges < n && clock_mono_us() < until);
 	assert_int_equal(s.edges, n);
 }
@@ -210,15 +215,26 @@ static void wait_edges(struct world *w, uint64_t n)
 /* web -> api -> db, one host, ten intervals. */
 static void shop(struct world *w)
 {
-	struct flow_host h = {.id = STR("h1"), .hostname = STR("alpha"), .kernel = STR("6.1"), .mode = STR("bpf"),
-			      .version = STR("0.1"), .interval_s = 1, .n_addresses = 2};
-	struct flow_listener l = {.host = STR("h1"), .netns = 1, .port = 8080, .protocol = 6, .alive = 1, .drops = 2,
+	struct flow_host h = {.id = STR("h1"),
+			      .hostname = STR("alpha"),
+			      .kernel = STR("6.1"),
+			      .mode = STR("bpf"),
+			      .version = STR("0.1"),
+			      .interval_s = 1,
+			      .n_addresses = 2};
+	struct flow_listener l = {.host = STR("h1"),
+				  .netns = 1,
+				  .port = 8080,
+				  .protocol = 6,
+				  .alive = 1,
+				  .drops = 2,
 				  .names.service = STR("api")};
 	struct flow_ledger g = {.interval_s = 1, .boot = 1};
 
 	h.interval = l.interval = l.since = w->now;
 	h.addresses[0] = (struct flow_address){.ip = ip_from_v4((uint8_t[]){10, 0, 0, 1}), .bits = 120};
-	h.addresses[1] = (struct flow_address){.ip = ip_from_v4((uint8_t[]){127, 0, 0, 1}), .bits = 104, .host_only = 1};
+	h.addresses[1] =
+		(struct flow_address){.ip = ip_from_v4((uint8_t[]){127, 0, 0, 1}), .bits = 104, .host_only = 1};
 	produce(w, BUS_HOSTS, 1, FLOW_MSG_HOST, &h);
 	produce(w, BUS_HOSTS, 2, FLOW_MSG_LISTENER, &l);
 	for (uint32_t i = 0; i < 10; i++) {
@@ -523,8 +539,10 @@ static void test_texts(void **state)
 	assert_non_null(strstr(buf_text(&b), "\"db \"\"main\"\"\""));
 	assert_int_equal(get(w, "/metrics", &b), 200);
 	assert_non_null(strstr(buf_text(&b), "skyfall_test_extra 7\n"));
-	assert_non_null(strstr(buf_text(&b), "skyfall_edge_bytes_total{client=\"web\",server=\"api\",client_zone=\"\",server_zone=\"\","
-					     "direction=\"c2s\"} 10090\n"));
+	assert_non_null(
+		strstr(buf_text(&b),
+		       "skyfall_edge_bytes_total{client=\"web\",server=\"api\",client_zone=\"\",server_zone=\"\","
+		       "direction=\"c2s\"} 10090\n"));
 	assert_non_null(strstr(buf_text(&b), "server=\"db \\\"main\\\"\""));
 	assert_non_null(strstr(buf_text(&b), "skyfall_store_edges_total 20\n"));
 	buf_deinit(&b);

@@ -82,7 +82,11 @@ static const char *const services[] = {"web", "api", "db", "cache", "queue", "un
 
 static struct flow_edge edge(unsigned client, unsigned server, uint16_t port, uint32_t interval, uint64_t revision)
 {
-	struct flow_edge e = {.interval = interval, .interval_s = 10, .revision = revision, .observed = 3, .client_rungs = 1,
+	struct flow_edge e = {.interval = interval,
+			      .interval_s = 10,
+			      .revision = revision,
+			      .observed = 3,
+			      .client_rungs = 1,
 			      .server_rungs = 1};
 
 	e.name.client_service = str_from(services[client % 6]);
@@ -121,7 +125,8 @@ static void assert_stats(const struct flow_edge *a, const struct flow_edge *b)
 		assert_memory_equal(&a->view[v], &b->view[v], sizeof(a->view[v]));
 }
 
-static void append(struct world *w, const struct flow_edge *edges, size_t n, const struct flow_edge *pairs, size_t n_pairs)
+static void append(struct world *w, const struct flow_edge *edges, size_t n, const struct flow_edge *pairs,
+		   size_t n_pairs)
 {
 	struct store_batch b = {.edges = edges, .n_edges = n, .pairs = pairs, .n_pairs = n_pairs};
 	int r = store_append(w->st, &b);
@@ -131,7 +136,8 @@ static void append(struct world *w, const struct flow_edge *edges, size_t n, con
 	assert_int_equal(r, 0);
 }
 
-static struct store_rows ask(struct world *w, int (*fn)(struct store_query *, const struct store_ask *, struct store_rows *),
+static struct store_rows ask(struct world *w,
+			     int (*fn)(struct store_query *, const struct store_ask *, struct store_rows *),
 			     const struct store_ask *a)
 {
 	struct store_rows rows = {0};
@@ -320,7 +326,8 @@ static void test_a_minute_not_yet_over_is_not_rolled(void **state)
 static void test_filter_sort_group(void **state)
 {
 	struct world *w = *state;
-	struct flow_edge e[4] = {edge(0, 1, 80, T0, 1), edge(1, 2, 5432, T0, 1), edge(0, 2, 5432, T0, 1), edge(3, 1, 80, T0, 1)};
+	struct flow_edge e[4] = {edge(0, 1, 80, T0, 1), edge(1, 2, 5432, T0, 1), edge(0, 2, 5432, T0, 1),
+				 edge(3, 1, 80, T0, 1)};
 	struct str none = {"", 0};
 	struct store_rows r;
 
@@ -342,7 +349,8 @@ static void test_filter_sort_group(void **state)
 	assert_int_equal(r.rows[0].e.view[1].opened, 10);
 	assert_int_equal(r.rows[1].e.view[1].opened, 9);
 	store_rows_deinit(&r);
-	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 10, .sort = "opened", .ascending = true, .limit = 1});
+	r = ask(w, store_edges,
+		&(struct store_ask){.from = T0, .to = T0 + 10, .sort = "opened", .ascending = true, .limit = 1});
 	assert_int_equal(r.rows[0].e.view[1].opened, 7);
 	store_rows_deinit(&r);
 	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 10, .group = STORE_BY_CLIENT});
@@ -378,7 +386,8 @@ static void test_series(void **state)
 	assert_int_equal(r.n, 13);
 	assert_int_equal(r.step, 300);
 	for (size_t i = 0; i < r.n; i++) {
-		uint32_t from = i ? T0 + (uint32_t)i * 300 : T0 + 30, to = i < 12 ? T0 + (uint32_t)(i + 1) * 300 : T0 + 3630;
+		uint32_t from = i ? T0 + (uint32_t)i * 300 : T0 + 30,
+			 to = i < 12 ? T0 + (uint32_t)(i + 1) * 300 : T0 + 3630;
 		struct flow_edge sum = model_sum(m, 4, from, to);
 
 		assert_int_equal(r.rows[i].e.interval, from);
@@ -471,19 +480,22 @@ static void test_hosts_are_asked_from_pairs(void **state)
 	pairs[5].scope = STR("host-b");
 	append(w, NULL, 0, pairs, 6);
 	a.ip = pairs[2].client;
-	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 10, .filter = {.addresses = &a, .n_addresses = 1}});
+	r = ask(w, store_edges,
+		&(struct store_ask){.from = T0, .to = T0 + 10, .filter = {.addresses = &a, .n_addresses = 1}});
 	assert_int_equal(r.n, 1);
 	assert_int_equal(r.rows[0].e.view[0].tx_bytes, 1002);
 	store_rows_deinit(&r);
 	a.ip = ip_from_v4((uint8_t[]){10, 0, 0, 0});
 	a.bits = 96 + 8;
 	a.scope = STR("host-a");
-	r = ask(w, store_pairs, &(struct store_ask){.from = T0, .to = T0 + 10, .filter = {.addresses = &a, .n_addresses = 1}});
+	r = ask(w, store_pairs,
+		&(struct store_ask){.from = T0, .to = T0 + 10, .filter = {.addresses = &a, .n_addresses = 1}});
 	assert_int_equal(r.n, 1);
 	assert_true(str_eq(r.rows[0].e.scope, pairs[4].scope));
 	store_rows_deinit(&r);
 	a.scope = STR("");
-	r = ask(w, store_pairs, &(struct store_ask){.from = T0, .to = T0 + 10, .filter = {.addresses = &a, .n_addresses = 1}});
+	r = ask(w, store_pairs,
+		&(struct store_ask){.from = T0, .to = T0 + 10, .filter = {.addresses = &a, .n_addresses = 1}});
 	assert_int_equal(r.n, 4);
 	store_rows_deinit(&r);
 }
@@ -563,13 +575,15 @@ static void crash_once(struct world *w, unsigned after, uint32_t *at)
 	if (!pid) {
 		open_store(w);
 		for (uint32_t i = *at;; i++) {
-			struct flow_edge rows[3] = {edge(0, 1, 80, T0 + i * 10, i), edge(1, 2, 81, T0 + i * 10, i), pair(1, T0 + i * 10, i)};
+			struct flow_edge rows[3] = {edge(0, 1, 80, T0 + i * 10, i), edge(1, 2, 81, T0 + i * 10, i),
+						    pair(1, T0 + i * 10, i)};
 			struct store_batch b = {.edges = rows, .n_edges = 2, .pairs = &rows[2], .n_pairs = 1};
 
 			rows[0].view[0].tx_bytes = rows[1].view[0].tx_bytes = rows[0].view[0].rows = 1;
 			rows[2].view[0].tx_bytes = 1;
 			/* Brought twice, as after a missing acknowledgement. */
-			if (store_append(w->st, &b) || store_append(w->st, &b) || store_maintain(w->st, T0 + i * 10) < 0)
+			if (store_append(w->st, &b) || store_append(w->st, &b) ||
+			    store_maintain(w->st, T0 + i * 10) < 0)
 				_exit(1);
 			if (write(fds[1], &i, sizeof(i)) != sizeof(i))
 				_exit(1);
@@ -702,7 +716,8 @@ static void test_opening_says_what_is_wrong(void **state)
 	sql(w, "skyfall.db", "PRAGMA user_version=99");
 	refused(w->path, &w->opts, "newer skyfall");
 	sql(w, "skyfall.db", "PRAGMA user_version=1");
-	snprintf(cmd, sizeof(cmd), "cp -r %s %s.bad && head -c 65536 /dev/urandom > %s.bad/skyfall.db", w->path, w->path, w->path);
+	snprintf(cmd, sizeof(cmd), "cp -r %s %s.bad && head -c 65536 /dev/urandom > %s.bad/skyfall.db", w->path,
+		 w->path, w->path);
 	assert_int_equal(system(cmd), 0);
 	snprintf(cmd, sizeof(cmd), "%s.bad", w->path);
 	refused(cmd, &w->opts, "damaged");
@@ -793,16 +808,31 @@ static void test_hosts_listeners_ledger(void **state)
 {
 	struct world *w = *state;
 	struct flow_host h = {.id = STR("h1"), .hostname = STR("alpha"), .interval = T0, .n_addresses = 2};
-	struct flow_listener l = {.host = STR("h1"), .port = 80, .protocol = 6, .alive = 1, .interval = T0, .since = T0, .drops = 4,
+	struct flow_listener l = {.host = STR("h1"),
+				  .port = 80,
+				  .protocol = 6,
+				  .alive = 1,
+				  .interval = T0,
+				  .since = T0,
+				  .drops = 4,
 				  .names.service = STR("web")};
-	struct flow_ledger g = {.interval = T0, .role = STR("agent"), .instance = STR("h1"), .rows_in = 10, .rows_out = 7,
-				.n_lost = 1, .lost = {{STR("rows_full"), 3}}, .n_info = 1, .info = {{STR("attempts"), 12}}};
-	struct store_batch b = {.hosts = &h, .n_hosts = 1, .listeners = &l, .n_listeners = 1, .ledgers = &g, .n_ledgers = 1};
+	struct flow_ledger g = {.interval = T0,
+				.role = STR("agent"),
+				.instance = STR("h1"),
+				.rows_in = 10,
+				.rows_out = 7,
+				.n_lost = 1,
+				.lost = {{STR("rows_full"), 3}},
+				.n_info = 1,
+				.info = {{STR("attempts"), 12}}};
+	struct store_batch b = {
+		.hosts = &h, .n_hosts = 1, .listeners = &l, .n_listeners = 1, .ledgers = &g, .n_ledgers = 1};
 	struct store_query *q;
 	struct seen s = {0};
 
 	h.addresses[0] = (struct flow_address){.ip = ip_from_v4((uint8_t[]){10, 0, 0, 1}), .bits = 120};
-	h.addresses[1] = (struct flow_address){.ip = ip_from_v4((uint8_t[]){127, 0, 0, 1}), .bits = 104, .host_only = 1};
+	h.addresses[1] =
+		(struct flow_address){.ip = ip_from_v4((uint8_t[]){127, 0, 0, 1}), .bits = 104, .host_only = 1};
 	assert_int_equal(store_append(w->st, &b), 0);
 	assert_int_equal(store_append(w->st, &b), 0);
 	l.interval += 60;
