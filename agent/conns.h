@@ -18,9 +18,10 @@ struct conn {
 	uint32_t round;    /* the last walk that saw it; low 32 bits */
 	uint32_t dead_ms;  /* when a walk first found it dead, low 32 bits; 0 = alive */
 	uint64_t until_ms; /* open_ms are counted up to here */
-	uint16_t port;     /* the ephemeral one; 0: already listed by the kernel for this interval */
+	uint16_t port;     /* the ephemeral one; 0 while connecting */
 	uint8_t known;     /* totals were read at least once */
-	uint8_t pad[5];
+	uint8_t tried;     /* its attempt was counted */
+	uint8_t pad[4];
 };
 
 struct conns;

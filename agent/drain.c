@@ -47,8 +47,10 @@ static int rows_take(int fd, struct agent_rows *rows, struct drain_counts *count
 		err = bpf_map_lookup_and_delete_batch(fd, first ? NULL : &at, &at, keys, vals, &n, NULL) ? errno : 0;
 		if (err && err != ENOENT)
 			break;
-		for (uint32_t i = 0; i < n; i++)
+		for (uint32_t i = 0; i < n; i++) {
+			vals[i].ports_seen = (uint32_t)vals[i].opened; /* each had one */
 			counts->lost_user += agent_rows_add(rows, &keys[i], &vals[i]) != 0;
+		}
 		counts->used += n;
 		first = false;
 	}

@@ -24,7 +24,10 @@ struct walk {
 	struct agent_rows *rows;
 	struct walk_counts counts;
 	size_t n_ask;
-	struct conn *asked[SKY_SLICE];
+	struct {
+		struct conn *conn;
+		struct sky_first first;
+	} asked[SKY_SLICE];
 	uint64_t keys[BATCH];
 	struct sky_sock socks[BATCH];
 	struct sky_final finals[BATCH];
@@ -77,7 +80,6 @@ static struct conn *conn_make(struct walk *w, const struct sky_sock *s)
 	}
 	c->key = s->key;
 	c->tgid = s->tgid;
-	c->until_ms = s->since_ns / 1000000;
 	return c;
 }
 
@@ -88,6 +90,8 @@ void walk_adopt(struct walk *w, const struct sky_sock *sock, const struct sky_to
 	if (!c)
 		return;
 	conn_keep(c, totals);
+	c->tried = 1;
+	c->until_ms = sock->since_ns / 1000000;
 	c->port = sock->key.role == SKY_ROLE_CLIENT ? sock->lport : sock->rport;
 }
 
@@ -134,20 +138,40 @@ static bool deltas_add(struct walk *w, struct conn *c, struct sky_row_value *v, 
 	v->busy_us += (uint64_t)step(&c->busy, t->busy) * w->us_per_jiffy;
 	v->rwnd_limited_us += (uint64_t)step(&c->rwnd, t->rwnd) * w->us_per_jiffy;
 	v->sndbuf_limited_us += (uint64_t)step(&c->sndbuf, t->sndbuf) * w->us_per_jiffy;
-	c->known = 1;
 	return tx || rx;
 }
 
-static void rtt_add(struct sky_row_value *v, const struct sky_totals *t)
+static void rtt_add(struct sky_row_value *v, uint32_t srtt_us, uint32_t min_rtt_us, uint32_t mdev_us, uint32_t cwnd)
 {
-	if (!t->srtt_us)
+	if (!srtt_us)
 		return;
-	v->srtt[flow_bucket(t->srtt_us)]++;
-	v->jitter_us += t->mdev_us;
-	if (t->min_rtt_us != UINT32_MAX && t->srtt_us > t->min_rtt_us)
-		v->queue_us += t->srtt_us - t->min_rtt_us;
-	v->cwnd_segs += t->cwnd;
+	v->srtt[flow_bucket(srtt_us)]++;
+	v->jitter_us += mdev_us;
+	if (srtt_us > min_rtt_us)
+		v->queue_us += srtt_us - min_rtt_us;
+	v->cwnd_segs += cwnd;
 	v->rtt_samples++;
+}
+
+static void attempt_add(struct conn *c, struct sky_row_value *v)
+{
+	v->attempts += !c->tried && c->key.role == SKY_ROLE_CLIENT && !(c->key.flags & SKY_FLAG_JOINED);
+	c->tried = 1;
+}
+
+/* The first that is heard of an established connection. */
+static void first_add(struct conn *c, struct sky_row_value *v, const struct sky_first *first)
+{
+	if (c->known)
+		return;
+	c->known = 1;
+	attempt_add(c, v);
+	if (c->key.flags & SKY_FLAG_JOINED)
+		return;
+	v->opened++;
+	if (first->handshake_us)
+		v->handshake[flow_bucket(first->handshake_us)]++;
+	rtt_add(v, first->srtt_us, first->srtt_us, first->mdev_us, first->cwnd);
 }
 
 static void open_add(struct conn *c, struct sky_row_value *v, uint64_t until_ms)
@@ -158,8 +182,16 @@ static void open_add(struct conn *c, struct sky_row_value *v, uint64_t until_ms)
 	c->until_ms = until_ms;
 }
 
+static void hints_add(const struct conn *c, struct sky_row_value *v)
+{
+	if (c->port)
+		agent_row_port(v, c->port);
+	if (c->tgid)
+		v->tgid = c->tgid;
+}
+
 /* It lives: `t` is what it did, NULL when nothing moved. No room in `rows` loses nothing: the next walk adds it. */
-static void conn_alive(struct walk *w, struct conn *c, const struct sky_totals *t)
+static void conn_alive(struct walk *w, struct conn *c, const struct sky_first *first, const struct sky_totals *t)
 {
 	struct agent_row *row = agent_rows_get(w->rows, &c->key);
 	struct sky_row_value *v;
@@ -169,49 +201,79 @@ static void conn_alive(struct walk *w, struct conn *c, const struct sky_totals *
 		return;
 	v = &row->val;
 	open_add(c, v, w->cut_ms);
-	if (c->port)
-		agent_row_port(v, c->port);
-	if (c->tgid)
-		v->tgid = c->tgid;
-	if (!t || !deltas_add(w, c, v, t, false))
+	hints_add(c, v);
+	if (!t)
 		return;
-	rtt_add(v, t);
+	first_add(c, v, first);
+	if (!deltas_add(w, c, v, t, false))
+		return;
+	rtt_add(v, t->srtt_us, t->min_rtt_us, t->mdev_us, t->cwnd);
 	v->turn_samples++;
 	v->turn_self += t->turn > 0;
 	v->turn_peer += t->turn < 0;
 }
 
-static void conn_end(struct walk *w, struct conn *c, const struct sky_final *f)
+static void conn_trying(struct walk *w, struct conn *c)
 {
-	struct agent_row *row = agent_rows_get(w->rows, &c->key);
-	struct sky_row_value *v;
+	struct agent_row *row = c->tried ? NULL : agent_rows_get(w->rows, &c->key);
 
-	if (!row) {
-		w->counts.lost_user++;
-		conns_remove(w->conns, c);
+	if (!row)
 		return;
-	}
-	v = &row->val;
+	attempt_add(c, &row->val);
+	hints_add(c, &row->val);
+}
+
+static void failed_add(struct sky_row_value *v, const struct sky_final *f)
+{
+	v->failed_refused += f->end == SKY_FAILED_REFUSED;
+	v->failed_timeout += f->end == SKY_FAILED_TIMEOUT;
+	v->failed_unreachable += f->end == SKY_FAILED_UNREACHABLE;
+	v->failed_no_port += f->end == SKY_FAILED_NO_PORT;
+	v->failed_abandoned += f->end == SKY_FAILED_ABANDONED;
+	v->failed_other += f->end == SKY_FAILED_OTHER;
+	v->retransmitted += f->totals.retransmitted;
+	v->lost += f->totals.lost;
+}
+
+static void closed_add(struct walk *w, struct conn *c, struct sky_row_value *v, const struct sky_final *f)
+{
 	v->closed++;
 	v->reset_received += f->end == SKY_END_RESET_RECEIVED;
 	v->reset_sent += f->end == SKY_END_RESET_SENT;
 	v->timed_out += f->end == SKY_END_TIMED_OUT;
+	first_add(c, v, &f->first);
+	if (!c->until_ms)
+		c->until_ms = f->since_ns / 1000000;
 	open_add(c, v, f->at_ns / 1000000);
-	if (c->port)
-		agent_row_port(v, c->port);
-	if (f->end != SKY_END_UNSEEN) {
-		deltas_add(w, c, v, &f->totals, true);
-		v->tx_undelivered += f->totals.undelivered;
-		if (f->rtt_ok)
-			rtt_add(v, &f->totals);
+	if (f->end == SKY_END_UNSEEN)
+		return;
+	deltas_add(w, c, v, &f->totals, true);
+	v->tx_undelivered += f->totals.undelivered;
+	if (f->rtt_ok)
+		rtt_add(v, f->totals.srtt_us, f->totals.min_rtt_us, f->totals.mdev_us, f->totals.cwnd);
+}
+
+static void conn_end(struct walk *w, struct conn *c, const struct sky_final *f)
+{
+	struct agent_row *row = agent_rows_get(w->rows, &c->key);
+
+	if (!row) {
+		w->counts.lost_user++;
+	} else if (f->end >= SKY_FAILED_REFUSED) {
+		attempt_add(c, &row->val);
+		failed_add(&row->val, f);
+	} else {
+		closed_add(w, c, &row->val, f);
 	}
+	if (row)
+		hints_add(c, &row->val);
 	conns_remove(w->conns, c);
 }
 
 /* Dead for two walks: its CLOSE reached no program. It ended; what it did since it was last read is lost. */
-static void conn_dead(struct walk *w, struct conn *c, uint64_t status)
+static void conn_dead(struct walk *w, struct conn *c, const struct sky_first *first, uint64_t status)
 {
-	struct sky_final f = {.at_ns = w->now_ms * 1000000, .end = SKY_END_UNSEEN};
+	struct sky_final f = {.since_ns = c->until_ms * 1000000, .at_ns = w->now_ms * 1000000, .end = SKY_END_UNSEEN, .first = *first};
 
 	if (status == SKY_DELETED) {
 		w->counts.finalised++;
@@ -230,17 +292,20 @@ static int slice_run(struct walk *w, struct load *l)
 		return -errno;
 	for (size_t i = 0; i < w->n_ask; i++) {
 		const struct sky_answer *a = &l->walk->answer[i];
-		struct conn *c = w->asked[i];
+		const struct sky_first *first = &w->asked[i].first;
+		struct conn *c = w->asked[i].conn;
 
 		if (a->id != c->id)
 			continue;
 		c->round = w->round;
-		if (a->status == SKY_TOTALS)
-			conn_alive(w, c, &a->totals);
+		if (a->status == SKY_ATTEMPT || (a->status == SKY_TOTALS && !c->until_ms))
+			conn_trying(w, c); /* established since its entry was copied: the next walk has all of it */
+		else if (a->status == SKY_TOTALS)
+			conn_alive(w, c, first, &a->totals);
 		else if (a->status == SKY_UNCHANGED)
-			conn_alive(w, c, NULL);
+			conn_alive(w, c, first, NULL);
 		else if (a->status != SKY_NONE)
-			conn_dead(w, c, a->status);
+			conn_dead(w, c, first, a->status);
 	}
 	w->n_ask = 0;
 	return 0;
@@ -251,16 +316,17 @@ static int ask(struct walk *w, struct load *l, uint64_t sk, const struct sky_soc
 	struct conn *c;
 	struct sky_ask *q;
 
-	if (s->phase != SKY_OPEN)
-		return 0;
 	c = conns_find(w->conns, s->id);
 	if (!c)
 		c = conn_make(w, s);
-	else if (!c->port) /* from its second walk on we list its port, before that the kernel did */
-		c->port = s->key.role == SKY_ROLE_CLIENT ? s->lport : s->rport;
 	if (!c)
 		return 0;
-	w->asked[w->n_ask] = c;
+	if (s->phase == SKY_OPEN && !c->port) { /* established since the last walk */
+		c->port = s->key.role == SKY_ROLE_CLIENT ? s->lport : s->rport;
+		c->until_ms = s->since_ns / 1000000;
+	}
+	w->asked[w->n_ask].conn = c;
+	w->asked[w->n_ask].first = s->first;
 	q = &l->walk->ask[w->n_ask++];
 	q->sk = sk;
 	q->id = s->id;

@@ -25,7 +25,7 @@ static __always_inline void dial_failed(const struct sky_row_key *key, __u32 tgi
 		return;
 	ADD(row->attempts, 1);
 	ADD(row->failed_no_route, 1);
-	row->tgid = tgid;
+	row_hint(row, tgid);
 }
 
 /* SYN_SENT: the connect call of this thread got as far as the hook. */

@@ -61,6 +61,12 @@ struct sky_row_value {
 
 enum sky_phase { SKY_CONNECTING = 1, SKY_OPEN };
 
+/* What was measured when a connection was established. 0: no sample. */
+struct sky_first {
+	__u32 handshake_us;
+	__u32 srtt_us, mdev_us, cwnd;
+};
+
 /* A socket in the map `socks`, keyed by its address. */
 struct sky_sock {
 	__u64 id;            /* unique for ever: time of birth << 12 | cpu */
@@ -68,6 +74,7 @@ struct sky_sock {
 	__u64 since_ns;      /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
 	__u64 walked;        /* not 0: user space may have counted a part of it */
 	__u64 dead;          /* not 0: its CLOSE was seen */
+	struct sky_first first;
 	__u32 seen;          /* segs_in + segs_out at the last walk */
 	__u32 tgid;          /* hint */
 	__u16 lport, rport;  /* host order; lport 0 while CONNECTING */
@@ -86,13 +93,18 @@ struct sky_totals {
 	__u32 undelivered; /* sent and not acknowledged */
 };
 
-/* How an established connection ended. */
-enum sky_end { SKY_END_NORMAL, SKY_END_RESET_RECEIVED, SKY_END_RESET_SENT, SKY_END_TIMED_OUT, SKY_END_UNSEEN };
+/* How a connection ended, or an attempt failed. */
+enum sky_end {
+	SKY_END_NORMAL, SKY_END_RESET_RECEIVED, SKY_END_RESET_SENT, SKY_END_TIMED_OUT, SKY_END_UNSEEN,
+	SKY_FAILED_REFUSED, SKY_FAILED_TIMEOUT, SKY_FAILED_UNREACHABLE, SKY_FAILED_NO_PORT, SKY_FAILED_ABANDONED,
+	SKY_FAILED_OTHER,
+};
 
-/* A connection that ended after a walk had seen it: map `closed`, keyed by id. */
+/* A connection or attempt that ended after a walk had seen it: map `closed`, keyed by id. */
 struct sky_final {
 	struct sky_totals totals; /* not set with SKY_END_UNSEEN */
-	__u64 at_ns;
+	struct sky_first first;
+	__u64 since_ns, at_ns; /* established, ended */
 	__u32 end;     /* enum sky_end */
 	__u32 rtt_ok;  /* its srtt is worth a sample */
 };
@@ -108,6 +120,7 @@ struct sky_ask {
 
 enum sky_status {
 	SKY_NONE,      /* gone, or its CLOSE is under way: `closed` or a row has it */
+	SKY_ATTEMPT,   /* still connecting */
 	SKY_UNCHANGED, /* alive, no segment moved since the last walk */
 	SKY_TOTALS,
 	SKY_DEAD,      /* still in the map, but the socket is another one or closed */
@@ -158,6 +171,14 @@ struct sky_dial {
 enum sky_site { SKY_SITE_SOCKS, SKY_SITE_ROWS, SKY_SITE_CLOSED, SKY_SITE_LISTENERS, SKY_SITE_DIALS, SKY_SITES };
 enum sky_fail { SKY_FAIL_FULL, SKY_FAIL_NOMEM, SKY_FAIL_BUSY, SKY_FAIL_OTHER, SKY_FAILS };
 
+/* What program A handles on this CPU: B need not look again (agent/bpf/flow.bpf.c, invariant 6). A cache line each. */
+#define SKY_CPUS 64
+struct sky_handled {
+	__u64 sk;
+	__u64 what;
+	__u64 pad[6];
+};
+
 struct sky_counters {
 	__u64 fail[SKY_SITES][SKY_FAILS];
 	__u64 replaced;   /* open entries overwritten: a CLOSE that reached no program */
@@ -168,9 +189,9 @@ struct sky_counters {
 
 _Static_assert(sizeof(struct sky_owner) == 32, "owner");
 _Static_assert(sizeof(struct sky_row_key) == 80, "row key");
-_Static_assert(sizeof(struct sky_sock) == 128, "sock");
+_Static_assert(sizeof(struct sky_sock) == 144, "sock");
 _Static_assert(sizeof(struct sky_totals) == 80, "totals");
-_Static_assert(sizeof(struct sky_final) == 96, "final");
+_Static_assert(sizeof(struct sky_final) == 120, "final");
 _Static_assert(sizeof(struct sky_answer) == 96, "answer");
 _Static_assert(sizeof(struct sky_listener_key) == 24, "listener key");
 _Static_assert(sizeof(struct sky_listener) == 48, "listener");

@@ -31,42 +31,71 @@ static __always_inline void on_listen(struct sock *sk, bool typed)
 	listener_add(sk, &o, typed);
 }
 
-/* A CLOSE reached neither program: what the connection did since its last walk is lost, that it ended is not. */
-static __always_inline void replace(struct sky_sock *e)
+/* An entry has ended as `f` says: added to its row whole, or, if a walk may have counted a part, left to user space. */
+static __always_inline void finish(struct sky_sock *e, const struct sky_final *f)
 {
-	struct sky_final f = {.at_ns = bpf_ktime_get_ns(), .end = SKY_END_UNSEEN};
 	struct sky_row_value *row;
+	__u64 walked;
 
-	if (e->phase != SKY_OPEN)
-		return;
-	__sync_fetch_and_add(&counters.replaced, 1);
-	__sync_fetch_and_add(&e->dead, 1);
-	if (e->walked) {
-		put(&closed, &e->id, &f, BPF_ANY, SKY_SITE_CLOSED);
+	__sync_fetch_and_add(&e->dead, 1); /* a full barrier: the walker sees it, or we see `walked` */
+	walked = *(volatile __u64 *)&e->walked;
+	if (walked && !put(&closed, &e->id, f, BPF_ANY, SKY_SITE_CLOSED)) {
+		__sync_fetch_and_add(&counters.closed_made, 1);
 		return;
 	}
 	row = row_get(&e->key);
-	if (row)
-		row_end(row, SKY_END_UNSEEN);
+	if (!row)
+		return;
+	if (!walked)
+		row_first(row, e);
+	if (e->phase != SKY_OPEN) {
+		row_failed(row, f->end);
+		ADD(row->retransmitted, f->totals.retransmitted);
+		ADD(row->lost, f->totals.lost);
+	} else {
+		row_end(row, f->end);
+		if (!walked) {
+			row_totals(row, e, f);
+			ADD(row->open_ms, ms_between(e->since_ns, f->at_ns));
+			row_port(row, e->key.role == SKY_ROLE_CLIENT ? e->lport : e->rport);
+		}
+	}
+	row_hint(row, e->tgid);
+}
+
+/* Another socket lies where this entry's was: its CLOSE reached neither program. That it ended is not lost, what it did
+ * since its last walk is. Seldom, so not inline. */
+static __noinline int replace(struct sky_sock *e)
+{
+	struct sky_final f = {.since_ns = e->since_ns, .at_ns = bpf_ktime_get_ns()};
+
+	f.end = e->phase == SKY_OPEN ? SKY_END_UNSEEN : SKY_FAILED_OTHER;
+	f.first = e->first;
+	__sync_fetch_and_add(&counters.replaced, 1);
+	finish(e, &f);
+	return 0;
+}
+
+/* Makes an entry. -EEXIST: one is there, `ret_there`. */
+static __always_inline long entry_new(__u64 at, const struct sky_sock *fresh, struct sky_sock **ret_there)
+{
+	long err = put(&socks, &at, fresh, BPF_NOEXIST, SKY_SITE_SOCKS);
+
+	*ret_there = err == -EEXIST ? bpf_map_lookup_elem(&socks, &at) : NULL;
+	return err;
 }
 
 static __always_inline void on_syn_sent(struct sock *sk, bool typed)
 {
-	__u64 at = (__u64)(unsigned long)sk, now;
-	struct sky_sock fresh = {}, *e = bpf_map_lookup_elem(&socks, &at);
-	struct sky_row_value *row;
+	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
+	struct sky_sock fresh = {}, *e;
 	struct tuple t;
 
 	if (!sock_tuple(sk, &t, typed))
 		return;
-	if (e && e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote))
-		return; /* the other program was here */
 	dial_done();
 	if (!netns_watched(t.netns))
 		return;
-	if (e)
-		replace(e);
-	now = bpf_ktime_get_ns();
 	fresh.id = new_id(now);
 	fresh.since_ns = now;
 	fresh.phase = SKY_CONNECTING;
@@ -78,63 +107,54 @@ static __always_inline void on_syn_sent(struct sock *sk, bool typed)
 	fresh.key.protocol = IPPROTO_TCP;
 	fresh.key.role = SKY_ROLE_CLIENT;
 	fresh.rport = t.rport;
+	entry_new(at, &fresh, &e);
+	if (!e || (e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote)))
+		return; /* made, or the other program was here */
+	replace(e);
 	put(&socks, &at, &fresh, BPF_ANY, SKY_SITE_SOCKS);
-	row = row_get(&fresh.key);
-	if (row) {
-		ADD(row->attempts, 1);
-		row->tgid = fresh.tgid;
-	}
 }
 
-/* Established: counted, with its handshake and first round-trip sample. */
-static __always_inline void open_row(const struct sky_sock *e, struct tcp_sock *tp, __u64 handshake_us, bool typed)
+/* Established: its handshake and first round-trip sample are kept until a walk or its CLOSE counts them. */
+static __always_inline void first_read(struct sky_first *first, struct tcp_sock *tp, __u64 handshake_us, bool typed)
 {
-	struct sky_row_value *row = row_get(&e->key);
-	struct sky_totals f = {};
-
-	if (!row)
-		return;
-	ADD(row->opened, 1);
-	totals_rtt(tp, &f, typed);
-	if (e->key.role == SKY_ROLE_SERVER)
-		handshake_us = f.srtt_us;
-	if (handshake_us)
-		hist_add(row->handshake, handshake_us);
-	row_rtt(row, &f);
-	row_port(row, e->key.role == SKY_ROLE_CLIENT ? e->lport : e->rport);
-	if (e->tgid)
-		row->tgid = e->tgid;
+	first->srtt_us = READ(typed, tp, srtt_us) >> 3;
+	if (first->srtt_us) {
+		first->mdev_us = READ(typed, tp, mdev_us) >> 2;
+		first->cwnd = READ(typed, tp, snd_cwnd);
+	}
+	first->handshake_us = handshake_us ?: first->srtt_us; /* a server's is its first round trip */
 }
 
+static __always_inline bool entry_same(const struct sky_sock *e, const struct tuple *t)
+{
+	return e->phase == SKY_OPEN && e->lport == t->lport && e->rport == t->rport && e->key.netns == t->netns &&
+	       addr_eq(e->key.remote, t->remote) && addr_eq(e->key.local, t->local);
+}
+
+static __always_inline void on_connected(struct sock *sk, struct tcp_sock *tp, struct sky_sock *e, bool typed)
+{
+	__u64 syn = e->since_ns, now = bpf_ktime_get_ns();
+
+	e->lport = READ(typed, sk, __sk_common.skc_num);
+	e->since_ns = now;
+	first_read(&e->first, tp, syn ? (now - syn) / 1000 ?: 1 : 0, typed);
+	asm volatile("" ::: "memory");
+	e->phase = SKY_OPEN; /* last: before it, no walk and no other program takes the entry for open */
+}
+
+/* A child, or a client whose SYN_SENT was missed (then `current` is a stranger and its owner its cgroup only). */
 static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp, int old, bool typed)
 {
 	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
-	struct sky_sock fresh = {}, *e = bpf_map_lookup_elem(&socks, &at);
+	struct sky_sock fresh = {}, *e;
 	struct tuple t;
 
-	if (e && e->phase == SKY_CONNECTING && (old == TCP_SYN_SENT || old == TCP_SYN_RECV)) {
-		__u64 syn = e->since_ns;
-
-		e->lport = READ(typed, sk, __sk_common.skc_num);
-		e->since_ns = now;
-		open_row(e, tp, syn ? (now - syn) / 1000 ?: 1 : 0, typed);
-		asm volatile("" ::: "memory");
-		e->phase = SKY_OPEN; /* last: before it, no walk and no other program takes the entry for open */
+	if (!sock_tuple(sk, &t, typed) || !netns_watched(t.netns))
 		return;
-	}
-	if (!sock_tuple(sk, &t, typed))
-		return;
-	if (e && e->phase == SKY_OPEN && e->lport == t.lport && e->rport == t.rport && e->key.netns == t.netns &&
-	    addr_eq(e->key.remote, t.remote) && addr_eq(e->key.local, t.local))
-		return; /* the other program was here */
-	if (!netns_watched(t.netns))
-		return;
-	if (e)
-		replace(e);
 	fresh.id = new_id(now);
 	fresh.since_ns = now;
 	fresh.phase = SKY_OPEN;
-	if (old == TCP_SYN_SENT) { /* its SYN_SENT was missed; `current` is a stranger by now */
+	if (old == TCP_SYN_SENT) {
 		fresh.key.role = SKY_ROLE_CLIENT;
 		fresh.key.service_port = t.rport;
 		owner_cgroup(&fresh.key.owner, sk, 0, typed);
@@ -149,32 +169,33 @@ static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp,
 	fresh.key.protocol = IPPROTO_TCP;
 	fresh.lport = t.lport;
 	fresh.rport = t.rport;
+	first_read(&fresh.first, tp, 0, typed);
+	entry_new(at, &fresh, &e);
+	if (!e || entry_same(e, &t))
+		return; /* made, or the other program was here */
+	if (e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote)) {
+		on_connected(sk, tp, e, typed); /* both ends sent a SYN: it stays a client */
+		return;
+	}
+	replace(e);
 	put(&socks, &at, &fresh, BPF_ANY, SKY_SITE_SOCKS);
-	open_row(&fresh, tp, 0, typed);
 }
 
-/* An attempt that never became a connection. */
-static __always_inline void on_failed(const struct sky_sock *e, struct sock *sk, struct tcp_sock *tp, bool typed)
+static __always_inline __u32 failure_of(struct sock *sk, struct tcp_sock *tp, bool typed)
 {
-	struct sky_row_value *row = row_get(&e->key);
 	int err = READ(typed, sk, sk_err);
 
-	if (!row)
-		return;
 	if (err == ECONNREFUSED)
-		ADD(row->failed_refused, 1);
-	else if (err == ETIMEDOUT)
-		ADD(row->failed_timeout, 1);
-	else if (err == EHOSTUNREACH || err == ENETUNREACH)
-		ADD(row->failed_unreachable, 1);
-	else if (err)
-		ADD(row->failed_other, 1);
-	else if (!READ(typed, sk, sk_shutdown) && !READ(typed, tp, segs_out))
-		ADD(row->failed_no_port, 1);
-	else
-		ADD(row->failed_abandoned, 1);
-	ADD(row->retransmitted, READ(typed, tp, total_retrans));
-	ADD(row->lost, READ(typed, tp, lost));
+		return SKY_FAILED_REFUSED;
+	if (err == ETIMEDOUT)
+		return SKY_FAILED_TIMEOUT;
+	if (err == EHOSTUNREACH || err == ENETUNREACH)
+		return SKY_FAILED_UNREACHABLE;
+	if (err)
+		return SKY_FAILED_OTHER;
+	if (!READ(typed, sk, sk_shutdown) && !READ(typed, tp, segs_out))
+		return SKY_FAILED_NO_PORT;
+	return SKY_FAILED_ABANDONED;
 }
 
 static __always_inline __u32 end_of(struct sock *sk, int old, bool typed)
@@ -192,76 +213,95 @@ static __always_inline __u32 end_of(struct sock *sk, int old, bool typed)
 	return SKY_END_NORMAL;
 }
 
-static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, int old, bool typed)
+static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, struct sky_sock *e, int old, bool typed)
 {
 	__u64 at = (__u64)(unsigned long)sk;
-	struct sky_sock *e = bpf_map_lookup_elem(&socks, &at);
-	struct sky_row_value *row;
-	struct sky_final f = {};
-	__u64 walked;
+	struct sky_final f = {.since_ns = e->since_ns, .at_ns = bpf_ktime_get_ns()};
 
-	if (!e)
-		return; /* the other program was here, or it was never known */
 	if (e->phase != SKY_OPEN) {
-		on_failed(e, sk, tp, typed);
-		bpf_map_delete_elem(&socks, &at);
-		return;
+		f.end = failure_of(sk, tp, typed);
+		f.totals.retransmitted = READ(typed, tp, total_retrans);
+		f.totals.lost = READ(typed, tp, lost);
+	} else {
+		totals_read(tp, &f.totals, e->key.role, old, typed);
+		f.first = e->first;
+		f.end = end_of(sk, old, typed);
+		/* The one who closes first has its last sample spoilt by the delayed ACK of its FIN. */
+		f.rtt_ok = f.totals.tx_segs && old != TCP_FIN_WAIT2 && old != TCP_CLOSING;
+		if (f.rtt_ok)
+			totals_rtt(tp, &f.totals, typed);
 	}
-	totals_read(tp, &f.totals, e->key.role, old, typed);
-	f.end = end_of(sk, old, typed);
-	/* The one who closes first has its last sample spoilt by the delayed ACK of its FIN. */
-	f.rtt_ok = f.totals.tx_segs && old != TCP_FIN_WAIT2 && old != TCP_CLOSING;
-	if (f.rtt_ok)
-		totals_rtt(tp, &f.totals, typed);
-	f.at_ns = bpf_ktime_get_ns();
-	__sync_fetch_and_add(&e->dead, 1); /* a full barrier: the walker sees it, or we see `walked` */
-	walked = *(volatile __u64 *)&e->walked;
-	if (walked && !put(&closed, &e->id, &f, BPF_ANY, SKY_SITE_CLOSED)) {
-		__sync_fetch_and_add(&counters.closed_made, 1);
-		goto out;
-	}
-	row = row_get(&e->key);
-	if (!row)
-		goto out;
-	row_end(row, f.end);
-	if (!walked) {
-		row_totals(row, &f.totals);
-		ADD(row->tx_undelivered, f.totals.undelivered);
-		ADD(row->open_ms, ms_between(e->since_ns, f.at_ns));
-		row_rtt(row, &f.totals);
-	}
-out:
+	finish(e, &f);
 	bpf_map_delete_elem(&socks, &at);
 }
 
-static __always_inline int on_state(struct sock *sk, int old, int new, bool typed)
+static __always_inline struct tcp_sock *to_tcp(struct sock *sk, bool typed)
 {
+	return typed ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
+}
+
+static __always_inline void on_end(struct sock *sk, int old, bool typed)
+{
+	__u64 at = (__u64)(unsigned long)sk;
+	struct sky_sock *e = bpf_map_lookup_elem(&socks, &at);
 	struct tcp_sock *tp;
 
+	if (!e)
+		return; /* the other program was here, or it was never known */
+	tp = to_tcp(sk, typed);
+	if (tp)
+		on_close(sk, tp, e, old, typed);
+}
+
+static __always_inline void on_begin(struct sock *sk, int old, bool typed)
+{
+	__u64 at = (__u64)(unsigned long)sk;
+	struct sky_sock *e = old == TCP_SYN_SENT ? bpf_map_lookup_elem(&socks, &at) : NULL;
+	struct tcp_sock *tp = to_tcp(sk, typed);
+
+	if (!tp)
+		return;
+	if (e && e->phase == SKY_CONNECTING)
+		on_connected(sk, tp, e, typed);
+	else
+		on_established(sk, tp, old, typed);
+}
+
+/* Program A notes what it is about to do, B passes over just that, once. See invariant 6 at the top. */
+static __always_inline bool handled_already(__u64 sk, __u64 what, bool second)
+{
+	struct sky_handled *h = &handled[bpf_get_smp_processor_id() & (SKY_CPUS - 1)];
+
+	if (!second) {
+		h->sk = sk;
+		h->what = what;
+		return false;
+	}
+	if (h->sk != sk || h->what != what)
+		return false;
+	h->sk = 0;
+	return true;
+}
+
+static __always_inline int on_state(struct sock *sk, int old, int new, bool typed, bool second)
+{
 	if (new != TCP_SYN_SENT && new != TCP_ESTABLISHED && new != TCP_CLOSE && new != TCP_LISTEN &&
 	    !(old == TCP_SYN_RECV && new == TCP_FIN_WAIT1))
 		return 0;
+	if (handled_already((__u64)(unsigned long)sk, (__u64)old << 8 | new, second))
+		return 0;
 	if (READ(typed, sk, sk_protocol) != IPPROTO_TCP) /* MPTCP, SCTP pass here too and are no tcp_sock */
 		return 0;
-	if (new == TCP_SYN_SENT) {
+	if (new == TCP_SYN_SENT)
 		on_syn_sent(sk, typed);
-		return 0;
-	}
-	if (new == TCP_LISTEN) {
+	else if (new == TCP_LISTEN)
 		on_listen(sk, typed);
-		return 0;
-	}
-	if (old == TCP_LISTEN && new == TCP_CLOSE) {
+	else if (old == TCP_LISTEN && new == TCP_CLOSE)
 		listener_remove((__u64)(unsigned long)sk);
-		return 0;
-	}
-	tp = typed ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
-	if (!tp)
-		return 0;
-	if (new == TCP_CLOSE)
-		on_close(sk, tp, old, typed);
+	else if (new == TCP_CLOSE)
+		on_end(sk, old, typed);
 	else
-		on_established(sk, tp, old, typed);
+		on_begin(sk, old, typed);
 	return 0;
 }
 
@@ -272,11 +312,11 @@ static __always_inline int on_state(struct sock *sk, int old, int new, bool type
 SEC("raw_tp/inet_sock_set_state")
 int state_a(__u64 *ctx)
 {
-	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], hook_typed);
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], hook_typed, false);
 }
 
 SEC("raw_tp/inet_sock_set_state")
 int state_b(__u64 *ctx)
 {
-	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], hook_typed);
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], hook_typed, true);
 }

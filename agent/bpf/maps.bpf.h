@@ -68,6 +68,7 @@ const volatile __u32 dials_max = 4096; /* of the map dials */
 const volatile bool hook_typed = false; /* the hook is attached through BTF: its pointers are typed */
 const volatile bool dial_typed = false; /* the watchers of connect calls may use typed pointers */
 
+struct sky_handled handled[SKY_CPUS] = {};
 struct sky_counters counters = {};
 struct sky_walk walk_data SEC(".data.walk") = {};
 __u32 us_per_jiffy = 0;     /* measured by user space before attaching */

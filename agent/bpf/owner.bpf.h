@@ -17,23 +17,24 @@ static __always_inline bool addr_any(const __u8 a[16])
 	return !(w[0] | w[1] | w[3]) && (!w[2] || w[2] == bpf_htonl(0xffff));
 }
 
-static __always_inline void listener_count(const struct sky_listener_key *k, const struct sky_owner *o, bool take, bool specific)
+static __noinline int listener_count(const struct sky_listener_key *k, const struct sky_owner *o, bool take, bool specific)
 {
 	struct sky_listener fresh = {.owner = *o, .count = 1, .specific = specific}, *e;
 
 	e = bpf_map_lookup_elem(&listeners, k);
 	if (!e) {
 		if (put(&listeners, k, &fresh, BPF_NOEXIST, SKY_SITE_LISTENERS) != -EEXIST)
-			return;
+			return 0;
 		e = bpf_map_lookup_elem(&listeners, k);
 		if (!e)
-			return;
+			return 0;
 	}
 	if (take || e->count <= 0)
 		e->owner = *o;
 	__sync_fetch_and_add(&e->count, 1);
 	if (specific)
 		__sync_fetch_and_add(&e->specific, 1);
+	return 0;
 }
 
 static __always_inline void listener_discount(const struct sky_listener_key *k, bool specific)
@@ -48,21 +49,22 @@ static __always_inline void listener_discount(const struct sky_listener_key *k, 
 }
 
 /* The one of two twins whose delete succeeds takes the counts back. */
-static __always_inline void listener_remove(__u64 sk)
+static __noinline int listener_remove(__u64 sk)
 {
 	struct sky_listener_key *found = bpf_map_lookup_elem(&listening, &sk), k;
 	bool specific;
 
 	if (!found)
-		return;
+		return 0;
 	k = *found;
 	if (bpf_map_delete_elem(&listening, &sk))
-		return;
+		return 0;
 	specific = !addr_any(k.local);
 	if (specific)
 		listener_discount(&k, false);
 	__builtin_memset(k.local, 0, sizeof(k.local));
 	listener_discount(&k, specific);
+	return 0;
 }
 
 static __always_inline bool listener_same(const struct sky_listener_key *a, const struct sky_listener_key *b)

@@ -71,32 +71,46 @@ static __always_inline void hist_add(__u32 *hist, __u64 us)
 	__sync_fetch_and_add(&hist[i], 1);
 }
 
-/* One round-trip sample. min_rtt is ~0 while there is none. */
-static __always_inline void row_rtt(struct sky_row_value *row, const struct sky_totals *f)
+/* What is known of a connection before it ends: that it was tried, established, and how. */
+static __always_inline void row_first(struct sky_row_value *row, const struct sky_sock *e)
 {
-	if (!f->srtt_us)
+	if (e->key.flags & SKY_FLAG_JOINED)
 		return;
-	hist_add(row->srtt, f->srtt_us);
-	ADD(row->jitter_us, f->mdev_us);
-	if (f->min_rtt_us != ~0U && f->srtt_us > f->min_rtt_us)
-		ADD(row->queue_us, f->srtt_us - f->min_rtt_us);
-	ADD(row->cwnd_segs, f->cwnd);
-	ADD(row->rtt_samples, 1);
+	if (e->key.role == SKY_ROLE_CLIENT)
+		ADD(row->attempts, 1);
+	if (e->phase != SKY_OPEN)
+		return;
+	ADD(row->opened, 1);
+	if (e->first.handshake_us)
+		hist_add(row->handshake, e->first.handshake_us);
+	if (e->first.srtt_us)
+		hist_add(row->srtt, e->first.srtt_us);
 }
 
-/* All a connection did, whole life. */
-static __always_inline void row_totals(struct sky_row_value *row, const struct sky_totals *f)
+/* All a connection did, whole life. Its sample at establishment and, if `rtt_ok`, its last one. min_rtt is ~0 while
+ * there is none. */
+static __always_inline void row_totals(struct sky_row_value *row, const struct sky_sock *e, const struct sky_final *fin)
 {
+	const struct sky_totals *f = &fin->totals;
+	bool last = fin->rtt_ok && f->srtt_us;
 	__u64 us = us_per_jiffy;
 
 	ADD(row->tx_bytes, f->tx);
 	ADD(row->rx_bytes, f->rx);
+	ADD(row->tx_undelivered, f->undelivered);
 	ADD(row->tx_segs, f->tx_segs);
 	ADD(row->rx_segs, f->rx_segs);
 	ADD(row->retransmitted, f->retransmitted);
 	ADD(row->lost, f->lost);
 	ADD(row->dsack, f->dsack);
 	ADD(row->delivered_ce, f->delivered_ce);
+	if (last)
+		hist_add(row->srtt, f->srtt_us);
+	ADD(row->jitter_us, e->first.mdev_us + (last ? f->mdev_us : 0));
+	if (last && f->min_rtt_us != ~0U && f->srtt_us > f->min_rtt_us)
+		ADD(row->queue_us, f->srtt_us - f->min_rtt_us);
+	ADD(row->cwnd_segs, e->first.cwnd + (last ? f->cwnd : 0));
+	ADD(row->rtt_samples, !!e->first.srtt_us + last);
 	ADD(row->busy_us, f->busy * us);
 	ADD(row->rwnd_limited_us, f->rwnd * us);
 	ADD(row->sndbuf_limited_us, f->sndbuf * us);
@@ -113,10 +127,26 @@ static __always_inline void row_end(struct sky_row_value *row, __u32 end)
 		ADD(row->timed_out, 1);
 }
 
-/* Lists an ephemeral port. Two CPUs may write one place: then one port is counted and not listed. */
+static __always_inline void row_failed(struct sky_row_value *row, __u32 end)
+{
+	if (end == SKY_FAILED_REFUSED)
+		ADD(row->failed_refused, 1);
+	else if (end == SKY_FAILED_TIMEOUT)
+		ADD(row->failed_timeout, 1);
+	else if (end == SKY_FAILED_UNREACHABLE)
+		ADD(row->failed_unreachable, 1);
+	else if (end == SKY_FAILED_NO_PORT)
+		ADD(row->failed_no_port, 1);
+	else if (end == SKY_FAILED_ABANDONED)
+		ADD(row->failed_abandoned, 1);
+	else
+		ADD(row->failed_other, 1);
+}
+
+/* Lists an ephemeral port while there is room. Two CPUs may write one place: then one port is not listed. How many there
+ * were is `opened`: user space sets ports_seen (agent/drain.c). */
 static __always_inline void row_port(struct sky_row_value *row, __u16 port)
 {
-	ADD(row->ports_seen, 1);
 	if (row->ports[SKY_PORTS - 1])
 		return;
 #pragma unroll
@@ -128,4 +158,11 @@ static __always_inline void row_port(struct sky_row_value *row, __u16 port)
 			return;
 		}
 	}
+}
+
+/* A plain store would make the line travel between CPUs for nothing. */
+static __always_inline void row_hint(struct sky_row_value *row, __u32 tgid)
+{
+	if (tgid && row->tgid != tgid)
+		row->tgid = tgid;
 }

@@ -47,8 +47,13 @@ __noinline int walk_one(__u32 i)
 	at = q->sk;
 	tp = (struct tcp_sock *)(unsigned long)at;
 	e = bpf_map_lookup_elem(&socks, &at);
-	if (!e || e->id != q->id || e->phase != SKY_OPEN)
+	if (!e || e->id != q->id)
 		return 0;
+	if (e->phase != SKY_OPEN) {
+		__sync_fetch_and_add(&e->walked, 1);
+		a->status = e->dead || e->id != q->id ? SKY_NONE : SKY_ATTEMPT;
+		return 0;
+	}
 	segs = (__u32)(BPF_CORE_READ(tp, segs_in) + BPF_CORE_READ(tp, segs_out));
 	if (segs == e->seen && !q->how && BPF_CORE_READ((struct sock *)tp, __sk_common.skc_state) != TCP_CLOSE) {
 		a->status = SKY_UNCHANGED;
