@@ -195,15 +195,22 @@ static void run_say_end(struct run *r, int64_t to_s)
 
 /* --- while it runs */
 
-/* True when it is time to stop. */
-static bool run_signals(struct run *r)
+bool run_signalled(struct run *r, int wait_ms)
 {
+	struct pollfd p = {.fd = r->signals, .events = POLLIN};
 	struct signalfd_siginfo info;
-	bool stop = false;
+
+	(void)poll(&p, 1, wait_ms);
+	while (read(r->signals, &info, sizeof(info)) == sizeof(info))
+		r->stop = r->stop || info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP;
+	return r->stop;
+}
+
+/* True when it is time to stop. */
+static bool run_over(struct run *r)
+{
 	int status;
 
-	while (read(r->signals, &info, sizeof(info)) == sizeof(info))
-		stop = stop || info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP;
 	if (child_ended(&r->shop, &status))
 		log_warn("the demo's shop has closed");
 	if (child_ended(&r->agent, &status)) {
@@ -214,7 +221,7 @@ static bool run_signals(struct run *r)
 		r->exit_code = CMD_FAILED;
 		return true;
 	}
-	return stop || clock_mono_us() >= r->end_us;
+	return r->stop || clock_mono_us() >= r->end_us;
 }
 
 static int run_left_ms(const struct run *r, int most)
@@ -229,15 +236,13 @@ static void run_plain(struct run *r, struct top *lines)
 	int64_t next = clock_mono_us() + RUN_LINE_MS * 1000;
 
 	do {
-		struct pollfd p = {.fd = r->signals, .events = POLLIN};
-
-		(void)poll(&p, 1, run_left_ms(r, 1000));
+		(void)run_signalled(r, run_left_ms(r, 1000));
 		if (lines && clock_mono_us() >= next) {
 			next += RUN_LINE_MS * 1000;
 			if (top_ask(lines) == 0)
 				top_print_line(lines);
 		}
-	} while (!run_signals(r));
+	} while (!run_over(r));
 }
 
 /* The live table. What is logged meanwhile goes to a file, not through the picture. */
@@ -252,7 +257,8 @@ static void run_screen(struct run *r, struct top *table)
 		dup2(file, STDERR_FILENO);
 	do {
 		e = top_step(table, r->signals);
-	} while (e == TOP_GO && !run_signals(r));
+		(void)run_signalled(r, 0);
+	} while (e == TOP_GO && !run_over(r));
 	if (file >= 0) {
 		dup2(keep, STDERR_FILENO);
 		close(file);
@@ -385,7 +391,7 @@ int cmd_run(int argc, char **argv)
 	if (up) {
 		run_block(&r);
 		run_wait(&r);
-	} else {
+	} else if (!r.stop) {
 		r.exit_code = CMD_FAILED;
 	}
 	run_stop(&r, up && conf.for_ms);

@@ -26,17 +26,22 @@ struct run {
 	int64_t from_s; /* first interval of this run */
 	int64_t end_us; /* monotonic; INT64_MAX: no end */
 	int signals;    /* signalfd */
+	bool stop;      /* a signal asked for it */
 	int exit_code;
 };
 
 /* The folder when none is given: /var/lib/skyfall for root, else below the user's state folder. */
 void run_data_folder(const char *given, char *path, size_t size);
 
+/* Waits up to wait_ms for a signal and takes those that came; true when one of them, now or before, asks to stop. */
+bool run_signalled(struct run *r, int wait_ms);
+
 /* --- run_parts.c: what is started and stopped */
 
 /* Starts the agent. -errno with a sentence in `why`. */
 int run_agent_start(struct run *r, char *why, size_t why_len);
-/* Waits until the agent's host is in the API; fills r->mode. False: it ended (it has said why itself). */
+/* Waits until the agent's host is in the API; fills r->mode. False: it ended (it has said why itself), or a signal
+ * asks to stop. */
 bool run_agent_heard(struct run *r);
 /* Starts the shop and waits until it is open. */
 int run_shop_start(struct run *r, char *why, size_t why_len);

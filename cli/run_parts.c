@@ -80,13 +80,6 @@ static bool run_agent_mode(struct run *r)
 	return found;
 }
 
-static bool run_stop_asked(const struct run *r, int wait_ms)
-{
-	struct pollfd p = {.fd = r->signals, .events = POLLIN};
-
-	return poll(&p, 1, wait_ms) > 0;
-}
-
 bool run_agent_heard(struct run *r)
 {
 	int64_t until = clock_mono_us() + RUN_HEARD_MS * 1000;
@@ -107,9 +100,8 @@ bool run_agent_heard(struct run *r)
 			snprintf(r->mode, sizeof(r->mode), "started, not heard yet: `skyfall doctor` says more");
 			break;
 		}
-		/* Signals are looked at by the caller; they also end this wait. */
-		if (run_stop_asked(r, 50))
-			break;
+		if (run_signalled(r, 50))
+			return false;
 	}
 	return true;
 }
