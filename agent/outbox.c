@@ -30,6 +30,7 @@
 struct outbox_line {
 	struct flow_ledger line;
 	bool used, acked;
+	bool told; /* in a health record that went out */
 	uint32_t sub_agent, datagrams; /* sent for this interval under the newest sub-agent id */
 };
 
@@ -221,7 +222,7 @@ static struct outbox_line *outbox_line(struct outbox *o, const struct flow_ledge
 		l = &o->lines[i];
 		if (l->used && l->line.interval == line->interval) {
 			health_merge(&l->line, line);
-			l->acked = false;
+			l->acked = l->told = false;
 			o->newest = i;
 			return l;
 		}
@@ -232,7 +233,8 @@ static struct outbox_line *outbox_line(struct outbox *o, const struct flow_ledge
 	return l;
 }
 
-/* An ack that counts all datagrams of an interval has the health record among them, with all lines up to it. */
+/* An ack that counts all datagrams of an interval has the health record among them, with all lines up to it: unless
+ * that one was still to be sent when a stopping collector counted. */
 static void outbox_acked(struct outbox *o, const struct wire_ack *a)
 {
 	bool whole = false;
@@ -241,11 +243,11 @@ static void outbox_acked(struct outbox *o, const struct wire_ack *a)
 	for (i = 0; i < OUTBOX_LINES; i++) {
 		const struct outbox_line *l = &o->lines[i];
 
-		whole |= l->used && l->line.interval == a->interval && l->sub_agent == a->sub_agent && l->datagrams > 0 &&
+		whole |= l->told && l->line.interval == a->interval && l->sub_agent == a->sub_agent && l->datagrams > 0 &&
 			 l->datagrams == a->datagrams;
 	}
 	for (i = 0; whole && i < OUTBOX_LINES; i++)
-		if (o->lines[i].line.interval <= a->interval)
+		if (o->lines[i].told && o->lines[i].line.interval <= a->interval)
 			o->lines[i].acked = true;
 }
 
@@ -379,7 +381,7 @@ static void outbox_send_health(struct outbox *o)
 	struct wire_sender s = {.agent = o->head.agent};
 	struct outbox_line *newest = &o->lines[o->newest];
 	struct batch_item item = {0};
-	unsigned i, left = OUTBOX_LINES;
+	unsigned i;
 
 	head.interval = newest->line.interval;
 	wire_build_open(&o->build, WIRE_HEALTH, &head, &o->head.opts);
@@ -398,8 +400,9 @@ static void outbox_send_health(struct outbox *o)
 			wire_build_open(&o->build, WIRE_HEALTH, &head, &o->head.opts);
 			r = wire_health_add(&o->build, &l->line);
 		}
-		if (r < 0 || left-- == 0)
+		if (r < 0)
 			break;
+		l->told = true;
 	}
 	if (wire_build_empty(&o->build))
 		return;
