@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESTART_SEQUENCE 64  /* a restarted agent is heard of before it sent more */
-#define RESTART_UPTIME 1000  /* ms the uptime must have fallen: more than datagrams overtake each other */
+#define RESTART_SEQUENCE 64 /* a restarted agent is heard of before it sent more */
+#define RESTART_UPTIME 1000 /* ms the uptime must have fallen: more than datagrams overtake each other */
 
 int account_init(struct account *a, uint32_t max_agents)
 {
@@ -86,7 +86,8 @@ static bool restarted(const struct account_track *t, const struct account_seen *
 
 	if (step > ACCOUNT_JUMP || step < -ACCOUNT_JUMP)
 		return true;
-	return !s->key.boot && s->sequence <= RESTART_SEQUENCE && (int32_t)(t->uptime_ms - s->uptime_ms) > RESTART_UPTIME;
+	return !s->key.boot && s->sequence <= RESTART_SEQUENCE &&
+	       (int32_t)(t->uptime_ms - s->uptime_ms) > RESTART_UPTIME;
 }
 
 static void begin(struct account_track *t, const struct account_seen *s)

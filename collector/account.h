@@ -9,8 +9,8 @@
 #include "collector/clock.h"
 #include "collector/slots.h"
 
-#define ACCOUNT_WINDOW 256     /* sequence numbers remembered behind the newest */
-#define ACCOUNT_JUMP 65536     /* a greater step is no loss but another count: a restart */
+#define ACCOUNT_WINDOW 256 /* sequence numbers remembered behind the newest */
+#define ACCOUNT_JUMP 65536 /* a greater step is no loss but another count: a restart */
 
 enum account_verdict {
 	ACCOUNT_NEW,       /* fold it */
@@ -46,7 +46,7 @@ struct account_line {
 /* Lines of one period; handed over as a whole at the swap. */
 struct account_lines {
 	uint32_t max, n;
-	uint32_t serial;   /* of the period */
+	uint32_t serial; /* of the period */
 	struct account_line *line;
 };
 
@@ -54,7 +54,7 @@ struct account_lines {
 struct account_track {
 	uint64_t seen[ACCOUNT_WINDOW / 64]; /* bit i: top - i was seen */
 	uint32_t top, uptime_ms, generation;
-	uint32_t line, serial;              /* its line in the period `serial` */
+	uint32_t line, serial; /* its line in the period `serial` */
 	struct clock_agent clock;
 };
 

@@ -8,15 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CLOCK_FAR 2   /* intervals a clock may be off before anything is moved */
-#define CLOCK_LATE 12 /* intervals a datagram of a right clock may be late before it is moved too: bounds open intervals */
+#define CLOCK_FAR 2 /* intervals a clock may be off before anything is moved */
+#define CLOCK_LATE \
+	12 /* intervals a datagram of a right clock may be late before it is moved too: bounds open intervals */
 
 /* What is known of one agent's clock. All zero: nothing. */
 struct clock_agent {
 	int64_t least_us, former_us; /* smallest lag in this window and in the one before */
 	int64_t window;
-	int64_t shift;          /* intervals to add */
-	uint32_t interval;      /* the agent's interval that `shift` was decided for */
+	int64_t shift;     /* intervals to add */
+	uint32_t interval; /* the agent's interval that `shift` was decided for */
 	bool known, former_known;
 };
 

@@ -16,11 +16,11 @@
 #include "collector/rx.h"
 #include "wire/wire.h"
 
-#define IDLE_MS 500          /* a receive thread looks up at least so often */
-#define SLEEP_MAX_US 200000  /* the publishing thread: the wall clock may be set meanwhile */
-#define DRAIN_US 2000000     /* most that a stop reads on from its sockets */
-#define STOP_US 5000000      /* most that a stop waits for a full bus */
-#define RCVBUF_TINY 212992   /* the kernel's usual bound: too small for a fleet */
+#define IDLE_MS 500         /* a receive thread looks up at least so often */
+#define SLEEP_MAX_US 200000 /* the publishing thread: the wall clock may be set meanwhile */
+#define DRAIN_US 2000000    /* most that a stop reads on from its sockets */
+#define STOP_US 5000000     /* most that a stop waits for a full bus */
+#define RCVBUF_TINY 212992  /* the kernel's usual bound: too small for a fleet */
 
 const struct collector_opts collector_defaults = {
 	.port = COLLECTOR_PORT,
@@ -73,8 +73,10 @@ static int check(const struct collector_opts *o, char *why, size_t why_len)
 {
 	if (!o->bus || !o->interval_s || 60 % o->interval_s || o->spread_ms > o->interval_s * 1000u ||
 	    o->threads > COLLECTOR_THREADS || !o->max_rows || !o->max_agents) {
-		snprintf(why, why_len, "the collector's interval must divide 60 s, its spread be no longer than that, and it takes "
-			 "1 to %d threads", COLLECTOR_THREADS);
+		snprintf(why, why_len,
+			 "the collector's interval must divide 60 s, its spread be no longer than that, and it takes "
+			 "1 to %d threads",
+			 COLLECTOR_THREADS);
 		return -EINVAL;
 	}
 	return 0;
@@ -86,7 +88,8 @@ static int open_failed(const struct collector_opts *o, int r, char *why, size_t 
 	const char *text = ip_is_zero(&o->listen) ? "" : ip_format(&o->listen, ip);
 
 	if (r == -EADDRINUSE)
-		snprintf(why, why_len, "UDP port %u is in use: stop who has it (ss -ulpn sport = :%u) or choose another port",
+		snprintf(why, why_len,
+			 "UDP port %u is in use: stop who has it (ss -ulpn sport = :%u) or choose another port",
 			 o->port, o->port);
 	else if (r == -EADDRNOTAVAIL)
 		snprintf(why, why_len, "cannot listen on %s: this host has no such address", text);
@@ -124,10 +127,16 @@ static struct worker_opts worker_opts(const struct collector_opts *o)
 	uint32_t names = o->max_rows / 4 > 4096 ? o->max_rows / 4 : 4096;
 
 	return (struct worker_opts){
-		.fold = {.max_rows = o->max_rows, .max_names = names, .max_strings = 4 * names, .string_bytes = 64 * names,
+		.fold = {.max_rows = o->max_rows,
+			 .max_names = names,
+			 .max_strings = 4 * names,
+			 .string_bytes = 64 * names,
 			 .max_roleless = o->max_rows / 4},
-		.max_agents = o->max_agents, .interval_s = o->interval_s, .enterprise = o->enterprise ? o->enterprise : WIRE_ENTERPRISE,
-		.record_bytes = 16 << 20, .nets = o->nets,
+		.max_agents = o->max_agents,
+		.interval_s = o->interval_s,
+		.enterprise = o->enterprise ? o->enterprise : WIRE_ENTERPRISE,
+		.record_bytes = 16 << 20,
+		.nets = o->nets,
 	};
 }
 
@@ -151,10 +160,19 @@ static int open_publish(struct collector *c)
 	const struct collector_opts *o = &c->opts;
 	uint32_t grace = o->interval_s * 100u > 100 ? o->interval_s * 100u : 100;
 	struct publish_opts po = {
-		.bus = o->bus, .interval_s = o->interval_s, .spread_ms = o->spread_ms,
-		.grace_ms = o->grace_ms ? o->grace_ms : grace, .instance = c->instance, .start_us = clock_wall_us(),
-		.max_agents = o->max_agents * c->n, .no_ack = o->no_ack, .workers = c->workers, .n_workers = c->n,
-		.wake = wake_all, .send = send_ack, .arg = c,
+		.bus = o->bus,
+		.interval_s = o->interval_s,
+		.spread_ms = o->spread_ms,
+		.grace_ms = o->grace_ms ? o->grace_ms : grace,
+		.instance = c->instance,
+		.start_us = clock_wall_us(),
+		.max_agents = o->max_agents * c->n,
+		.no_ack = o->no_ack,
+		.workers = c->workers,
+		.n_workers = c->n,
+		.wake = wake_all,
+		.send = send_ack,
+		.arg = c,
 	};
 
 	return publish_new(&c->publish, &po);
@@ -200,8 +218,10 @@ int collector_new(struct collector **ret, const struct collector_opts *o, char *
 	if (!r && c->event < 0)
 		r = -errno;
 	if (r < 0)
-		snprintf(why, why_len, "the collector's tables (%llu MiB for %u threads of %u rows): %s; fewer rows or threads need less",
-			 (unsigned long long)(2 * fold_bytes(&wo.fold) * c->n >> 20), c->n, o->max_rows, strerror(-r));
+		snprintf(
+			why, why_len,
+			"the collector's tables (%llu MiB for %u threads of %u rows): %s; fewer rows or threads need less",
+			(unsigned long long)(2 * fold_bytes(&wo.fold) * c->n >> 20), c->n, o->max_rows, strerror(-r));
 out:
 	if (r < 0) {
 		collector_free(c);
@@ -333,9 +353,11 @@ int collector_start(struct collector *c)
 		c->threads[i].started = true;
 	}
 	if (granted < c->opts.rcvbuf && granted <= RCVBUF_TINY)
-		log_warn("collector: the kernel grants %llu bytes of receive buffer, %llu were asked for: raise net.core.rmem_max",
-			 (unsigned long long)granted, (unsigned long long)c->opts.rcvbuf);
-	log_info("collector: %s on UDP port %u, %u threads, interval %u s", c->instance, c->opts.port, c->n, c->opts.interval_s);
+		log_warn(
+			"collector: the kernel grants %llu bytes of receive buffer, %llu were asked for: raise net.core.rmem_max",
+			(unsigned long long)granted, (unsigned long long)c->opts.rcvbuf);
+	log_info("collector: %s on UDP port %u, %u threads, interval %u s", c->instance, c->opts.port, c->n,
+		 c->opts.interval_s);
 	return 0;
 }
 
@@ -375,8 +397,13 @@ void collector_stats(struct collector *c, struct collector_stats *ret)
 
 	sums(c, &rx, &out);
 	*ret = (struct collector_stats){
-		.datagrams = rx.datagrams, .rows_in = rx.rows, .rows_out = out.rows_out, .rows_lost = out.rows_lost,
-		.messages = out.messages, .kernel_drops = rx.kernel_drops, .agents = publish_agents(c->publish),
+		.datagrams = rx.datagrams,
+		.rows_in = rx.rows,
+		.rows_out = out.rows_out,
+		.rows_lost = out.rows_lost,
+		.messages = out.messages,
+		.kernel_drops = rx.kernel_drops,
+		.agents = publish_agents(c->publish),
 		.closed = publish_closed(c->publish),
 	};
 	for (unsigned i = 0; i < COLLECTOR_REJECTS; i++)
@@ -385,8 +412,8 @@ void collector_stats(struct collector *c, struct collector_stats *ret)
 
 static void gauge(struct buf *b, const char *name, const char *help, uint64_t v)
 {
-	buf_printf(b, "# HELP skyfall_collector_%s %s\n# TYPE skyfall_collector_%s gauge\nskyfall_collector_%s %llu\n", name, help,
-		   name, name, (unsigned long long)v);
+	buf_printf(b, "# HELP skyfall_collector_%s %s\n# TYPE skyfall_collector_%s gauge\nskyfall_collector_%s %llu\n",
+		   name, help, name, name, (unsigned long long)v);
 }
 
 void collector_metrics(struct collector *c, struct buf *b)

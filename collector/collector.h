@@ -17,24 +17,25 @@
 #include "base/opt.h"
 #include "bus/bus.h"
 
-#define COLLECTOR_PORT 6343     /* sFlow's port (IANA) */
-#define COLLECTOR_THREADS 64    /* most receive threads */
+#define COLLECTOR_PORT 6343  /* sFlow's port (IANA) */
+#define COLLECTOR_THREADS 64 /* most receive threads */
 
 struct collector_opts {
-	struct ip listen;         /* zero address "::": both families */
-	uint16_t port;            /* 0: any free one, see collector_port() */
-	unsigned threads;         /* receive threads; 0: one per CPU */
-	uint16_t interval_s;      /* the fleet's one length; datagrams of another are refused and counted */
-	uint32_t spread_ms;       /* until datagrams say what it is */
-	uint32_t grace_ms;        /* 0: a tenth of the interval, at least 100 ms */
-	const char *instance;     /* names this collector in markers and ledger; NULL: the host's name */
-	struct opt_list nets;     /* net names accepted; none given: all */
-	uint32_t enterprise;      /* of our sFlow records; 0: 32473 */
-	uint32_t max_rows;        /* folded rows a thread keeps of all open intervals, faulted in at start (about 0.8 KiB each, twice) */
-	uint32_t max_agents;      /* (agent, sub-agent) pairs a thread follows */
-	uint64_t rcvbuf;          /* bytes asked for each socket's receive queue */
-	bool no_ack;              /* one-way networks: never answer agents */
-	struct bus *bus;          /* used until collector_free() */
+	struct ip listen;     /* zero address "::": both families */
+	uint16_t port;        /* 0: any free one, see collector_port() */
+	unsigned threads;     /* receive threads; 0: one per CPU */
+	uint16_t interval_s;  /* the fleet's one length; datagrams of another are refused and counted */
+	uint32_t spread_ms;   /* until datagrams say what it is */
+	uint32_t grace_ms;    /* 0: a tenth of the interval, at least 100 ms */
+	const char *instance; /* names this collector in markers and ledger; NULL: the host's name */
+	struct opt_list nets; /* net names accepted; none given: all */
+	uint32_t enterprise;  /* of our sFlow records; 0: 32473 */
+	uint32_t
+		max_rows; /* folded rows a thread keeps of all open intervals, faulted in at start (about 0.8 KiB each, twice) */
+	uint32_t max_agents; /* (agent, sub-agent) pairs a thread follows */
+	uint64_t rcvbuf;     /* bytes asked for each socket's receive queue */
+	bool no_ack;         /* one-way networks: never answer agents */
+	struct bus *bus;     /* used until collector_free() */
 };
 
 extern const struct collector_opts collector_defaults;
@@ -59,15 +60,15 @@ uint16_t collector_port(const struct collector *c);
 
 /* Totals since start. */
 struct collector_stats {
-	uint64_t datagrams;      /* received by all threads */
-	uint64_t rows_in;        /* sum(rows) of the rows read */
-	uint64_t rows_out;       /* sum(rows) put on the bus */
-	uint64_t rows_lost;      /* shed or left behind: rows_in = rows_out + rows_lost when stopped */
-	uint64_t messages;       /* folded rows put on the bus */
-	uint64_t rejected;       /* datagrams, records and rows that could not be used */
-	uint64_t kernel_drops;   /* datagrams the sockets had no room for */
-	uint64_t agents;         /* (agent, sub-agent) pairs heard in the last closed interval */
-	uint32_t closed;         /* newest interval whose markers are written; 0: none yet */
+	uint64_t datagrams;    /* received by all threads */
+	uint64_t rows_in;      /* sum(rows) of the rows read */
+	uint64_t rows_out;     /* sum(rows) put on the bus */
+	uint64_t rows_lost;    /* shed or left behind: rows_in = rows_out + rows_lost when stopped */
+	uint64_t messages;     /* folded rows put on the bus */
+	uint64_t rejected;     /* datagrams, records and rows that could not be used */
+	uint64_t kernel_drops; /* datagrams the sockets had no room for */
+	uint64_t agents;       /* (agent, sub-agent) pairs heard in the last closed interval */
+	uint32_t closed;       /* newest interval whose markers are written; 0: none yet */
 };
 
 void collector_stats(struct collector *c, struct collector_stats *ret);

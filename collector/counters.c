@@ -57,8 +57,9 @@ const char *counters_reject_text(unsigned reject)
 
 static void metric(struct buf *b, const struct counter_info *info, uint64_t v)
 {
-	buf_printf(b, "# HELP skyfall_collector_%s_total %s\n# TYPE skyfall_collector_%s_total counter\n"
-		      "skyfall_collector_%s_total %llu\n",
+	buf_printf(b,
+		   "# HELP skyfall_collector_%s_total %s\n# TYPE skyfall_collector_%s_total counter\n"
+		   "skyfall_collector_%s_total %llu\n",
 		   info->name, info->help, info->name, info->name, (unsigned long long)v);
 }
 

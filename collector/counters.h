@@ -8,41 +8,41 @@
 #include "wire/wire.h"
 
 /* Written by one receive thread. */
-#define COLLECTOR_RX_COUNTERS(X) \
-	X(batches, "receive calls that brought something") \
-	X(datagrams, "datagrams received") \
-	X(bytes, "bytes in them") \
-	X(kernel_drops, "datagrams the sockets had no room for (SO_RXQ_OVFL)") \
-	X(duplicates, "datagrams seen before, not folded") \
-	X(late_datagrams, "datagrams overtaken by later ones, folded") \
-	X(old_datagrams, "datagrams too far behind to tell from duplicates, not folded") \
+#define COLLECTOR_RX_COUNTERS(X)                                                                \
+	X(batches, "receive calls that brought something")                                      \
+	X(datagrams, "datagrams received")                                                      \
+	X(bytes, "bytes in them")                                                               \
+	X(kernel_drops, "datagrams the sockets had no room for (SO_RXQ_OVFL)")                  \
+	X(duplicates, "datagrams seen before, not folded")                                      \
+	X(late_datagrams, "datagrams overtaken by later ones, folded")                          \
+	X(old_datagrams, "datagrams too far behind to tell from duplicates, not folded")        \
 	X(agents_full, "datagrams of agents past the table of agents, folded but not followed") \
-	X(clock_moved, "datagrams moved by whole intervals, their host's clock is off") \
-	X(rows, "sum(rows) read") \
-	X(flow_rows, "rows read as they stand in datagrams") \
-	X(refused_rows, "sum(rows) in refused records") \
-	X(foreign, "records and samples of others, passed over") \
-	X(host_incomplete, "host records given up because a part never came") \
+	X(clock_moved, "datagrams moved by whole intervals, their host's clock is off")         \
+	X(rows, "sum(rows) read")                                                               \
+	X(flow_rows, "rows read as they stand in datagrams")                                    \
+	X(refused_rows, "sum(rows) in refused records")                                         \
+	X(foreign, "records and samples of others, passed over")                                \
+	X(host_incomplete, "host records given up because a part never came")                   \
 	X(records_full, "host, listener and ledger messages dropped for want of room")
 
 /* Written by the publishing thread. */
-#define COLLECTOR_PUBLISH_COUNTERS(X) \
-	X(rows_out, "sum(rows) put on the bus") \
-	X(rows_lost, "sum(rows) shed, or left behind at the stop") \
-	X(messages, "folded rows put on the bus") \
-	X(records, "host, listener and ledger messages put on the bus") \
-	X(markers, "markers put on the bus") \
-	X(late_rows, "sum(rows) of intervals whose markers were written before") \
-	X(bus_full, "times the bus had no room and the message was offered again") \
-	X(bus_errors, "messages the bus refused for another reason, lost") \
+#define COLLECTOR_PUBLISH_COUNTERS(X)                                                       \
+	X(rows_out, "sum(rows) put on the bus")                                             \
+	X(rows_lost, "sum(rows) shed, or left behind at the stop")                          \
+	X(messages, "folded rows put on the bus")                                           \
+	X(records, "host, listener and ledger messages put on the bus")                     \
+	X(markers, "markers put on the bus")                                                \
+	X(late_rows, "sum(rows) of intervals whose markers were written before")            \
+	X(bus_full, "times the bus had no room and the message was offered again")          \
+	X(bus_errors, "messages the bus refused for another reason, lost")                  \
 	X(swaps_held, "intervals folded on because the former ones were not published yet") \
-	X(acks, "acknowledgements sent") \
-	X(ack_errors, "acknowledgements that could not be sent") \
-	X(lost_network_datagrams, "gaps in the agents' sequence numbers") \
-	X(found_network_datagrams, "gaps that filled later") \
-	X(lost_network_rows, "rows in these gaps (sample_pool)") \
-	X(found_network_rows, "rows in gaps that filled later") \
-	X(agent_drops, "rows the agents say they lost themselves") \
+	X(acks, "acknowledgements sent")                                                    \
+	X(ack_errors, "acknowledgements that could not be sent")                            \
+	X(lost_network_datagrams, "gaps in the agents' sequence numbers")                   \
+	X(found_network_datagrams, "gaps that filled later")                                \
+	X(lost_network_rows, "rows in these gaps (sample_pool)")                            \
+	X(found_network_rows, "rows in gaps that filled later")                             \
+	X(agent_drops, "rows the agents say they lost themselves")                          \
 	X(restarts, "agents that began to count anew")
 
 /* Why a datagram, record or row was refused: the wire's reasons (enum wire_error), then ours. */

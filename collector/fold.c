@@ -106,7 +106,8 @@ size_t fold_bytes(const struct fold_opts *o)
 {
 	return (size_t)o->max_rows * sizeof(struct row) + (size_t)index_size(o->max_rows) * 8 +
 	       (size_t)o->max_names * sizeof(struct names) + (size_t)index_size(o->max_names) * 8 +
-	       (size_t)o->max_strings * sizeof(struct string) + (size_t)index_size(o->max_strings) * 8 + o->string_bytes;
+	       (size_t)o->max_strings * sizeof(struct string) + (size_t)index_size(o->max_strings) * 8 +
+	       o->string_bytes;
 }
 
 int fold_new(struct fold **ret, const struct fold_opts *o)
@@ -179,7 +180,8 @@ int fold_string(struct fold *f, struct str s, uint32_t *ret)
 	for (at = hash & f->strings_mask; (i = (uint32_t)f->strings_index[at]); at = (at + 1) & f->strings_mask) {
 		const struct string *have = &f->strings[i - 1];
 
-		if (f->strings_index[at] >> 32 == hash >> 32 && have->n == s.n && !memcmp(f->bytes + have->at, s.p, s.n)) {
+		if (f->strings_index[at] >> 32 == hash >> 32 && have->n == s.n &&
+		    !memcmp(f->bytes + have->at, s.p, s.n)) {
 			*ret = i;
 			return 0;
 		}
@@ -354,7 +356,8 @@ uint32_t fold_n(const struct fold *f)
 
 static struct str text(const struct fold *f, uint32_t string)
 {
-	return string ? (struct str){f->bytes + f->strings[string - 1].at, f->strings[string - 1].n} : (struct str){NULL, 0};
+	return string ? (struct str){f->bytes + f->strings[string - 1].at, f->strings[string - 1].n}
+		      : (struct str){NULL, 0};
 }
 
 void fold_get(const struct fold *f, uint32_t i, struct flow_row *ret)
@@ -367,13 +370,21 @@ void fold_get(const struct fold *f, uint32_t i, struct flow_row *ret)
 	ret->view = r->key.view;
 	ret->flags = r->flags;
 	ret->conv = (struct flow_conv){
-		.net = text(f, r->key.net), .scope = text(f, r->key.scope),
-		.client = r->key.client, .server = r->key.server,
-		.port = r->key.port, .other_port = r->key.other_port, .protocol = r->key.protocol,
+		.net = text(f, r->key.net),
+		.scope = text(f, r->key.scope),
+		.client = r->key.client,
+		.server = r->key.server,
+		.port = r->key.port,
+		.other_port = r->key.other_port,
+		.protocol = r->key.protocol,
 	};
 	ret->names = (struct flow_names){
-		.service = text(f, n->string[0]), .process = text(f, n->string[1]), .unit = text(f, n->string[2]),
-		.container = text(f, n->string[3]), .pod = text(f, n->string[4]), .via = text(f, n->string[5]),
+		.service = text(f, n->string[0]),
+		.process = text(f, n->string[1]),
+		.unit = text(f, n->string[2]),
+		.container = text(f, n->string[3]),
+		.pod = text(f, n->string[4]),
+		.via = text(f, n->string[5]),
 		.quality = (uint8_t)n->quality,
 	};
 	memcpy(ret->ports, r->ports, sizeof(ret->ports));

@@ -18,11 +18,11 @@ enum fold_loss {
 };
 
 struct fold_opts {
-	uint32_t max_rows;      /* conversations of all intervals */
-	uint32_t max_names;     /* different names (struct flow_names) */
-	uint32_t max_strings;   /* different strings in them, net names and scopes included */
-	uint32_t string_bytes;  /* all of them together */
-	uint32_t max_roleless;  /* rows without a role that keep their ports; more of them share port 0 */
+	uint32_t max_rows;     /* conversations of all intervals */
+	uint32_t max_names;    /* different names (struct flow_names) */
+	uint32_t max_strings;  /* different strings in them, net names and scopes included */
+	uint32_t string_bytes; /* all of them together */
+	uint32_t max_roleless; /* rows without a role that keep their ports; more of them share port 0 */
 };
 
 /* What makes two rows one. All bytes count: fill it from {0}. */

@@ -8,13 +8,14 @@
 #include "base/table.h"
 
 static const char *const losses[LEDGER_LOSSES] = {
-	[LEDGER_TABLE_FULL] = "table_full",   [LEDGER_NAMES_FULL] = "names_full",
+	[LEDGER_TABLE_FULL] = "table_full",         [LEDGER_NAMES_FULL] = "names_full",
 	[LEDGER_INTERVALS_FULL] = "intervals_full", [LEDGER_LATE_BUS_FULL] = "late_bus_full",
 	[LEDGER_BUS_ERROR] = "bus_error",
 };
 
 static_assert((int)LEDGER_TABLE_FULL == FOLD_LOST_TABLE && (int)LEDGER_NAMES_FULL == FOLD_LOST_NAMES &&
-	      (int)LEDGER_INTERVALS_FULL == FOLD_LOST_INTERVALS, "the fold's losses come first");
+		      (int)LEDGER_INTERVALS_FULL == FOLD_LOST_INTERVALS,
+	      "the fold's losses come first");
 
 /* Numbers of a line beside its losses. */
 static const struct {
@@ -56,18 +57,24 @@ void ledger_init(struct ledger *l)
 
 struct ledger_line *ledger_of(struct ledger *l, uint32_t interval)
 {
-	struct ledger_line *oldest = &l->line[0];
+	struct ledger_line *oldest = &l->line[0], *last = &l->line[l->last];
 
+	if (last->used && last->interval == interval) {
+		last->changed = true;
+		return last;
+	}
 	for (unsigned i = 0; i < LEDGER_INTERVALS; i++) {
 		struct ledger_line *at = &l->line[i];
 
 		if (at->used && at->interval == interval) {
+			l->last = i;
 			at->changed = true;
 			return at;
 		}
 		if (oldest->used && (!at->used || at->interval < oldest->interval))
 			oldest = at;
 	}
+	l->last = (unsigned)(oldest - l->line);
 	*oldest = (struct ledger_line){.interval = interval, .used = true, .changed = true};
 	return oldest;
 }
@@ -96,11 +103,16 @@ void ledger_info_add(struct ledger_info *to, const struct ledger_info *from)
 }
 
 void ledger_fill(const struct ledger *l, const struct ledger_line *line, struct str instance, uint64_t boot,
-		    uint16_t interval_s, struct flow_ledger *ret)
+		 uint16_t interval_s, struct flow_ledger *ret)
 {
 	*ret = (struct flow_ledger){
-		.interval = line->interval, .interval_s = interval_s, .role = STR("collector"),
-		.instance = instance, .boot = boot, .rows_in = line->rows_in, .rows_out = line->rows_out,
+		.interval = line->interval,
+		.interval_s = interval_s,
+		.role = STR("collector"),
+		.instance = instance,
+		.boot = boot,
+		.rows_in = line->rows_in,
+		.rows_out = line->rows_out,
 	};
 	for (unsigned i = 0; i < LEDGER_LOSSES; i++) {
 		if (line->lost[i])
@@ -111,7 +123,7 @@ void ledger_fill(const struct ledger *l, const struct ledger_line *line, struct 
 			str_from(infos[i].name), *(const uint64_t *)((const char *)line + infos[i].offset)};
 	for (unsigned i = WIRE_END + 1; i < COLLECTOR_REJECTS && ret->n_info < FLOW_INFOS; i++) {
 		if (line->info.rx.rejected[i])
-			ret->info[ret->n_info++] = (struct flow_count){str_from(l->rejected[i]),
-								       line->info.rx.rejected[i]};
+			ret->info[ret->n_info++] =
+				(struct flow_count){str_from(l->rejected[i]), line->info.rx.rejected[i]};
 	}
 }

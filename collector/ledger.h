@@ -37,6 +37,7 @@ struct ledger_line {
 
 struct ledger {
 	struct ledger_line line[LEDGER_INTERVALS];
+	unsigned last;                        /* line asked for last */
 	char rejected[COLLECTOR_REJECTS][40]; /* "rejected_short", ... */
 };
 
@@ -53,4 +54,4 @@ void ledger_info_add(struct ledger_info *to, const struct ledger_info *from);
 
 /* The message. Its strings are constants, `instance` and l's. */
 void ledger_fill(const struct ledger *l, const struct ledger_line *line, struct str instance, uint64_t boot,
-		    uint16_t interval_s, struct flow_ledger *ret);
+		 uint16_t interval_s, struct flow_ledger *ret);

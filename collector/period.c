@@ -24,9 +24,13 @@ static void ack(struct period *p, const struct tally_agent *a, uint32_t sub_agen
 {
 	bool counted = a->period == p->tally.period;
 	struct wire_ack ack = {
-		.boot = a->boot, .sub_agent = sub_agent, .interval = counted && a->interval ? a->interval : interval,
-		.interval_s = p->opts->interval_s, .flags = stopping ? WIRE_ACK_STOPPING : 0,
-		.datagrams = counted ? (uint32_t)a->period_datagrams : 0, .rows = counted ? a->period_rows : 0,
+		.boot = a->boot,
+		.sub_agent = sub_agent,
+		.interval = counted && a->interval ? a->interval : interval,
+		.interval_s = p->opts->interval_s,
+		.flags = stopping ? WIRE_ACK_STOPPING : 0,
+		.datagrams = counted ? (uint32_t)a->period_datagrams : 0,
+		.rows = counted ? a->period_rows : 0,
 	};
 	uint8_t bytes[WIRE_ACK_SIZE];
 

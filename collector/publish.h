@@ -14,7 +14,7 @@ struct publish_opts {
 	uint16_t interval_s;
 	uint32_t spread_ms, grace_ms;
 	const char *instance;
-	int64_t start_us;    /* wall clock at start: also the boot id */
+	int64_t start_us; /* wall clock at start: also the boot id */
 	uint32_t max_agents;
 	bool no_ack;
 	struct worker *const *workers;
@@ -42,6 +42,6 @@ void publish_give_up(struct publish *p);
 
 /* For any thread. */
 const struct counters_publish *publish_counters(const struct publish *p);
-uint32_t publish_closed(const struct publish *p); /* newest interval with all its markers written */
-uint64_t publish_agents(const struct publish *p); /* heard in the last period */
+uint32_t publish_closed(const struct publish *p);  /* newest interval with all its markers written */
+uint64_t publish_agents(const struct publish *p);  /* heard in the last period */
 uint64_t publish_fill_pm(const struct publish *p); /* fullest table in the last period */

@@ -11,8 +11,8 @@
 struct rx_opts {
 	struct ip listen;
 	uint16_t port;
-	uint64_t rcvbuf;   /* asked */
-	bool share;        /* several sockets on one port */
+	uint64_t rcvbuf; /* asked */
+	bool share;      /* several sockets on one port */
 };
 
 struct rx;

@@ -62,7 +62,8 @@ static socklen_t address(int family, const struct ip *ip, uint16_t port, uint32_
 	if (family == AF_INET)
 		return ip_to_sockaddr(ip, port, ret);
 	*(struct sockaddr_in6 *)ret = (struct sockaddr_in6){
-		.sin6_family = AF_INET6, .sin6_port = htons(port),
+		.sin6_family = AF_INET6,
+		.sin6_port = htons(port),
 		.sin6_scope_id = !ip_is_v4(ip) && ip_is_link_local(ip) ? ifindex : 0,
 	};
 	memcpy(&((struct sockaddr_in6 *)ret)->sin6_addr, ip->b, 16);
@@ -202,7 +203,8 @@ static size_t cut(struct rx *rx, unsigned i, size_t n_packets)
 		if (n_packets == RX_PACKETS)
 			break;
 		rx->packets[n_packets++] = (struct worker_packet){
-			.bytes = {(char *)rx->iov[i].iov_base + at, n}, .peer = peer,
+			.bytes = {(char *)rx->iov[i].iov_base + at, n},
+			.peer = peer,
 			.truncated = (m->msg_flags & MSG_TRUNC) || (segment && n > segment),
 		};
 		at += n;
@@ -219,8 +221,12 @@ static int rx_recv(struct rx *rx, const struct worker_packet **ret)
 	for (unsigned i = 0; i < MESSAGES; i++) {
 		rx->iov[i] = (struct iovec){rx->bytes + (size_t)i * MESSAGE_BYTES, MESSAGE_BYTES};
 		rx->msg[i].msg_hdr = (struct msghdr){
-			.msg_name = &rx->from[i], .msg_namelen = sizeof(rx->from[i]), .msg_iov = &rx->iov[i], .msg_iovlen = 1,
-			.msg_control = rx->control[i], .msg_controllen = CONTROL_BYTES,
+			.msg_name = &rx->from[i],
+			.msg_namelen = sizeof(rx->from[i]),
+			.msg_iov = &rx->iov[i],
+			.msg_iovlen = 1,
+			.msg_control = rx->control[i],
+			.msg_controllen = CONTROL_BYTES,
 		};
 	}
 	n = recvmmsg(rx->fd, rx->msg, MESSAGES, MSG_DONTWAIT, NULL);
@@ -306,6 +312,14 @@ static uint64_t rx_drops(const struct rx *rx)
 }
 
 const struct rx_ops rx_mmsg = {
-	.name = "recvmmsg", .open = rx_open, .close = rx_close, .recv = rx_recv, .wait = rx_wait, .wake = rx_wake,
-	.send = rx_send, .port = rx_port, .rcvbuf = rx_rcvbuf, .drops = rx_drops,
+	.name = "recvmmsg",
+	.open = rx_open,
+	.close = rx_close,
+	.recv = rx_recv,
+	.wait = rx_wait,
+	.wake = rx_wake,
+	.send = rx_send,
+	.port = rx_port,
+	.rcvbuf = rx_rcvbuf,
+	.drops = rx_drops,
 };

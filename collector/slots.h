@@ -22,12 +22,12 @@ struct slots_key {
 
 struct slots {
 	uint32_t max, n, mask, hand;
-	uint32_t *heads;         /* 1 + slot */
+	uint32_t *heads; /* 1 + slot */
 	struct slots_slot {
 		struct slots_key key;
-		uint32_t next;   /* 1 + slot */
+		uint32_t next; /* 1 + slot */
 		int64_t seen_s;
-	} *slot;
+	} * slot;
 };
 
 /* -ENOMEM, -EINVAL. */

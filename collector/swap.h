@@ -22,7 +22,8 @@ static inline void swap_ask(struct swap *s)
 
 static inline bool swap_done(struct swap *s)
 {
-	return atomic_load_explicit(&s->done, memory_order_acquire) == atomic_load_explicit(&s->asked, memory_order_relaxed);
+	return atomic_load_explicit(&s->done, memory_order_acquire) ==
+	       atomic_load_explicit(&s->asked, memory_order_relaxed);
 }
 
 /* Reader, after swap_done(): the buffer that is its own now. */
@@ -33,7 +34,8 @@ static inline unsigned swap_given(struct swap *s)
 
 static inline bool swap_wanted(struct swap *s)
 {
-	return atomic_load_explicit(&s->asked, memory_order_acquire) != atomic_load_explicit(&s->done, memory_order_relaxed);
+	return atomic_load_explicit(&s->asked, memory_order_acquire) !=
+	       atomic_load_explicit(&s->done, memory_order_relaxed);
 }
 
 static inline unsigned swap_active(struct swap *s)

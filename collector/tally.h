@@ -15,9 +15,9 @@ struct tally_sums {
 	uint64_t late, duplicates, old;
 	uint64_t lost_datagrams, found_datagrams; /* an agent's gaps grew; shrank, as late ones filled them */
 	uint64_t lost_rows, found_rows;           /* likewise of sample_pool; ours only */
-	uint64_t restarts;        /* another boot id, or count, of an agent known */
-	uint64_t agent_drops;     /* rows that agents say they lost themselves */
-	uint64_t unknown;         /* lines without room here: no losses known of them */
+	uint64_t restarts;                        /* another boot id, or count, of an agent known */
+	uint64_t agent_drops;                     /* rows that agents say they lost themselves */
+	uint64_t unknown;                         /* lines without room here: no losses known of them */
 };
 
 struct tally_agent {
@@ -26,7 +26,7 @@ struct tally_agent {
 	uint32_t first, last, pool_first, pool_last, drops;
 	uint64_t expected, expected_rows; /* since `first` */
 	uint64_t datagrams, rows;
-	uint64_t lost, lost_rows;         /* as reported so far */
+	uint64_t lost, lost_rows; /* as reported so far */
 	bool known, drops_known, reported;
 	/* of the open period, for the ack */
 	uint64_t period_datagrams, period_rows;

@@ -10,8 +10,8 @@
 #include "wire/host.h"
 #include "wire/listeners.h"
 
-#define BATCH 256              /* rows hashed and prefetched together */
-#define LEDGER_OLD_S 86400     /* a ledger line older than a day is nobody's */
+#define BATCH 256          /* rows hashed and prefetched together */
+#define LEDGER_OLD_S 86400 /* a ledger line older than a day is nobody's */
 #define NAMES_UNSET UINT32_MAX
 #define NAMES_NONE (UINT32_MAX - 1) /* no room for them */
 
@@ -22,8 +22,8 @@ struct reading {
 	struct wire_datagram datagram;
 	struct account_track *track; /* NULL: not followed */
 	int64_t shift;
-	uint64_t rows;               /* sum(rows) so far */
-	uint32_t interval;           /* as the agent named it; 0 none */
+	uint64_t rows;     /* sum(rows) so far */
+	uint32_t interval; /* as the agent named it; 0 none */
 	uint32_t pool, drops;
 };
 
@@ -198,7 +198,8 @@ static int scope_of(struct worker *w, const struct wire_head *h, uint32_t scope,
 	if (scope == 1)
 		return fold_string(pane(w)->fold, h->host, ret);
 	n = snprintf(text, sizeof(text), "%.*s/%u", STR_FMT(h->host), scope);
-	return fold_string(pane(w)->fold, (struct str){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1}, ret);
+	return fold_string(pane(w)->fold, (struct str){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1},
+			   ret);
 }
 
 static void flow(struct worker *w, struct reading *rd, const struct wire_head *h, const struct wire_flow *f)
@@ -210,8 +211,13 @@ static void flow(struct worker *w, struct reading *rd, const struct wire_head *h
 
 	wire_flow_conv(f, h->net, &conv);
 	it->key = (struct fold_key){
-		.client = conv.client, .server = conv.server, .port = conv.port, .other_port = conv.other_port,
-		.protocol = conv.protocol, .view = f->view, .interval = interval,
+		.client = conv.client,
+		.server = conv.server,
+		.port = conv.port,
+		.other_port = conv.other_port,
+		.protocol = conv.protocol,
+		.view = f->view,
+		.interval = interval,
 		.names = names_of(w, f->names_index, f->names),
 	};
 	if (it->key.names == NAMES_NONE || fold_string(pane(w)->fold, h->net, &it->key.net) < 0 ||
@@ -360,7 +366,10 @@ static enum wire_error health(struct worker *w, struct reading *rd, const struct
 static void record(struct worker *w, struct reading *rd, const struct wire_record *r)
 {
 	static enum wire_error (*const readers[])(struct worker *, struct reading *, const struct wire_record *) = {
-		[WIRE_FLOWS] = flows, [WIRE_HOST] = host, [WIRE_LISTENERS] = listeners, [WIRE_HEALTH] = health,
+		[WIRE_FLOWS] = flows,
+		[WIRE_HOST] = host,
+		[WIRE_LISTENERS] = listeners,
+		[WIRE_HEALTH] = health,
 	};
 	enum wire_error e;
 
@@ -397,7 +406,9 @@ static enum account_verdict account(struct worker *w, struct reading *rd, const 
 	const struct wire_datagram *d = &rd->datagram;
 	struct account_seen seen = {
 		.key = {.agent = d->agent, .sub_agent = d->sub_agent, .boot = h->boot},
-		.peer = rd->packet->peer, .sequence = d->sequence, .uptime_ms = d->uptime_ms,
+		.peer = rd->packet->peer,
+		.sequence = d->sequence,
+		.uptime_ms = d->uptime_ms,
 	};
 	enum account_verdict v = account_datagram(&w->state->account, &lines(w)->agents, &seen, rd->now_us / 1000000,
 						  &rd->track, ret_line);
@@ -446,7 +457,8 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		record(w, &rd, &r);
 	counters_add(&w->counters.clock_moved, rd.shift != 0);
 	if (line)
-		account_rows(line, rd.datagram.sequence, rd.datagram.uptime_ms, rd.pool, rd.drops, rd.rows, head.interval);
+		account_rows(line, rd.datagram.sequence, rd.datagram.uptime_ms, rd.pool, rd.drops, rd.rows,
+			     head.interval);
 }
 
 void worker_batch(struct worker *w, const struct worker_packet *packets, size_t n, int64_t now_us)

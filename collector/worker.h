@@ -19,9 +19,9 @@ struct worker_opts {
 	struct fold_opts fold;
 	uint32_t max_agents;
 	uint32_t interval_s;
-	uint32_t enterprise;    /* 0: WIRE_ENTERPRISE */
-	size_t record_bytes;    /* of waiting host, listener and ledger messages */
-	struct opt_list nets;   /* accepted; none: all */
+	uint32_t enterprise;  /* 0: WIRE_ENTERPRISE */
+	size_t record_bytes;  /* of waiting host, listener and ledger messages */
+	struct opt_list nets; /* accepted; none: all */
 };
 
 struct worker_packet {
@@ -32,7 +32,7 @@ struct worker_packet {
 
 /* A refused datagram, to show in the log: the newest per reason. */
 struct worker_refused {
-	uint32_t n;      /* in this period */
+	uint32_t n; /* in this period */
 	struct ip from;
 	uint8_t head[32]; /* its first bytes */
 	uint8_t n_head;

@@ -35,8 +35,10 @@ static void bench_deinit(struct bench *b)
 static struct account_seen seen(unsigned agent, uint64_t boot, uint32_t sequence, uint32_t uptime_ms)
 {
 	return (struct account_seen){
-		.key = {.agent = ip_from_v4((const uint8_t[4]){10, 0, (uint8_t)(agent >> 8), (uint8_t)agent}), .boot = boot},
-		.sequence = sequence, .uptime_ms = uptime_ms,
+		.key = {.agent = ip_from_v4((const uint8_t[4]){10, 0, (uint8_t)(agent >> 8), (uint8_t)agent}),
+			.boot = boot},
+		.sequence = sequence,
+		.uptime_ms = uptime_ms,
 	};
 }
 
@@ -118,7 +120,8 @@ static void restarts_without_boot_id(void **state)
 	assert_int_equal(arrive(&b, seen(1, 0, 1, 500), 0, 0, 0), ACCOUNT_NEW); /* began anew */
 	assert_int_equal(arrive(&b, seen(1, 0, 2, 600), 0, 0, 0), ACCOUNT_NEW);
 	assert_int_equal(arrive(&b, seen(1, 0, 2, 600), 0, 0, 0), ACCOUNT_DUPLICATE);
-	assert_int_equal(arrive(&b, seen(1, 0, 1, 600), 0, 0, 0), ACCOUNT_DUPLICATE); /* uptime hardly fell: overtaken */
+	assert_int_equal(arrive(&b, seen(1, 0, 1, 600), 0, 0, 0),
+			 ACCOUNT_DUPLICATE); /* uptime hardly fell: overtaken */
 	assert_int_equal(arrive(&b, seen(1, 0, 2 + ACCOUNT_JUMP + 1, 700), 0, 0, 0), ACCOUNT_NEW);
 	assert_int_equal(b.lines.line[b.lines.n - 1].generation, 2);
 	/* a boot id decides alone: a fallen sequence is just old */
@@ -220,7 +223,8 @@ static void losses_are_exact(void **state)
 		}
 		all_rows += rows;
 		if (held.sequence && sequence - held.sequence > 20) {
-			enum account_verdict v = arrive(&f.threads[0], seen(1, 7, held.sequence, 1u << 30), held.pool, held.rows, 0);
+			enum account_verdict v =
+				arrive(&f.threads[0], seen(1, 7, held.sequence, 1u << 30), held.pool, held.rows, 0);
 
 			assert_true(v == ACCOUNT_LATE || v == ACCOUNT_NEW);
 			got += held.rows;

@@ -124,8 +124,8 @@ static void others_learn_nothing(void **state)
 {
 	struct clock_agent a = {0};
 
-	assert_int_equal(clock_shift_known(&a, T0, L, (int64_t)T0 * US), 0);          /* the open interval */
-	assert_int_equal(clock_shift_known(&a, T0, L, (int64_t)(T0 + 100) * US), 9);  /* nothing known: its own lag */
+	assert_int_equal(clock_shift_known(&a, T0, L, (int64_t)T0 * US), 0);         /* the open interval */
+	assert_int_equal(clock_shift_known(&a, T0, L, (int64_t)(T0 + 100) * US), 9); /* nothing known: its own lag */
 	assert_false(a.known);
 	(void)send(&a, 0, 100000, -40 * US);
 	assert_int_equal(clock_shift_known(&a, T0 + L, L, (int64_t)(T0 + L) * US), 4);
@@ -134,10 +134,14 @@ static void others_learn_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(right_clocks_are_left_alone),	  cmocka_unit_test(wrong_clocks_are_moved_whole),
-		cmocka_unit_test(late_is_not_wrong),		  cmocka_unit_test(a_jump_ahead_is_followed_at_once),
-		cmocka_unit_test(a_jump_back_is_followed_soon),	  cmocka_unit_test(an_interval_is_never_cut),
-		cmocka_unit_test(moving_stays_in_range),	  cmocka_unit_test(others_learn_nothing),
+		cmocka_unit_test(right_clocks_are_left_alone),
+		cmocka_unit_test(wrong_clocks_are_moved_whole),
+		cmocka_unit_test(late_is_not_wrong),
+		cmocka_unit_test(a_jump_ahead_is_followed_at_once),
+		cmocka_unit_test(a_jump_back_is_followed_soon),
+		cmocka_unit_test(an_interval_is_never_cut),
+		cmocka_unit_test(moving_stays_in_range),
+		cmocka_unit_test(others_learn_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

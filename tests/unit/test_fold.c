@@ -57,8 +57,10 @@ static struct flow_names names(unsigned i)
 	static const char *const services[] = {"web", "api", "db", "web"};
 	static const char *const containers[] = {"", "0123456789ab", "", "ba9876543210"};
 
-	return (struct flow_names){.service = str_from(services[i % 4]), .container = str_from(containers[i % 4]),
-				   .process = STR("proc"), .quality = (uint8_t)(i % 2)};
+	return (struct flow_names){.service = str_from(services[i % 4]),
+				   .container = str_from(containers[i % 4]),
+				   .process = STR("proc"),
+				   .quality = (uint8_t)(i % 2)};
 }
 
 static void body_of(struct sample *s)
@@ -73,9 +75,15 @@ static struct sample random_sample(void)
 {
 	unsigned k = rnd(KEYS);
 	struct sample s = {
-		.key = {.client = address(k % 5), .server = address(100 + k % 3), .interval = 1000 + 10 * (k % 4),
-			.port = (uint16_t)(80 + k % 2), .protocol = 6, .view = (uint8_t)(k % 2)},
-		.name = k % 4, .flags = 1u << rnd(3), .port = (uint16_t)(40000 + rnd(30)),
+		.key = {.client = address(k % 5),
+			.server = address(100 + k % 3),
+			.interval = 1000 + 10 * (k % 4),
+			.port = (uint16_t)(80 + k % 2),
+			.protocol = 6,
+			.view = (uint8_t)(k % 2)},
+		.name = k % 4,
+		.flags = 1u << rnd(3),
+		.port = (uint16_t)(40000 + rnd(30)),
 	};
 
 	s.stats.rows = 1 + rnd(3);
@@ -85,7 +93,8 @@ static struct sample random_sample(void)
 		if (flow_fields[f].width == FLOW_HIST)
 			flow_stats_hist(&s.stats, f)[rnd(FLOW_BUCKETS)] += 1 + rnd(9);
 		else
-			*flow_stats_u64(&s.stats, f) = rnd(1 << 30) * (flow_fields[f].width == FLOW_U64 ? 1000ull : 1ull);
+			*flow_stats_u64(&s.stats, f) =
+				rnd(1 << 30) * (flow_fields[f].width == FLOW_U64 ? 1000ull : 1ull);
 	}
 	body_of(&s);
 	return s;
@@ -100,8 +109,12 @@ static void offer(struct fold *f, struct sample *samples, const unsigned *order,
 		struct sample *s = &samples[order ? order[i] : i];
 		struct flow_names nm = names(s->name);
 
-		items[i] = (struct fold_item){.key = s->key, .flags = s->flags, .present = s->present,
-					      .body = {(char *)s->body, s->n}, .n_ports = 1, .ports = {s->port}};
+		items[i] = (struct fold_item){.key = s->key,
+					      .flags = s->flags,
+					      .present = s->present,
+					      .body = {(char *)s->body, s->n},
+					      .n_ports = 1,
+					      .ports = {s->port}};
 		assert_int_equal(fold_names(f, &nm, &items[i].key.names), 0);
 		assert_int_equal(fold_string(f, STR("prod"), &items[i].key.net), 0);
 	}
@@ -147,9 +160,9 @@ static void check(const struct fold *f, struct expected *want, size_t n)
 		for (size_t k = 0; k < n; k++) {
 			struct flow_names nm = names(want[k].name);
 
-			if (want[k].key.interval == row.interval && want[k].key.port == row.conv.port && want[k].key.view == row.view &&
-			    ip_eq(&want[k].key.client, &row.conv.client) && ip_eq(&want[k].key.server, &row.conv.server) &&
-			    flow_names_eq(&nm, &row.names))
+			if (want[k].key.interval == row.interval && want[k].key.port == row.conv.port &&
+			    want[k].key.view == row.view && ip_eq(&want[k].key.client, &row.conv.client) &&
+			    ip_eq(&want[k].key.server, &row.conv.server) && flow_names_eq(&nm, &row.names))
 				e = &want[k];
 		}
 		assert_non_null(e);
@@ -264,7 +277,7 @@ static void full_names_are_refused(void **state)
 	a.quality = 1;
 	assert_int_equal(fold_names(f, &a, &again), 0);
 	assert_int_not_equal(id, again);
-	assert_int_equal(fold_names(f, &b, &id), -ENOSPC); /* names */
+	assert_int_equal(fold_names(f, &b, &id), -ENOSPC);          /* names */
 	assert_int_equal(fold_string(f, STR("xyz"), &id), -ENOSPC); /* bytes: a and b are in */
 	assert_int_equal(fold_string(f, STR("b"), &id), 0);
 	assert_int_equal(fold_string(f, STR(""), &id), 0);
@@ -345,9 +358,12 @@ static void roleless_rows_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums_in_any_order),	    cmocka_unit_test(full_table_sheds_and_counts),
-		cmocka_unit_test(full_names_are_refused),   cmocka_unit_test(too_many_intervals_are_shed),
-		cmocka_unit_test(ports_are_listed_then_counted), cmocka_unit_test(roleless_rows_are_bounded),
+		cmocka_unit_test(sums_in_any_order),
+		cmocka_unit_test(full_table_sheds_and_counts),
+		cmocka_unit_test(full_names_are_refused),
+		cmocka_unit_test(too_many_intervals_are_shed),
+		cmocka_unit_test(ports_are_listed_then_counted),
+		cmocka_unit_test(roleless_rows_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,7 +164,8 @@ static void dropped_datagrams_are_counted(void **state)
 
 /* --- the role */
 
-static size_t datagram(struct wire_build *b, struct wire_sender *s, uint32_t interval, uint64_t rows, uint8_t p[WIRE_SIZE])
+static size_t datagram(struct wire_build *b, struct wire_sender *s, uint32_t interval, uint64_t rows,
+		       uint8_t p[WIRE_SIZE])
 {
 	struct wire_head head = {.interval = interval, .interval_s = 1, .spread_ms = 100, .boot = 9, .host = STR("h")};
 	struct flow_names names = {.service = STR("web")};
@@ -302,8 +303,10 @@ static void a_port_in_use_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(runs_are_cut_ipv4),	     cmocka_unit_test(runs_are_cut_ipv6),
-		cmocka_unit_test(dropped_datagrams_are_counted), cmocka_unit_test(from_socket_to_bus),
+		cmocka_unit_test(runs_are_cut_ipv4),
+		cmocka_unit_test(runs_are_cut_ipv6),
+		cmocka_unit_test(dropped_datagrams_are_counted),
+		cmocka_unit_test(from_socket_to_bus),
 		cmocka_unit_test(a_port_in_use_is_said),
 	};
 
