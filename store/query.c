@@ -17,33 +17,6 @@
 #include "store/entries.h"
 #include "store/names.h"
 
-int store_query_open(struct store_query **ret, struct store *st)
-{
-	struct store_query *q = calloc(1, sizeof(*q));
-
-	if (!q)
-		return -ENOMEM;
-	q->st = st;
-	*ret = q;
-	return 0;
-}
-
-void store_query_close(struct store_query *q)
-{
-	if (!q)
-		return;
-	for (unsigned i = 0; i < DAY_OPEN; i++)
-		day_close(&q->days[i]);
-	sqlite3_close_v2(q->main);
-	arena_free(q->names);
-	free(q);
-}
-
-const char *store_query_error(struct store_query *q)
-{
-	return q->error;
-}
-
 void store_rows_deinit(struct store_rows *r)
 {
 	free(r->rows);

@@ -10,6 +10,33 @@
 #define SCAN_LOOKUPS 64 /* so many edges are looked up rather than found by walking all rows */
 #define SCAN_ARENA 16384
 
+int store_query_open(struct store_query **ret, struct store *st)
+{
+	struct store_query *q = calloc(1, sizeof(*q));
+
+	if (!q)
+		return -ENOMEM;
+	q->st = st;
+	*ret = q;
+	return 0;
+}
+
+void store_query_close(struct store_query *q)
+{
+	if (!q)
+		return;
+	for (unsigned i = 0; i < DAY_OPEN; i++)
+		day_close(&q->days[i]);
+	sqlite3_close_v2(q->main);
+	arena_free(q->names);
+	free(q);
+}
+
+const char *store_query_error(struct store_query *q)
+{
+	return q->error;
+}
+
 int scan_fail(struct store_query *q, sqlite3 *db, int sqlite)
 {
 	int r = day_errno(db, sqlite);
