@@ -98,8 +98,14 @@ static void test_full_changes_nothing(void **state)
 	names.service = STR("a service that is in no other row");
 	stats = sample_stats(0);
 	wire_build_open(&build, WIRE_FLOWS, &sample_head, NULL);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		struct flow_stats large = stats;
+
+		large.tx_segs = 3ull << 32; /* there is room for one of its four rows, in the end */
+		if (i == n - 1)
+			assert_int_equal(wire_flows_add(&build, &row, &large), -ENOSPC);
 		assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
+	}
 	s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
 	assert_int_equal(s.n, before.n);
 	assert_memory_equal(s.p, before.p, s.n);
