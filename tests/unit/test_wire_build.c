@@ -101,7 +101,7 @@ static void test_full_changes_nothing(void **state)
 	for (int i = 0; i < n; i++) {
 		struct flow_stats large = stats;
 
-		large.tx_segs = 3ull << 32; /* there is room for one of its four rows, in the end */
+		large.tx_segs = (uint64_t)WIRE_SPLIT * UINT32_MAX; /* in the end there is room for the first of its rows */
 		if (i == n - 1)
 			assert_int_equal(wire_flows_add(&build, &row, &large), -ENOSPC);
 		assert_int_equal(wire_flows_add(&build, &row, &stats), 1);
