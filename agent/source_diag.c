@@ -93,47 +93,6 @@ static void source_diag_close(struct source *s)
 	free(s);
 }
 
-static int source_diag_open(struct source **ret, const struct source_opts *opts, char *why, size_t why_len)
-{
-	struct source *s = calloc(1, sizeof(*s));
-	size_t places = 64;
-	int r = -ENOMEM;
-
-	if (!s)
-		goto fail;
-	s->n_netns = opts->n_netns < 64 ? opts->n_netns : 64;
-	memcpy(s->netns, opts->netns, s->n_netns * sizeof(*s->netns));
-	s->max_socks = opts->max_socks ? opts->max_socks : SOURCE_SOCKS;
-	while (places < s->max_socks * 2ul)
-		places *= 2;
-	s->mask = places - 1;
-	s->v = calloc(s->max_socks, sizeof(*s->v));
-	s->index = calloc(places, sizeof(*s->index));
-	if (!s->v || !s->index)
-		goto fail;
-	r = fdscan_new(&s->scan, "/proc", s->max_socks);
-	if (r == 0)
-		r = procs_new(&s->procs, "/proc", 1024);
-	if (r == 0)
-		r = opens_new(&s->opens, s->netns, s->n_netns);
-	if (r == 0)
-		r = netns_scan(&s->ns, s->netns, s->n_netns);
-	if (r == 0)
-		r = diag_follow(&s->diag, &s->ns);
-	if (r == 0 && s->diag.n == 0)
-		r = -ENOENT;
-	if (r < 0)
-		goto fail;
-	s->first = true;
-	s->former_us = clock_mono_us();
-	*ret = s;
-	return 0;
-fail:
-	snprintf(why, why_len, r == -ENOENT ? "no network namespace can be entered (another one needs root)" : "sock_diag: %s", strerror(-r));
-	source_diag_close(s);
-	return r;
-}
-
 static size_t diag_slot(const struct source *s, uint64_t cookie)
 {
 	size_t i = hash64(&cookie, sizeof(cookie)) & s->mask;
@@ -352,28 +311,94 @@ static int diag_list(struct source *s, uint32_t states, bool info, int (*fn)(voi
 	return r;
 }
 
+/* Asks for the owner of a socket that is new. */
+static int diag_on_new(void *arg, const struct diag_sock *d)
+{
+	struct source *s = arg;
+
+	if (!s->index[diag_slot(s, d->cookie)])
+		(void)fdscan_pid(s->scan, d->inode, s->now_us);
+	return 0;
+}
+
+/* Lists all sockets: first those without an owner, that their rows have one from the beginning. */
+static int diag_lists(struct source *s)
+{
+	int r;
+
+	s->n_listeners = 0;
+	procs_begin(s->procs);
+	r = diag_list(s, DIAG_LISTEN, false, diag_on_listener);
+	if (r == 0)
+		r = diag_list(s, DIAG_CONNECTED, false, diag_on_new);
+	(void)fdscan_step(s->scan, DIAG_SCAN_FDS, s->now_us);
+	if (r == 0)
+		r = diag_list(s, DIAG_CONNECTED, true, diag_on_conn);
+	return r;
+}
+
+static int source_diag_open(struct source **ret, const struct source_opts *opts, char *why, size_t why_len)
+{
+	struct source *s = calloc(1, sizeof(*s));
+	size_t places = 64;
+	int r = -ENOMEM;
+
+	if (!s)
+		goto fail;
+	s->n_netns = opts->n_netns < 64 ? opts->n_netns : 64;
+	memcpy(s->netns, opts->netns, s->n_netns * sizeof(*s->netns));
+	s->max_socks = opts->max_socks ? opts->max_socks : SOURCE_SOCKS;
+	while (places < s->max_socks * 2ul)
+		places *= 2;
+	s->mask = places - 1;
+	s->v = calloc(s->max_socks, sizeof(*s->v));
+	s->index = calloc(places, sizeof(*s->index));
+	if (!s->v || !s->index)
+		goto fail;
+	r = fdscan_new(&s->scan, "/proc", s->max_socks);
+	if (r == 0)
+		r = procs_new(&s->procs, "/proc", 1024);
+	if (r == 0)
+		r = opens_new(&s->opens, s->netns, s->n_netns);
+	if (r == 0)
+		r = netns_scan(&s->ns, s->netns, s->n_netns);
+	if (r == 0)
+		r = diag_follow(&s->diag, &s->ns);
+	if (r == 0 && s->diag.n == 0)
+		r = -ENOENT;
+	if (r < 0)
+		goto fail;
+	/* what is open now is older than we are: the first list is only remembered */
+	s->first = true;
+	s->now_us = s->former_us = clock_mono_us();
+	r = diag_lists(s);
+	if (r < 0)
+		goto fail;
+	s->first = false;
+	*ret = s;
+	return 0;
+fail:
+	snprintf(why, why_len, r == -ENOENT ? "no network namespace can be entered (another one needs root)" : "sock_diag: %s", strerror(-r));
+	source_diag_close(s);
+	return r;
+}
+
 static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_rows *rows, struct source_counts *ret_counts)
 {
 	int r;
 
 	s->now_us = cut_us;
 	s->rows = rows;
-	s->n_listeners = 0;
-	procs_begin(s->procs);
 	r = netns_scan(&s->ns, s->netns, s->n_netns);
 	if (r == 0)
 		r = diag_follow(&s->diag, &s->ns);
 	if (r == 0)
-		r = diag_list(s, DIAG_LISTEN, false, diag_on_listener);
-	if (r == 0)
-		r = diag_list(s, DIAG_CONNECTED, true, diag_on_conn);
+		r = diag_lists(s);
 	if (r < 0)
 		return r;
 	diag_sweep(s);
 	opens_read(s->opens, cut_us / 1000, &s->counts.active_opens, &s->counts.passive_opens);
-	(void)fdscan_step(s->scan, DIAG_SCAN_FDS, s->now_us);
 	s->former_us = s->now_us;
-	s->first = false;
 	agent_rows_stamp(rows);
 	s->counts.rows_out += agent_rows_count(rows);
 	s->counts.socks_open = s->n;
