@@ -249,7 +249,8 @@ json_t *api_counts(const struct flow_count *c, unsigned n)
 		char name[64];
 
 		str_copy(name, sizeof(name), c[i].name);
-		json_object_set_new(o, name, api_u64(c[i].n));
+		/* Some are differences of gauges: below zero they wrapped, as all sums do. */
+		json_object_set_new(o, name, json_integer((json_int_t)c[i].n));
 	}
 	return o;
 }

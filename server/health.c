@@ -267,7 +267,8 @@ static void health_hop(const struct health *h, enum health_hop hop, struct healt
 	*r = (struct health_report){.instances = h->count[from]};
 	switch (hop) {
 	case HEALTH_KERNEL:
-		r->in = h->kernel_in;
+		/* Differences between two readings: a namespace that went away can make one negative. */
+		r->in = (int64_t)h->kernel_in < 0 ? 0 : h->kernel_in;
 		r->out = h->kernel_out - (h->before_syn < h->kernel_out ? h->before_syn : h->kernel_out);
 		slack = 2 + (int64_t)(r->in / 1000);
 		break;
