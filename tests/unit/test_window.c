@@ -841,6 +841,33 @@ static void aborted_output_is_not_seen(void **state)
 	world_close(&w);
 }
 
+/* After a restart those who were live are awaited, though nothing of them is open. */
+static void restart_knows_the_producers(void **state)
+{
+	static struct world w;
+	struct window *e;
+
+	world_open(&w);
+	e = engine(&w);
+	marker(&w, 0, 'A', 0, 0);
+	marker(&w, 0, 'B', 0, 0);
+	marker(&w, 0, 'A', 1, 0);
+	marker(&w, 0, 'B', 1, 0);
+	settle(&w, e);
+	window_free(e);
+	e = engine(&w);
+	row(&w, 0, 2, 0, 1);
+	marker(&w, 0, 'B', 2, 1);
+	settle(&w, e);
+	assert_int_equal(out_rows(&w, 2), 0);
+	marker(&w, 0, 'A', 2, 0);
+	settle(&w, e);
+	assert_int_equal(out_rows(&w, 2), 1);
+	assert_int_equal(w.revisions[2], 1);
+	window_free(e);
+	world_close(&w);
+}
+
 /* Metadata of a version we do not know is not guessed at: the partition waits, nothing is written. */
 static void foreign_metadata(void **state)
 {
@@ -882,6 +909,7 @@ int main(void)
 		cmocka_unit_test(too_many_open),
 		cmocka_unit_test(full_bus),
 		cmocka_unit_test(aborted_output_is_not_seen),
+		cmocka_unit_test(restart_knows_the_producers),
 		cmocka_unit_test(foreign_metadata),
 		cmocka_unit_test(breaks_at_every_call),
 		cmocka_unit_test(breaks_while_partitions_move),
