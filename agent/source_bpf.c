@@ -65,6 +65,8 @@ static int source_bpf_open(struct source **ret, const struct source_opts *opts, 
 		r = opens_new(&s->opens, opts->netns, opts->n_netns);
 	if (!r && s->load.adopt && adopt_run(&s->load, s->walk, opts->netns, opts->n_netns, &s->counts.adopted))
 		s->load.adopt = false; /* not fatal: only what is older than the agent stays unknown */
+	if (!r)
+		s->load.skel->bss->adopted = s->load.adopt;
 	if (r) {
 		snprintf(why, why_len, "BPF: out of memory");
 		source_bpf_close(s);
@@ -129,6 +131,7 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	count_programs(s);
 	opens_read(s->opens, mono_ns() / 1000000, &c->active_opens, &c->passive_opens);
 	c->replaced = k->replaced;
+	c->recovered = k->recovered;
 	c->finalised = w->finalised;
 	c->lost_socks_full = failures(k, SKY_SITE_SOCKS);
 	c->lost_rows_full = failures(k, SKY_SITE_ROWS);

@@ -182,6 +182,7 @@ struct sky_handled {
 struct sky_counters {
 	__u64 fail[SKY_SITES][SKY_FAILS];
 	__u64 replaced;   /* open entries overwritten: a CLOSE that reached no program */
+	__u64 recovered;  /* connections whose ESTABLISHED reached no program, counted all the same */
 	__u64 rows_made;  /* in the map in use; user space sets it to 0 at a swap */
 	__u64 dials_made; /* entries made since user space swept */
 	__u64 closed_made; /* entries of `closed` made since user space drained it */

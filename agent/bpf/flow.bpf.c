@@ -85,7 +85,7 @@ static __always_inline long entry_new(__u64 at, const struct sky_sock *fresh, st
 	return err;
 }
 
-static __always_inline void on_syn_sent(struct sock *sk, bool typed)
+static __always_inline void on_syn_sent(struct sock *sk, bool typed, bool second)
 {
 	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
 	struct sky_sock fresh = {}, *e;
@@ -108,7 +108,7 @@ static __always_inline void on_syn_sent(struct sock *sk, bool typed)
 	fresh.key.role = SKY_ROLE_CLIENT;
 	fresh.rport = t.rport;
 	entry_new(at, &fresh, &e);
-	if (!e || (e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote)))
+	if (!e || (second && e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote)))
 		return; /* made, or the other program was here */
 	replace(e);
 	put(&socks, &at, &fresh, BPF_ANY, SKY_SITE_SOCKS);
@@ -142,8 +142,29 @@ static __always_inline void on_connected(struct sock *sk, struct tcp_sock *tp, s
 	e->phase = SKY_OPEN; /* last: before it, no walk and no other program takes the entry for open */
 }
 
-/* A child, or a client whose SYN_SENT was missed (then `current` is a stranger and its owner its cgroup only). */
-static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp, int old, bool typed)
+/* An established socket as softirq finds it: `current` is a stranger, so a client's owner is its cgroup only. */
+static __always_inline void entry_fill(struct sky_sock *e, struct sock *sk, const struct tuple *t, bool client, bool typed)
+{
+	e->phase = SKY_OPEN;
+	if (client) {
+		e->key.role = SKY_ROLE_CLIENT;
+		e->key.service_port = t->rport;
+		owner_cgroup(&e->key.owner, sk, 0, typed);
+	} else {
+		e->key.role = SKY_ROLE_SERVER;
+		e->key.service_port = t->lport;
+		owner_child(&e->key.owner, sk, t, &e->tgid, typed);
+	}
+	__builtin_memcpy(e->key.local, t->local, sizeof(t->local));
+	__builtin_memcpy(e->key.remote, t->remote, sizeof(t->remote));
+	e->key.netns = t->netns;
+	e->key.protocol = IPPROTO_TCP;
+	e->lport = t->lport;
+	e->rport = t->rport;
+}
+
+/* A child, or a client whose SYN_SENT was missed. */
+static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp, int old, bool typed, bool second)
 {
 	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
 	struct sky_sock fresh = {}, *e;
@@ -153,25 +174,10 @@ static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp,
 		return;
 	fresh.id = new_id(now);
 	fresh.since_ns = now;
-	fresh.phase = SKY_OPEN;
-	if (old == TCP_SYN_SENT) {
-		fresh.key.role = SKY_ROLE_CLIENT;
-		fresh.key.service_port = t.rport;
-		owner_cgroup(&fresh.key.owner, sk, 0, typed);
-	} else {
-		fresh.key.role = SKY_ROLE_SERVER;
-		fresh.key.service_port = t.lport;
-		owner_child(&fresh.key.owner, sk, &t, &fresh.tgid, typed);
-	}
-	__builtin_memcpy(fresh.key.local, t.local, sizeof(t.local));
-	__builtin_memcpy(fresh.key.remote, t.remote, sizeof(t.remote));
-	fresh.key.netns = t.netns;
-	fresh.key.protocol = IPPROTO_TCP;
-	fresh.lport = t.lport;
-	fresh.rport = t.rport;
+	entry_fill(&fresh, sk, &t, old == TCP_SYN_SENT, typed);
 	first_read(&fresh.first, tp, 0, typed);
 	entry_new(at, &fresh, &e);
-	if (!e || entry_same(e, &t))
+	if (!e || (second && entry_same(e, &t)))
 		return; /* made, or the other program was here */
 	if (e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote)) {
 		on_connected(sk, tp, e, typed); /* both ends sent a SYN: it stays a client */
@@ -218,6 +224,11 @@ static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, struc
 	__u64 at = (__u64)(unsigned long)sk;
 	struct sky_final f = {.since_ns = e->since_ns, .at_ns = bpf_ktime_get_ns()};
 
+	if (e->phase == SKY_CONNECTING && old != TCP_SYN_SENT && old != TCP_SYN_RECV) {
+		__sync_fetch_and_add(&counters.recovered, 1); /* its ESTABLISHED reached neither program */
+		e->lport = bpf_ntohs(READ(typed, tp, inet_conn.icsk_inet.inet_sport));
+		e->phase = SKY_OPEN;
+	}
 	if (e->phase != SKY_OPEN) {
 		f.end = failure_of(sk, tp, typed);
 		f.totals.retransmitted = READ(typed, tp, total_retrans);
@@ -240,20 +251,40 @@ static __always_inline struct tcp_sock *to_tcp(struct sock *sk, bool typed)
 	return typed ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
 }
 
-static __always_inline void on_end(struct sock *sk, int old, bool typed)
+/* The end of a connection that has no entry: its ESTABLISHED reached neither program, or the table was full. The socket
+ * still has its totals, so it is counted whole; what is lost is how long it was open. */
+static __always_inline void on_unknown(struct sock *sk, struct tcp_sock *tp, int old, bool typed)
+{
+	struct sky_sock e = {};
+	struct tuple t;
+
+	if (!sock_tuple(sk, &t, typed) || !netns_watched(t.netns))
+		return;
+	t.lport = bpf_ntohs(READ(typed, tp, inet_conn.icsk_inet.inet_sport)); /* skc_num is 0 by now */
+	e.since_ns = bpf_ktime_get_ns();
+	entry_fill(&e, sk, &t, !READ(typed, sk, sk_max_ack_backlog), typed);
+	__sync_fetch_and_add(&counters.recovered, 1);
+	on_close(sk, tp, &e, old, typed);
+}
+
+static __always_inline void on_end(struct sock *sk, int old, bool typed, bool second)
 {
 	__u64 at = (__u64)(unsigned long)sk;
 	struct sky_sock *e = bpf_map_lookup_elem(&socks, &at);
 	struct tcp_sock *tp;
 
-	if (!e)
-		return; /* the other program was here, or it was never known */
+	if (!e && (second || !adopted || old == TCP_SYN_SENT || old == TCP_SYN_RECV || old == TCP_CLOSE))
+		return; /* the other program was here, it is older than us, or it was no connection yet */
 	tp = to_tcp(sk, typed);
-	if (tp)
+	if (!tp)
+		return;
+	if (e)
 		on_close(sk, tp, e, old, typed);
+	else
+		on_unknown(sk, tp, old, typed);
 }
 
-static __always_inline void on_begin(struct sock *sk, int old, bool typed)
+static __always_inline void on_begin(struct sock *sk, int old, bool typed, bool second)
 {
 	__u64 at = (__u64)(unsigned long)sk;
 	struct sky_sock *e = old == TCP_SYN_SENT ? bpf_map_lookup_elem(&socks, &at) : NULL;
@@ -264,7 +295,7 @@ static __always_inline void on_begin(struct sock *sk, int old, bool typed)
 	if (e && e->phase == SKY_CONNECTING)
 		on_connected(sk, tp, e, typed);
 	else
-		on_established(sk, tp, old, typed);
+		on_established(sk, tp, old, typed, second);
 }
 
 /* Program A notes what it is about to do, B passes over just that, once. See invariant 6 at the top. */
@@ -293,15 +324,15 @@ static __always_inline int on_state(struct sock *sk, int old, int new, bool type
 	if (READ(typed, sk, sk_protocol) != IPPROTO_TCP) /* MPTCP, SCTP pass here too and are no tcp_sock */
 		return 0;
 	if (new == TCP_SYN_SENT)
-		on_syn_sent(sk, typed);
+		on_syn_sent(sk, typed, second);
 	else if (new == TCP_LISTEN)
 		on_listen(sk, typed);
 	else if (old == TCP_LISTEN && new == TCP_CLOSE)
 		listener_remove((__u64)(unsigned long)sk);
 	else if (new == TCP_CLOSE)
-		on_end(sk, old, typed);
+		on_end(sk, old, typed, second);
 	else
-		on_begin(sk, old, typed);
+		on_begin(sk, old, typed, second);
 	return 0;
 }
 

@@ -20,6 +20,19 @@ static __always_inline bool walk_same(struct sock *sk, const struct sky_sock *e)
 	       t.rport == e->rport && addr_eq(t.remote, e->key.remote) && addr_eq(t.local, e->key.local);
 }
 
+/* The hook runs before the state is stored: an established socket whose entry does not know it was missed. */
+static __always_inline void walk_promote(struct sock *sk, struct sky_sock *e)
+{
+	struct tuple t;
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED || e->phase != SKY_CONNECTING ||
+	    !sock_tuple(sk, &t, false) || t.rport != e->rport || t.netns != e->key.netns || !addr_eq(t.remote, e->key.remote))
+		return;
+	e->lport = t.lport;
+	e->phase = SKY_OPEN;
+	__sync_fetch_and_add(&counters.recovered, 1);
+}
+
 static __always_inline void walk_totals(struct tcp_sock *tp, struct sky_totals *f, __u32 role)
 {
 	__u32 sent = BPF_CORE_READ(tp, lsndtime), received = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
@@ -51,6 +64,7 @@ __noinline int walk_one(__u32 i)
 		return 0;
 	if (e->phase != SKY_OPEN) {
 		__sync_fetch_and_add(&e->walked, 1);
+		walk_promote((struct sock *)tp, e);
 		a->status = e->dead || e->id != q->id ? SKY_NONE : SKY_ATTEMPT;
 		return 0;
 	}
