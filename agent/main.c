@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/caps.h"
 #include "agent/conf.h"
 #include "agent/cycle.h"
 #include "base/clock.h"
@@ -118,6 +119,9 @@ static int main_measure(const struct conf *conf)
 	r = main_source(conf, &ops, &source);
 	if (r < 0)
 		goto out;
+	r = caps_drop();
+	if (r < 0)
+		log_warn("privileges that are not needed any more could not be given up: %s", strerror(-r));
 	host_init(&host, conf->host_id, conf->hostname, ops->name);
 	r = cycle_new(&cycle, conf, ops, source, &host, why, sizeof(why));
 	if (r < 0) {
