@@ -351,7 +351,7 @@ static bool run_start(struct run *r)
 	}
 	if (e == 0 && r->conf->demo)
 		e = run_shop_start(r, why, sizeof(why));
-	if (e < 0)
+	if (e < 0 && why[0])
 		fprintf(stderr, CMD_PROGRAM ": %s\n", why);
 	return e == 0;
 }

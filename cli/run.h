@@ -43,7 +43,7 @@ int run_agent_start(struct run *r, char *why, size_t why_len);
 /* Waits until the agent's host is in the API; fills r->mode. False: it ended (it has said why itself), or a signal
  * asks to stop. */
 bool run_agent_heard(struct run *r);
-/* Starts the shop and waits until it is open. */
+/* Starts the shop and waits until it is open. `why` is empty when the shop itself has said it. */
 int run_shop_start(struct run *r, char *why, size_t why_len);
 /* Stops shop, agent, collector, graph; the API still answers. */
 void run_drain(struct run *r);
