@@ -62,6 +62,8 @@ const char *client_error(const struct client *c)
 
 int client_exit_code(int r)
 {
+	if (r == -EINVAL)
+		return CMD_USAGE;
 	return r == -EPROTO || r == -EREMOTEIO || r == -ENOMEM ? CMD_FAILED : CMD_NO_API;
 }
 
@@ -128,7 +130,7 @@ static int client_refused(struct client *c, long status, struct buf *body)
 		snprintf(c->error, sizeof(c->error), "%s answers with status %ld: is that Skyfall's API?", c->api,
 			 status);
 	json_decref(json);
-	return -EREMOTEIO;
+	return status == 400 ? -EINVAL : -EREMOTEIO;
 }
 
 int client_get_raw(struct client *c, const char *path, struct buf *out)

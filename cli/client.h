@@ -27,7 +27,8 @@ void client_free(struct client *c);
 const char *client_api(const struct client *c);
 
 /* GET path ("/api/v1/edges?limit=5"). *ret_json is the caller's (json_decref). Failure: -ECONNREFUSED, -ETIMEDOUT
- * and the like when nobody answered, -EPROTO when the answer is no JSON, -EREMOTEIO when it is an error; the sentence is
+ * and the like when nobody answered, -EPROTO when the answer is no JSON, -EINVAL when the question was
+ * wrong, -EREMOTEIO when it is another error; the sentence is
  * in client_error(). */
 int client_get(struct client *c, const char *path, json_t **ret_json);
 
@@ -37,7 +38,7 @@ int client_get_raw(struct client *c, const char *path, struct buf *out);
 /* What went wrong last and what to do, one line. */
 const char *client_error(const struct client *c);
 
-/* The exit code that a failed client_get means: CMD_NO_API or CMD_FAILED. */
+/* The exit code that a failed client_get means: CMD_USAGE, CMD_NO_API or CMD_FAILED. */
 int client_exit_code(int r);
 
 /* Appends text with everything but unreserved characters (RFC 3986) as %XX. */
