@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bus inside one process: a mutex, a condition variable, and a log (bus/log.c) per partition.
+ * The bus inside one process: a mutex, a condition variable a reader, and a log (bus/log.c) per partition.
  *
  *   topic  budget (share of max_bytes)  logs: partition 0 .. n-1
  *   log    [ history | still needed by a group ............ ]
@@ -69,7 +69,6 @@ static void memory_close(struct bus *bus)
 		free(g->name);
 		free(g);
 	}
-	pthread_cond_destroy(&m->more);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
@@ -77,7 +76,6 @@ static void memory_close(struct bus *bus)
 int bus_memory_open(struct bus **ret, const struct bus_memory_opts *opts)
 {
 	struct memory_bus *m;
-	pthread_condattr_t attr;
 
 	if (opts->partitions == 0 || opts->partitions > MAX_PARTITIONS || opts->max_bytes == 0 || opts->start_us < 0)
 		return -EINVAL;
@@ -86,10 +84,6 @@ int bus_memory_open(struct bus **ret, const struct bus_memory_opts *opts)
 		return -ENOMEM;
 	m->base.ops = &memory_ops;
 	pthread_mutex_init(&m->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&m->more, &attr);
-	pthread_condattr_destroy(&attr);
 	for (unsigned t = 0; t < BUS_TOPICS; t++) {
 		struct memory_topic *topic = &m->topics[t];
 
@@ -276,7 +270,7 @@ static int memory_produce(struct bus_producer *base, enum bus_topic t, unsigned 
 		m->topics[t].staged += log_record_bytes(rec);
 	} else if (r == 0) {
 		log_append(&m->topics[t].logs[partition], rec);
-		pthread_cond_broadcast(&m->more);
+		memory_wake(m, 1u << t);
 	}
 	pthread_mutex_unlock(&m->lock);
 	if (r < 0)
@@ -288,6 +282,7 @@ static int memory_commit(struct bus_producer *base, struct bus_reader *reader, c
 {
 	struct memory_bus *m = memory_of(base->bus);
 	struct memory_producer *p = producer_of(base);
+	uint32_t topics = 0;
 	int r;
 
 	if (!p->open)
@@ -298,10 +293,11 @@ static int memory_commit(struct bus_producer *base, struct bus_reader *reader, c
 		struct log_record *rec = p->first;
 
 		p->first = rec->next_key;
+		topics |= 1u << rec->topic;
 		log_append(&m->topics[rec->topic].logs[rec->partition], rec);
 	}
 	producer_drop(m, p);
-	pthread_cond_broadcast(&m->more);
+	memory_wake(m, topics);
 	pthread_mutex_unlock(&m->lock);
 	return r;
 }

@@ -48,6 +48,8 @@ struct memory_reader {
 	struct memory_slot *slots;
 	size_t n_slots, turn;
 	uint32_t topics; /* bits 1 << topic */
+	pthread_cond_t more; /* messages of them came, or partitions moved */
+	bool waiting;
 	struct log_record **held; /* what the last bus_read() gave */
 	size_t n_held, cap_held;
 };
@@ -55,7 +57,6 @@ struct memory_reader {
 struct memory_bus {
 	struct bus base;
 	pthread_mutex_t lock;
-	pthread_cond_t more; /* messages came, or partitions moved */
 	struct memory_topic topics[BUS_TOPICS];
 	struct memory_group *groups;
 	struct memory_reader *readers; /* in the order they came */
@@ -69,6 +70,8 @@ static inline struct memory_bus *memory_of(struct bus *bus)
 	return (struct memory_bus *)bus;
 }
 
+/* With the lock held: wakes readers that wait for one of these topics (bits 1 << topic). */
+void memory_wake(struct memory_bus *m, uint32_t topics);
 /* With the lock held: what groups (and, compacted, readers) no longer need goes. */
 void memory_retain(struct memory_bus *m, enum bus_topic t, unsigned partition);
 /* With the lock held: -ESTALE when a position is not the reader's to commit; else they are committed. */

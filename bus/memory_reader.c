@@ -32,6 +32,14 @@ static struct memory_slot *reader_slot(struct memory_reader *r, enum bus_topic t
 	return NULL;
 }
 
+void memory_wake(struct memory_bus *m, uint32_t topics)
+{
+	for (struct memory_reader *r = m->readers; r; r = r->next) {
+		if (r->waiting && r->topics & topics)
+			pthread_cond_signal(&r->more);
+	}
+}
+
 /* Who of a group shall read partition p of topic t. */
 static struct memory_reader *group_target(struct memory_bus *m, struct memory_group *g, unsigned t, unsigned p)
 {
@@ -52,7 +60,7 @@ static void group_assign(struct memory_bus *m, struct memory_group *g)
 		for (unsigned p = 0; g->parts[t] && p < m->topics[t].n; p++)
 			g->parts[t][p].target = group_target(m, g, t, p);
 	}
-	pthread_cond_broadcast(&m->more);
+	memory_wake(m, ~0u);
 }
 
 static int group_add_topic(struct memory_bus *m, struct memory_group *g, enum bus_topic t)
@@ -122,10 +130,15 @@ int memory_reader_open(struct bus_reader **ret, struct bus *bus, const char *gro
 {
 	struct memory_bus *m = memory_of(bus);
 	struct memory_reader *r = calloc(1, sizeof(*r)), **last;
+	pthread_condattr_t attr;
 	int err = 0;
 
 	if (!r)
 		return -ENOMEM;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->more, &attr);
+	pthread_condattr_destroy(&attr);
 	r->base.bus = bus;
 	r->events = events ? *events : (struct bus_events){0};
 	pthread_mutex_lock(&m->lock);
@@ -149,6 +162,8 @@ int memory_reader_open(struct bus_reader **ret, struct bus *bus, const char *gro
 	}
 	pthread_mutex_unlock(&m->lock);
 	if (err < 0) {
+		pthread_cond_destroy(&r->more);
+		free(r->slots);
 		free(r);
 		return err;
 	}
@@ -180,6 +195,7 @@ void memory_reader_close(struct bus_reader *base)
 	if (r->group)
 		group_assign(m, r->group);
 	pthread_mutex_unlock(&m->lock);
+	pthread_cond_destroy(&r->more);
 	free(r->slots);
 	free(r->held);
 	free(r);
@@ -199,7 +215,7 @@ static bool reader_move(struct memory_bus *m, struct memory_reader *r, struct me
 		}
 		s->assigned = false;
 		part->owner = NULL;
-		pthread_cond_broadcast(&m->more);
+		memory_wake(m, 1u << s->topic);
 		return true;
 	}
 	if (!s->assigned && mine && !(part && part->owner)) {
@@ -287,8 +303,10 @@ int memory_read(struct bus_reader *base, struct bus_msg *msgs, size_t max, int t
 		n = reader_gather(m, r, msgs, max);
 		if (n > 0 || timeout_ms <= 0)
 			break;
-		if (pthread_cond_timedwait(&m->more, &m->lock, &until) == ETIMEDOUT)
+		r->waiting = true;
+		if (pthread_cond_timedwait(&r->more, &m->lock, &until) == ETIMEDOUT)
 			timeout_ms = 0; /* one last look */
+		r->waiting = false;
 	}
 	pthread_mutex_unlock(&m->lock);
 	return (int)n;
