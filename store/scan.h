@@ -12,7 +12,7 @@ struct store_query {
 	uint64_t clock;
 	unsigned generation;
 	struct store_arena *names; /* of store_name() */
-	char error[256];
+	char error[512];
 };
 
 int scan_fail(struct store_query *q, sqlite3 *db, int sqlite);

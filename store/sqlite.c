@@ -49,12 +49,13 @@ const struct store_opts store_defaults = {
 int sqlite_fail(struct store *st, sqlite3 *db, int sqlite, const char *what)
 {
 	int r = day_errno(db, sqlite);
+	const char *file = db ? sqlite3_db_filename(db, "main") : NULL;
 
 	if (r == -ENOSPC)
 		snprintf(st->error, sizeof(st->error), "%s: no space left for %.100s; make room or keep less", what,
 			 st->path);
 	else
-		snprintf(st->error, sizeof(st->error), "%s: %s", what,
+		snprintf(st->error, sizeof(st->error), "%s%s%s: %s", what, file ? ": " : "", file ? file : "",
 			 db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite));
 	return r ? r : -EIO;
 }
@@ -102,8 +103,12 @@ int sqlite_day(struct store *st, enum columns_kind kind, enum store_tier tier, u
 		free_one = best;
 	}
 	r = day_open_write(&st->columns, st->path, &id, free_one);
-	if (r)
-		return sqlite_fail(st, NULL, r, "opening a day file");
+	if (r) {
+		char file[512];
+
+		day_path(st->path, &id, file, sizeof(file));
+		return sqlite_fail(st, NULL, r, file);
+	}
 	free_one->used = ++st->clock;
 	pthread_mutex_lock(&st->lock);
 	if (day < st->oldest[kind][tier])
@@ -299,8 +304,7 @@ static int sqlite_open_main(struct store *st, char *why, size_t why_len)
 	if (r) {
 		int err = sqlite_fail(st, st->main, r, "opening skyfall.db");
 
-		snprintf(why, why_len, err == -ENOSPC ? "%s: %s" : "%s: %s; if the file is damaged move it away",
-			 st->path, st->error);
+		snprintf(why, why_len, err == -ENOSPC ? "%s" : "%s; if the file is damaged move it away", st->error);
 		return err;
 	}
 	return 0;
@@ -348,7 +352,7 @@ int store_open(struct store **ret, const char *path, const struct store_opts *op
 	if (!r) {
 		r = tiers_load(st);
 		if (r)
-			snprintf(why, why_len, "%s: %s; if a file is damaged move it away", st->path, st->error);
+			snprintf(why, why_len, "%s; if the file is damaged move it away", st->error);
 	}
 	if (r) {
 		store_close(st);

@@ -32,7 +32,7 @@ struct store {
 	uint32_t swept;                             /* when retention last looked, s */
 	uint32_t floor[COLUMNS_KINDS][STORE_TIERS]; /* days before this one were removed: never begun again */
 	struct store_stats stats;
-	char error[256];
+	char error[512];
 
 	/* Held for reading while a query has files open, for writing while retention removes some. */
 	pthread_rwlock_t files;

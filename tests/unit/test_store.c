@@ -7,10 +7,14 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -673,6 +677,141 @@ static void test_disk_full(void **state)
 	store_rows_deinit(&r);
 }
 
+/* A disk that is really full: a file system of 3 MiB in a mount namespace of its own. */
+static int disk_of_3_mib(struct world *w)
+{
+	struct flow_edge batch[200];
+	struct store_rows r;
+	uint32_t done = 0;
+	char ballast[80];
+	int err = 0, fd;
+
+	snprintf(ballast, sizeof(ballast), "%s/ballast", w->path);
+	fd = open(ballast, O_CREAT | O_WRONLY, 0600);
+	if (fd < 0 || posix_fallocate(fd, 0, 1 << 20))
+		return 10;
+	close(fd);
+	if (store_open(&w->st, w->path, &w->opts, w->why, sizeof(w->why)))
+		return 11;
+	for (; !err && done < 500; done++) {
+		struct store_batch b = {.edges = batch, .n_edges = 200};
+
+		for (unsigned i = 0; i < 200; i++) {
+			batch[i] = edge(i, 1, (uint16_t)(i + 1), T0 + done * 10, 1);
+			batch[i].view[0].tx_bytes = 1;
+		}
+		err = store_append(w->st, &b);
+	}
+	if (err != -ENOSPC || !strstr(store_error(w->st), "no space left"))
+		return 12;
+	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 100000, .filter.port = 7});
+	if (r.n != 1 || r.rows[0].e.view[0].tx_bytes != done - 1)
+		return 13;
+	store_rows_deinit(&r);
+	/* Closed and opened on the full disk; then somebody makes room. */
+	store_close(w->st);
+	w->st = NULL;
+	if (store_open(&w->st, w->path, &w->opts, w->why, sizeof(w->why)) && !strstr(w->why, "no space left"))
+		return 14;
+	unlink(ballast);
+	if (!w->st && store_open(&w->st, w->path, &w->opts, w->why, sizeof(w->why)))
+		return 15;
+	append(w, batch, 200, NULL, 0);
+	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 100000, .filter.port = 7});
+	if (r.n != 1 || r.rows[0].e.view[0].tx_bytes != done)
+		return 16;
+	store_rows_deinit(&r);
+	store_close(w->st);
+	return 0;
+}
+
+static void test_a_disk_that_is_full(void **state)
+{
+	struct world *w = *state;
+	int status;
+	pid_t pid;
+
+	store_close(w->st);
+	w->st = NULL;
+	pid = fork();
+	if (!pid) {
+		int flags = CLONE_NEWNS | (geteuid() ? CLONE_NEWUSER : 0);
+
+		if (unshare(flags) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+		    mount("none", w->path, "tmpfs", 0, "size=3m")) {
+			perror("a file system of our own");
+			_exit(9);
+		}
+		_exit(disk_of_3_mib(w));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* --- readers beside the writer */
+
+struct beside {
+	struct world *w;
+	_Atomic uint32_t acked;
+	_Atomic bool stop;
+	_Atomic unsigned asked;
+	_Atomic int wrong;
+};
+
+/* What was acknowledged before the question is in the answer; nothing is in it twice. */
+static void *beside_reader(void *arg)
+{
+	struct beside *x = arg;
+	struct store_query *q;
+
+	if (store_query_open(&q, x->w->st))
+		return NULL;
+	while (!x->stop) {
+		struct store_ask a = {.from = T0, .to = T0 + 20 * 86400};
+		uint32_t before = x->acked, after;
+		struct store_rows r = {0};
+		uint64_t sum = 0;
+
+		if (store_edges(q, &a, &r))
+			x->wrong = 1;
+		after = x->acked + 1;
+		for (size_t i = 0; i < r.n; i++)
+			sum += r.rows[i].e.view[0].tx_bytes;
+		if (sum < before || sum > after)
+			x->wrong = 2;
+		store_rows_deinit(&r);
+		x->asked++;
+	}
+	store_query_close(q);
+	return NULL;
+}
+
+static void test_readers_beside_the_writer(void **state)
+{
+	struct beside x = {.w = *state};
+	pthread_t t[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, beside_reader, &x), 0);
+	/* Steps of some minutes, over some days: roll-ups and retention all the time. Some rows are late. */
+	for (uint32_t i = 0; i < 1500; i++) {
+		uint32_t at = T0 + i * 290, late = i % 7 == 3 ? 600 : 0;
+		struct flow_edge e = edge(i % 5, 1, 80, at > T0 + late ? at - late : at, i + 1);
+
+		e.interval -= e.interval % 10;
+		e.view[0].tx_bytes = 1;
+		append(x.w, &e, 1, NULL, 0);
+		x.acked = i + 1;
+		assert_true(store_maintain(x.w->st, at) >= 0);
+	}
+	x.stop = true;
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(t[i], NULL);
+	assert_true(x.asked > 3);
+	assert_int_equal(x.wrong, 0);
+}
+
 /* --- opening */
 
 static void sql(struct world *w, const char *file, const char *text)
@@ -904,6 +1043,8 @@ int main(void)
 		T(test_retention_removes_files),
 		T(test_kill_9_loses_nothing_acknowledged),
 		T(test_disk_full),
+		T(test_a_disk_that_is_full),
+		T(test_readers_beside_the_writer),
 		T(test_opening_says_what_is_wrong),
 		T(test_columns_that_an_old_file_lacks),
 		T(test_hosts_listeners_ledger),
