@@ -90,7 +90,8 @@ static int summary_text(const json_t *answer, const json_t *health, const json_t
 
 static int summary_json(const json_t *answer, json_t *health, json_t *compared)
 {
-	json_t *all = json_pack("{s:O,s:O,s:O?}", "edges", json_object_get(answer, "edges"), "health", health, "demo", compared);
+	json_t *all = json_pack("{s:O,s:O,s:O?}", "edges", json_object_get(answer, "edges"), "health", health, "demo",
+				compared);
 	bool well = client_num(health, "adds_up", 0) != 0;
 
 	for (size_t i = 0; i < json_array_size(compared); i++)

@@ -32,7 +32,7 @@ static struct table *table_with(const char *const *cells, size_t n)
 	return t;
 }
 
-static const char *const two_rows[] = {"checkout-service", "1.20 MB", "92 us", "00ff", "refused 3", "db", "7 B",
+static const char *const two_rows[] = {"inventory-system", "1.20 MB", "92 us", "00ff", "refused 3", "db", "7 B",
 				       "1.00 ms",          "01aa",    ""};
 
 /* The rendered table; valid until the next call. */
@@ -52,7 +52,7 @@ static void test_natural(void **state)
 
 	assert_int_equal(table_rows(t), 2);
 	assert_string_equal(rendered(t, &table_look_default), "NAME                BYTES     SRTT  ID    NOTE\n"
-							      "checkout-service  1.20 MB    92 us  00ff  refused 3\n"
+							      "inventory-system  1.20 MB    92 us  00ff  refused 3\n"
 							      "db                    7 B  1.00 ms  01aa\n");
 	table_free(t);
 }
@@ -65,21 +65,21 @@ static void test_narrow(void **state)
 	/* The luxury (ID) goes before anything is cut. */
 	look.width = 46;
 	assert_string_equal(rendered(t, &look), "NAME                BYTES     SRTT  NOTE\n"
-						"checkout-service  1.20 MB    92 us  refused 3\n"
+						"inventory-system  1.20 MB    92 us  refused 3\n"
 						"db                    7 B  1.00 ms\n");
 	/* Then texts are cut, the widest first. */
 	look.width = 38;
 	assert_string_equal(rendered(t, &look), "NAME         BYTES     SRTT  NOTE\n"
-						"checkout\xe2\x80\xa6  1.20 MB    92 us  refused 3\n"
+						"inventor\xe2\x80\xa6  1.20 MB    92 us  refused 3\n"
 						"db             7 B  1.00 ms\n");
 	/* Then columns go, the highest drop first. */
 	look.width = 25;
 	assert_string_equal(rendered(t, &look), "NAME       BYTES     SRTT\n"
-						"checko\xe2\x80\xa6  1.20 MB    92 us\n"
+						"invent\xe2\x80\xa6  1.20 MB    92 us\n"
 						"db           7 B  1.00 ms\n");
 	look.width = 14;
 	assert_string_equal(rendered(t, &look), "NAME     BYTES\n"
-						"chec\xe2\x80\xa6  1.20 MB\n"
+						"inve\xe2\x80\xa6  1.20 MB\n"
 						"db         7 B\n");
 	table_free(t);
 }
@@ -114,7 +114,7 @@ static void test_part_and_selection(void **state)
 	look.marked = 1;
 	look.mark = "v";
 	text = rendered(t, &look);
-	assert_null(strstr(text, "checkout"));
+	assert_null(strstr(text, "inventory"));
 	assert_non_null(strstr(text, "BYTESv"));
 	assert_non_null(strstr(text, "db "));
 	look.first = 7;
