@@ -10,7 +10,7 @@
 struct buf {
 	char *p;
 	size_t n, cap, max; /* max: bound on n; 0 = 1 GiB */
-	int err; /* 0, -ENOMEM, -ENOSPC (bound reached); nothing is appended after an error */
+	int err;            /* 0, -ENOMEM, -ENOSPC (bound reached); nothing is appended after an error */
 };
 
 void buf_init(struct buf *b, size_t max);

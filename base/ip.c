@@ -180,8 +180,7 @@ static int ip_split(const char *text, char *host, size_t host_len, const char **
 	return 0;
 }
 
-int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why,
-	       size_t why_len)
+int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why, size_t why_len)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *ai = NULL;
 	const char *port_text;

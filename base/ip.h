@@ -15,7 +15,7 @@ struct ip {
 
 struct ip ip_from_v4(const uint8_t b[4]);
 bool ip_is_v4(const struct ip *ip);
-bool ip_is_zero(const struct ip *ip); /* 0.0.0.0 or :: */
+bool ip_is_zero(const struct ip *ip);       /* 0.0.0.0 or :: */
 bool ip_is_loopback(const struct ip *ip);   /* 127/8, ::1 */
 bool ip_is_link_local(const struct ip *ip); /* 169.254/16, fe80::/10 */
 bool ip_eq(const struct ip *a, const struct ip *b);
@@ -40,5 +40,4 @@ socklen_t ip_to_sockaddr(const struct ip *ip, uint16_t port, struct sockaddr_sto
 
 /* "host:port", "[v6]:port", ":port" (any address) or "port" -> first address of the name. Resolves by
  * getaddrinfo: not for hot paths. -EINVAL with a reason in `why`. */
-int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why,
-	       size_t why_len);
+int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why, size_t why_len);

@@ -29,18 +29,18 @@ struct opt {
 	const char *name; /* long name without "--" */
 	char letter;      /* short name or 0 */
 	enum opt_type type;
-	size_t offset;      /* of the member in the command's struct */
-	const char *arg;    /* what the value is called in help: "HOST:PORT" */
-	const char *help;   /* one line; ends with the default where there is one */
-	uint64_t min, max;  /* OPT_UINT, OPT_TIME, OPT_SIZE; max 0 = no bound */
+	size_t offset;       /* of the member in the command's struct */
+	const char *arg;     /* what the value is called in help: "HOST:PORT" */
+	const char *help;    /* one line; ends with the default where there is one */
+	uint64_t min, max;   /* OPT_UINT, OPT_TIME, OPT_SIZE; max 0 = no bound */
 	const char *choices; /* OPT_STRING: "a|b|c", also for completion; NULL = any */
 };
 
 struct opt_command {
-	const char *name;    /* "run" */
-	const char *summary; /* one line */
-	const char *args;    /* "[A B]" or "" */
-	const char *about;   /* some lines of explanation, or NULL */
+	const char *name;       /* "run" */
+	const char *summary;    /* one line */
+	const char *args;       /* "[A B]" or "" */
+	const char *about;      /* some lines of explanation, or NULL */
 	const struct opt *opts; /* ends with {0} */
 	size_t conf_size;
 	unsigned min_args, max_args;
@@ -51,8 +51,8 @@ enum { OPT_HELP = 1 };
 /* Reads argv[1..] into `conf` (filled with defaults by the caller). 0; OPT_HELP when help was asked for and
  * printed; -EINVAL after saying on standard error what is wrong with which word (the caller exits 2).
  * ret_args: the words that are no options, in order, inside argv. */
-int opt_parse(const char *program, const struct opt_command *cmd, int argc, char **argv, void *conf,
-	      char ***ret_args, int *ret_n);
+int opt_parse(const char *program, const struct opt_command *cmd, int argc, char **argv, void *conf, char ***ret_args,
+	      int *ret_n);
 
 void opt_help(const char *program, const struct opt_command *cmd, FILE *out);
 

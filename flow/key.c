@@ -141,8 +141,8 @@ const char *flow_protocol_name(uint8_t protocol, char text[8])
 
 const char *flow_flags_text(uint32_t flags, char text[96])
 {
-	static const char *const words[] = {"joined_in_progress", "sampled", "clock", "nat_unsplit", "split",
-					    "no_role"};
+	static const char *const words[] = {"joined_in_progress", "sampled", "clock",
+					    "nat_unsplit",        "split",   "no_role"};
 	size_t i, n = 0;
 
 	text[0] = '\0';

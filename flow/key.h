@@ -66,14 +66,14 @@ struct flow_edge_name {
  * then protocol (u8), port (u16 big-endian). Strings over FLOW_NAME_MAX are cut. */
 uint64_t flow_edge_id(const struct flow_edge_name *e);
 
-const char *flow_view_name(enum flow_view v); /* "client", "server", "network", "unknown" */
+const char *flow_view_name(enum flow_view v);                   /* "client", "server", "network", "unknown" */
 const char *flow_protocol_name(uint8_t protocol, char text[8]); /* "tcp", "udp", else its number */
 
 /* Flags as words joined by ',' ("" for none). */
 const char *flow_flags_text(uint32_t flags, char text[96]);
 /* Bits 1 << view as "client", "server", "both", "network", "client+network", ... */
 const char *flow_observed_text(uint32_t views, char text[48]);
-const char *flow_rung_name(enum flow_rung r); /* "agent", "listener", "host", "inventory", "none" */
+const char *flow_rung_name(enum flow_rung r);       /* "agent", "listener", "host", "inventory", "none" */
 const char *flow_quality_name(enum flow_quality q); /* "exact", "inherited", "scan", "unknown" */
 
 /* "client_c2s_bytes", "server_opened": the stored column of field f in a view. NULL when that view cannot have it

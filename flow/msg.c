@@ -36,25 +36,36 @@ struct msg_member {
 	const char *doc;
 };
 
-#define M(record, member, name, kind, doc) \
-	{name, kind, offsetof(struct record, member), sizeof(((struct record *)0)->member), 0, 0, doc}
-#define MN(record, member, count, name, kind, max, doc) \
-	{name, kind, offsetof(struct record, member), sizeof(((struct record *)0)->count), offsetof(struct record, count), max, doc}
-#define MS(record, member, view, doc) {"", STATS, offsetof(struct record, member), 0, 0, view, doc}
-#define END {NULL, INT, 0, 0, 0, 0, NULL}
+#define M(record, member, name, kind, doc)                                                                   \
+	{                                                                                                    \
+		name, kind, offsetof(struct record, member), sizeof(((struct record *)0)->member), 0, 0, doc \
+	}
+#define MN(record, member, count, name, kind, max, doc)                                           \
+	{                                                                                         \
+		name, kind, offsetof(struct record, member), sizeof(((struct record *)0)->count), \
+			offsetof(struct record, count), max, doc                                  \
+	}
+#define MS(record, member, view, doc)                                       \
+	{                                                                   \
+		"", STATS, offsetof(struct record, member), 0, 0, view, doc \
+	}
+#define END                                 \
+	{                                   \
+		NULL, INT, 0, 0, 0, 0, NULL \
+	}
 
-#define NAMES(record) \
-	M(record, names.service, "service", STRING, "service of the end that measured"), \
-	M(record, names.process, "process", STRING, "executable"), \
-	M(record, names.unit, "unit", STRING, "systemd unit"), \
-	M(record, names.container, "container", STRING, "container id, 12 hex digits"), \
-	M(record, names.pod, "pod", STRING, "pod"), \
-	M(record, names.via, "via", STRING, "address dialled, where it differs"), \
-	M(record, names.quality, "owner_quality", INT, "0 exact, 1 inherited, 2 scan, 3 unknown")
+#define NAMES(record)                                                                           \
+	M(record, names.service, "service", STRING, "service of the end that measured"),        \
+		M(record, names.process, "process", STRING, "executable"),                      \
+		M(record, names.unit, "unit", STRING, "systemd unit"),                          \
+		M(record, names.container, "container", STRING, "container id, 12 hex digits"), \
+		M(record, names.pod, "pod", STRING, "pod"),                                     \
+		M(record, names.via, "via", STRING, "address dialled, where it differs"),       \
+		M(record, names.quality, "owner_quality", INT, "0 exact, 1 inherited, 2 scan, 3 unknown")
 
-#define WHEN(record) \
+#define WHEN(record)                                                                 \
 	M(record, interval, "interval", INT, "start of the interval, s since 1970"), \
-	M(record, interval_s, "interval_s", INT, "its length, s")
+		M(record, interval_s, "interval_s", INT, "its length, s")
 
 static const struct msg_member row_members[] = {
 	WHEN(flow_row),
@@ -83,27 +94,27 @@ static const struct msg_member marker_members[] = {
 	END,
 };
 
-#define EDGE_NAME \
-	WHEN(flow_edge), \
-	M(flow_edge, id, "edge", INT, "XXH3-64 of the edge's name"), \
-	M(flow_edge, revision, "revision", INT, "rows of one interval with different revisions add"), \
-	M(flow_edge, name.net, "net", STRING, "address space"), \
-	M(flow_edge, name.client_service, "client_service", STRING, ""), \
-	M(flow_edge, name.client_zone, "client_zone", STRING, ""), \
-	M(flow_edge, name.server_service, "server_service", STRING, ""), \
-	M(flow_edge, name.server_zone, "server_zone", STRING, ""), \
-	M(flow_edge, name.protocol, "protocol", INT, "IP protocol number"), \
-	M(flow_edge, name.port, "port", INT, "service port"), \
-	M(flow_edge, observed, "observed", INT, "bits: client, server, network"), \
-	M(flow_edge, client_rungs, "client_rungs", INT, "bits: agent, listener, host, inventory, none"), \
-	M(flow_edge, server_rungs, "server_rungs", INT, "bits: agent, listener, host, inventory, none"), \
-	M(flow_edge, flags, "flags", INT, "bits: joined_in_progress, sampled, clock, nat_unsplit, split, no_role"), \
-	M(flow_edge, via, "via", STRING, "address dialled, where it differs")
+#define EDGE_NAME                                                                                                \
+	WHEN(flow_edge), M(flow_edge, id, "edge", INT, "XXH3-64 of the edge's name"),                            \
+		M(flow_edge, revision, "revision", INT, "rows of one interval with different revisions add"),    \
+		M(flow_edge, name.net, "net", STRING, "address space"),                                          \
+		M(flow_edge, name.client_service, "client_service", STRING, ""),                                 \
+		M(flow_edge, name.client_zone, "client_zone", STRING, ""),                                       \
+		M(flow_edge, name.server_service, "server_service", STRING, ""),                                 \
+		M(flow_edge, name.server_zone, "server_zone", STRING, ""),                                       \
+		M(flow_edge, name.protocol, "protocol", INT, "IP protocol number"),                              \
+		M(flow_edge, name.port, "port", INT, "service port"),                                            \
+		M(flow_edge, observed, "observed", INT, "bits: client, server, network"),                        \
+		M(flow_edge, client_rungs, "client_rungs", INT, "bits: agent, listener, host, inventory, none"), \
+		M(flow_edge, server_rungs, "server_rungs", INT, "bits: agent, listener, host, inventory, none"), \
+		M(flow_edge, flags, "flags", INT,                                                                \
+		  "bits: joined_in_progress, sampled, clock, nat_unsplit, split, no_role"),                      \
+		M(flow_edge, via, "via", STRING, "address dialled, where it differs")
 
-#define EDGE_STATS \
-	MS(flow_edge, view[FLOW_VIEW_CLIENT], FLOW_VIEW_CLIENT, NULL), \
-	MS(flow_edge, view[FLOW_VIEW_SERVER], FLOW_VIEW_SERVER, NULL), \
-	MS(flow_edge, view[FLOW_VIEW_NETWORK], FLOW_VIEW_NETWORK, NULL)
+#define EDGE_STATS                                                             \
+	MS(flow_edge, view[FLOW_VIEW_CLIENT], FLOW_VIEW_CLIENT, NULL),         \
+		MS(flow_edge, view[FLOW_VIEW_SERVER], FLOW_VIEW_SERVER, NULL), \
+		MS(flow_edge, view[FLOW_VIEW_NETWORK], FLOW_VIEW_NETWORK, NULL)
 
 static const struct msg_member edge_members[] = {EDGE_NAME, EDGE_STATS, END};
 

@@ -13,10 +13,10 @@
 #include "flow/key.h"
 #include "flow/stats.h"
 
-#define FLOW_PORTS 16       /* ephemeral ports listed in a row */
-#define FLOW_LOSSES 24      /* reasons in a ledger line */
-#define FLOW_INFOS 64       /* further numbers in a ledger line */
-#define FLOW_ADDRESSES 256  /* addresses of a host record */
+#define FLOW_PORTS 16      /* ephemeral ports listed in a row */
+#define FLOW_LOSSES 24     /* reasons in a ledger line */
+#define FLOW_INFOS 64      /* further numbers in a ledger line */
+#define FLOW_ADDRESSES 256 /* addresses of a host record */
 
 /* A folded row on skyfall.flows: one conversation as one end named and measured it, one interval. */
 struct flow_row {
@@ -53,7 +53,7 @@ struct flow_edge {
 	uint8_t client_rungs; /* bits 1 << enum flow_rung: how the name was found */
 	uint8_t server_rungs;
 	uint32_t flags;
-	struct str via;          /* address dialled where it differs; the first known */
+	struct str via;           /* address dialled where it differs; the first known */
 	struct ip client, server; /* pairs only, else zero */
 	struct str scope;         /* pairs only */
 	struct flow_stats view[FLOW_VIEWS];
@@ -61,18 +61,18 @@ struct flow_edge {
 
 struct flow_address {
 	struct ip ip;
-	uint8_t bits; /* prefix length in the 16-byte form (IPv4: 96 + n) */
+	uint8_t bits;      /* prefix length in the 16-byte form (IPv4: 96 + n) */
 	uint8_t host_only; /* exists on this host only */
 	uint32_t netns;
 };
 
 /* A host, on skyfall.hosts (key: "host", net, id). */
 struct flow_host {
-	struct str net, id; /* machine-id, or what --host-id said */
+	struct str net, id;                         /* machine-id, or what --host-id said */
 	struct str hostname, kernel, mode, version; /* mode: "bpf", "sock_diag" */
-	struct ip agent;    /* source address of its datagrams */
-	uint64_t boot;      /* of the agent */
-	uint32_t interval;  /* when it was said */
+	struct ip agent;                            /* source address of its datagrams */
+	uint64_t boot;                              /* of the agent */
+	uint32_t interval;                          /* when it was said */
 	uint16_t interval_s;
 	uint16_t n_addresses;
 	struct flow_address addresses[FLOW_ADDRESSES];
@@ -86,9 +86,9 @@ struct flow_listener {
 	uint16_t port;
 	uint8_t protocol;
 	uint8_t alive;
-	uint32_t interval; /* when it was said */
-	uint32_t since;    /* first seen */
-	uint64_t drops;    /* connections dropped since the former record (sk_drops) */
+	uint32_t interval;         /* when it was said */
+	uint32_t since;            /* first seen */
+	uint64_t drops;            /* connections dropped since the former record (sk_drops) */
 	uint32_t queue, queue_max; /* accept queue now, its bound */
 	struct flow_names names;
 };
@@ -112,7 +112,16 @@ struct flow_ledger {
 	struct flow_count info[FLOW_INFOS];  /* whatever else the role knows: costs, gauges, kernel's own counts */
 };
 
-enum flow_msg_type { FLOW_MSG_ROW, FLOW_MSG_MARKER, FLOW_MSG_EDGE, FLOW_MSG_PAIR, FLOW_MSG_HOST, FLOW_MSG_LISTENER, FLOW_MSG_LEDGER, FLOW_MSG_TYPES };
+enum flow_msg_type {
+	FLOW_MSG_ROW,
+	FLOW_MSG_MARKER,
+	FLOW_MSG_EDGE,
+	FLOW_MSG_PAIR,
+	FLOW_MSG_HOST,
+	FLOW_MSG_LISTENER,
+	FLOW_MSG_LEDGER,
+	FLOW_MSG_TYPES
+};
 
 /* Any message, decoded. Large (~20 KiB): one per thread, not on a deep stack. */
 struct flow_msg {

@@ -36,9 +36,9 @@ struct flow_field_info {
 	const char *column;
 	const char *unit;
 	const char *meaning;
-	uint8_t width; /* enum flow_width */
-	uint8_t dir;   /* enum flow_dir */
-	uint8_t seen;  /* enum flow_seen */
+	uint8_t width;   /* enum flow_width */
+	uint8_t dir;     /* enum flow_dir */
+	uint8_t seen;    /* enum flow_seen */
 	uint16_t offset; /* in struct flow_stats */
 };
 

@@ -41,8 +41,13 @@ static void test_edge_id_canonical(void **state)
 {
 	static const char bytes[] = "\0\3net\0\3web\0\0\0\2db\0\1z\6\x15\x38";
 	struct flow_edge_name e = {
-		.net = STR("net"), .client_service = STR("web"), .client_zone = STR(""), .server_service = STR("db"),
-		.server_zone = STR("z"), .port = 5432, .protocol = 6,
+		.net = STR("net"),
+		.client_service = STR("web"),
+		.client_zone = STR(""),
+		.server_service = STR("db"),
+		.server_zone = STR("z"),
+		.port = 5432,
+		.protocol = 6,
 	};
 
 	assert_true(flow_edge_id(&e) == hash64(bytes, sizeof(bytes) - 1));

@@ -30,10 +30,15 @@ static void fill_stats(struct flow_stats *s, unsigned seed)
 static void fill_row(struct flow_row *row)
 {
 	*row = (struct flow_row){
-		.interval = 4000000000u, .interval_s = 10, .view = FLOW_VIEW_SERVER, .flags = FLOW_JOINED,
+		.interval = 4000000000u,
+		.interval_s = 10,
+		.view = FLOW_VIEW_SERVER,
+		.flags = FLOW_JOINED,
 		.conv = {.net = STR("corp"), .scope = STR("h1/4026531840"), .port = 443, .protocol = 6},
 		.names = {.service = STR("web"), .process = STR("nginx"), .quality = FLOW_OWNER_INHERITED},
-		.ports = {40000, 65535}, .n_ports = 2, .ports_more = 7,
+		.ports = {40000, 65535},
+		.n_ports = 2,
+		.ports_more = 7,
 	};
 	ip_parse("10.1.2.3", &row->conv.client);
 	ip_parse("2001:db8::9", &row->conv.server);
@@ -49,8 +54,8 @@ static void fill_edge(struct flow_edge *e)
 	e->interval_s = 60;
 	e->id = 0xfedcba9876543210ull;
 	e->revision = 1ull << 62;
-	e->name = (struct flow_edge_name){.net = STR(""), .client_service = STR("a\"b"), .server_service = STR("b"),
-					  .port = 1, .protocol = 17};
+	e->name = (struct flow_edge_name){
+		.net = STR(""), .client_service = STR("a\"b"), .server_service = STR("b"), .port = 1, .protocol = 17};
 	e->observed = 5;
 	for (v = 0; v < FLOW_VIEWS; v++)
 		fill_stats(&e->view[v], v + 1);
@@ -186,9 +191,17 @@ static void test_edge_and_pair(void **state)
 
 static void test_ledger_host_listener(void **state)
 {
-	static struct flow_ledger l = {.interval = 9, .interval_s = 1, .role = STR("agent"), .instance = STR("h"),
-				       .boot = 1ull << 63, .rows_in = 5, .rows_out = 3, .n_lost = 1, .n_info = 2,
-				       .lost = {{STR("rows_full"), 2}}, .info = {{STR("user_us"), 77}, {STR("b"), 1}}};
+	static struct flow_ledger l = {.interval = 9,
+				       .interval_s = 1,
+				       .role = STR("agent"),
+				       .instance = STR("h"),
+				       .boot = 1ull << 63,
+				       .rows_in = 5,
+				       .rows_out = 3,
+				       .n_lost = 1,
+				       .n_info = 2,
+				       .lost = {{STR("rows_full"), 2}},
+				       .info = {{STR("user_us"), 77}, {STR("b"), 1}}};
 	static struct flow_host h = {.id = STR("h"), .hostname = STR("box"), .n_addresses = 2};
 	static struct flow_listener s = {.host = STR("h"), .port = 80, .alive = 1, .queue_max = 128};
 	static struct flow_msg msg;
@@ -267,8 +280,11 @@ static void test_fingerprint(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_row),	     cmocka_unit_test(test_edge_and_pair), cmocka_unit_test(test_ledger_host_listener),
-		cmocka_unit_test(test_broken_bytes), cmocka_unit_test(test_fingerprint),
+		cmocka_unit_test(test_row),
+		cmocka_unit_test(test_edge_and_pair),
+		cmocka_unit_test(test_ledger_host_listener),
+		cmocka_unit_test(test_broken_bytes),
+		cmocka_unit_test(test_fingerprint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
