@@ -68,7 +68,8 @@ static int batch_close(struct batch *b, struct wire_build *w, const struct batch
 	return 0;
 }
 
-int batch_rows(struct batch *b, struct wire_build *w, const struct batch_head *head, const struct named *rows, const struct names *names)
+int batch_rows(struct batch *b, struct wire_build *w, const struct batch_head *head, const struct named *rows,
+	       const struct names *names)
 {
 	size_t pad = rows->n > BATCH_PAD_ROWS ? head->opts.size & ~3u : 0, i;
 	struct wire_flow flow;
@@ -117,8 +118,8 @@ static int batch_listener(void *arg, const struct flow_listener *row)
 	return 0;
 }
 
-int batch_listeners(struct batch *b, struct wire_build *w, const struct batch_head *head, struct listen *l, struct names *names,
-		    int64_t now_us)
+int batch_listeners(struct batch *b, struct wire_build *w, const struct batch_head *head, struct listen *l,
+		    struct names *names, int64_t now_us)
 {
 	struct batch_call c = {b, w, head, 0};
 
@@ -139,7 +140,8 @@ int batch_host(struct batch *b, struct wire_build *w, const struct batch_head *h
 		if (!item)
 			return -ENOMEM;
 		at = item->at;
-		item->len = (uint32_t)wire_host_put(w, &h->rec, i, &head->wire, &head->opts, &s, 0, b->bytes.p + at, WIRE_SIZE_MAX);
+		item->len = (uint32_t)wire_host_put(w, &h->rec, i, &head->wire, &head->opts, &s, 0, b->bytes.p + at,
+						    WIRE_SIZE_MAX);
 		b->bytes.n = at + item->len;
 		b->n += item->len > 0;
 	}

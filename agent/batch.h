@@ -33,7 +33,8 @@ void batch_free(struct batch *b);
 
 /* Each adds datagrams; b is the caller's builder, reused. Rows that do not fit into any are counted in the line (too_big). -ENOMEM;
  * nothing is half added then. */
-int batch_rows(struct batch *b, struct wire_build *w, const struct batch_head *head, const struct named *rows, const struct names *names);
-int batch_listeners(struct batch *b, struct wire_build *w, const struct batch_head *head, struct listen *l, struct names *names,
-		    int64_t now_us);
+int batch_rows(struct batch *b, struct wire_build *w, const struct batch_head *head, const struct named *rows,
+	       const struct names *names);
+int batch_listeners(struct batch *b, struct wire_build *w, const struct batch_head *head, struct listen *l,
+		    struct names *names, int64_t now_us);
 int batch_host(struct batch *b, struct wire_build *w, const struct batch_head *head, struct host *h);

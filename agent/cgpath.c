@@ -70,15 +70,9 @@ static const struct {
 	bool monitor; /* the runtime's own helper beside the container */
 	bool owned;
 } container_prefixes[] = {
-	{{"docker-", 7}, false, false},
-	{{"cri-containerd-", 15}, false, false},
-	{{"crio-conmon-", 12}, true, false},
-	{{"crio-", 5}, false, false},
-	{{"libpod-payload-", 15}, false, true},
-	{{"libpod-conmon-", 14}, true, false},
-	{{"libpod-", 7}, false, false},
-	{{"containerd-", 11}, false, false},
-	{{"", 0}, false, false},
+	{{"docker-", 7}, false, false}, {{"cri-containerd-", 15}, false, false}, {{"crio-conmon-", 12}, true, false},
+	{{"crio-", 5}, false, false},   {{"libpod-payload-", 15}, false, true},  {{"libpod-conmon-", 14}, true, false},
+	{{"libpod-", 7}, false, false}, {{"containerd-", 11}, false, false},     {{"", 0}, false, false},
 };
 
 /* "docker-<64 hex>.scope", "<64 hex>", "x.slice:cri-containerd:<64 hex>". */
@@ -213,7 +207,8 @@ static bool cgpath_vague(struct str name, bool scope)
 		if (cgpath_starts(name, prefixes[i]))
 			return true;
 	/* "tmux-spawn-<uuid>", "something-4711" */
-	if (name.n > 37 && name.p[name.n - 37] == '-' && cgpath_hex(name.p + name.n - 12, 12) && name.p[name.n - 13] == '-')
+	if (name.n > 37 && name.p[name.n - 37] == '-' && cgpath_hex(name.p + name.n - 12, 12) &&
+	    name.p[name.n - 13] == '-')
 		return true;
 	dash = cgpath_last(name, '-');
 	return dash && cgpath_digits(dash + 1, (size_t)(name.p + name.n - dash - 1));
@@ -288,7 +283,11 @@ size_t cgpath_pod_owner(struct str pod)
 /* Length of the valid UTF-8 sequence at p (1 .. 4), 0 if there is none. */
 static size_t cgpath_utf8(const unsigned char *p, size_t n)
 {
-	size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	size_t len = p[0] < 0x80                   ? 1
+		     : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		     : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+		     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						   : 0;
 	size_t i;
 
 	if (len == 0 || len > n)
@@ -310,7 +309,8 @@ size_t cgpath_clean(struct str s, char *dst, size_t size)
 
 	while (i < s.n) {
 		size_t len = cgpath_utf8(p + i, s.n - i);
-		bool bad = len == 0 || (len == 1 && (p[i] < 0x20 || p[i] == 0x7f)) || (len == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
+		bool bad = len == 0 || (len == 1 && (p[i] < 0x20 || p[i] == 0x7f)) ||
+			   (len == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
 		size_t out = bad ? 1 : len;
 
 		if (n + out > size - 1)

@@ -202,7 +202,8 @@ static uint64_t cgroups_id(int dir, const char *name)
 }
 
 /* Directory `name` of `parent` and all below; path: where it is, grows and shrinks back. */
-static void cgroups_walk(struct cgroups *c, int parent, const char *name, struct buf *path, unsigned depth, int64_t now_us)
+static void cgroups_walk(struct cgroups *c, int parent, const char *name, struct buf *path, unsigned depth,
+			 int64_t now_us)
 {
 	uint64_t id = cgroups_id(parent, name);
 	size_t len = path->n;
@@ -257,7 +258,8 @@ struct str cgroups_path(struct cgroups *c, uint64_t id, int64_t now_us)
 	o = cgroups_find(c->v, c->mask, id);
 	if (!o->id && (c->walked_us == INT64_MIN || now_us - c->walked_us >= CGROUPS_AGAIN_US)) {
 		cgroups_refresh(c, now_us);
-		if (!cgroups_find(c->v, c->mask, id)->id) { /* not there: no walk for it again until the tombstone falls */
+		if (!cgroups_find(c->v, c->mask, id)
+			     ->id) { /* not there: no walk for it again until the tombstone falls */
 			cgroups_add(c, id, "", now_us);
 			cgroups_find(c->v, c->mask, id)->gone_us = now_us;
 		}

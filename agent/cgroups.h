@@ -11,8 +11,8 @@
 
 #include "base/str.h"
 
-#define CGROUPS_MAX 65536                  /* directories followed */
-#define CGROUPS_AGAIN_US 500000ll          /* not more often than this */
+#define CGROUPS_MAX 65536         /* directories followed */
+#define CGROUPS_AGAIN_US 500000ll /* not more often than this */
 #define CGROUPS_TOMBSTONE_US 120000000ll
 
 struct cgroups;

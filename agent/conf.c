@@ -10,37 +10,130 @@
 #include "wire/wire.h"
 
 const struct conf conf_defaults = {
-	.interval_ms = 10000, .spread_ms = UINT32_MAX, .net = "", .source = "auto",
-	.max_socks = SOURCE_SOCKS, .max_rows = SOURCE_ROWS, .enterprise = WIRE_ENTERPRISE, .size = WIRE_SIZE,
+	.interval_ms = 10000,
+	.spread_ms = UINT32_MAX,
+	.net = "",
+	.source = "auto",
+	.max_socks = SOURCE_SOCKS,
+	.max_rows = SOURCE_ROWS,
+	.enterprise = WIRE_ENTERPRISE,
+	.size = WIRE_SIZE,
 };
 
 #define AT(member) offsetof(struct conf, member)
 
 static const struct opt conf_opts[] = {
 	{.type = OPT_GROUP, .help = "Where to"},
-	{.name = "collector", .letter = 'c', .type = OPT_LIST, .offset = AT(collectors), .arg = "HOST:PORT", .help = "send to this collector; several are chosen among by host (port 6343)"},
-	{.name = "print", .letter = 'p', .type = OPT_FLAG, .offset = AT(print), .help = "show the rows of each interval here instead of sending them"},
-	{.name = "json", .type = OPT_FLAG, .offset = AT(json), .help = "with --print or --features: one JSON object a line"},
-	{.name = "no-ack", .type = OPT_FLAG, .offset = AT(no_ack), .help = "expect no answers from collectors (one-way networks)"},
-	{.name = "size", .type = OPT_UINT, .offset = AT(size), .arg = "BYTES", .help = "largest datagram (1400)", .min = WIRE_SIZE_MIN, .max = WIRE_SIZE_MAX},
-	{.name = "enterprise", .type = OPT_UINT, .offset = AT(enterprise), .arg = "NUMBER", .help = "enterprise number of our sFlow records (32473)", .min = 1, .max = (1u << 20) - 1},
+	{.name = "collector",
+	 .letter = 'c',
+	 .type = OPT_LIST,
+	 .offset = AT(collectors),
+	 .arg = "HOST:PORT",
+	 .help = "send to this collector; several are chosen among by host (port 6343)"},
+	{.name = "print",
+	 .letter = 'p',
+	 .type = OPT_FLAG,
+	 .offset = AT(print),
+	 .help = "show the rows of each interval here instead of sending them"},
+	{.name = "json",
+	 .type = OPT_FLAG,
+	 .offset = AT(json),
+	 .help = "with --print or --features: one JSON object a line"},
+	{.name = "no-ack",
+	 .type = OPT_FLAG,
+	 .offset = AT(no_ack),
+	 .help = "expect no answers from collectors (one-way networks)"},
+	{.name = "size",
+	 .type = OPT_UINT,
+	 .offset = AT(size),
+	 .arg = "BYTES",
+	 .help = "largest datagram (1400)",
+	 .min = WIRE_SIZE_MIN,
+	 .max = WIRE_SIZE_MAX},
+	{.name = "enterprise",
+	 .type = OPT_UINT,
+	 .offset = AT(enterprise),
+	 .arg = "NUMBER",
+	 .help = "enterprise number of our sFlow records (32473)",
+	 .min = 1,
+	 .max = (1u << 20) - 1},
 	{.type = OPT_GROUP, .help = "When"},
-	{.name = "interval", .letter = 'i', .type = OPT_TIME, .offset = AT(interval_ms), .arg = "TIME", .help = "length of an interval; one per fleet, divides 60 s (10s)", .min = 1000, .max = 60000},
-	{.name = "spread", .type = OPT_TIME, .offset = AT(spread_ms), .arg = "TIME", .help = "time over which an interval is sent (0.8 of the interval)"},
-	{.name = "once", .letter = '1', .type = OPT_FLAG, .offset = AT(once), .help = "end after the interval that is running now"},
+	{.name = "interval",
+	 .letter = 'i',
+	 .type = OPT_TIME,
+	 .offset = AT(interval_ms),
+	 .arg = "TIME",
+	 .help = "length of an interval; one per fleet, divides 60 s (10s)",
+	 .min = 1000,
+	 .max = 60000},
+	{.name = "spread",
+	 .type = OPT_TIME,
+	 .offset = AT(spread_ms),
+	 .arg = "TIME",
+	 .help = "time over which an interval is sent (0.8 of the interval)"},
+	{.name = "once",
+	 .letter = '1',
+	 .type = OPT_FLAG,
+	 .offset = AT(once),
+	 .help = "end after the interval that is running now"},
 	{.type = OPT_GROUP, .help = "What"},
-	{.name = "netns", .letter = 'n', .type = OPT_LIST, .offset = AT(netns), .arg = "NAME", .help = "only this network namespace: a name of `ip netns`, a path, an inode number; several (all)"},
-	{.name = "source", .type = OPT_STRING, .offset = AT(source), .arg = "HOW", .help = "auto, bpf or sock_diag (auto)", .choices = "auto|bpf|sock_diag"},
-	{.name = "max-socks", .type = OPT_UINT, .offset = AT(max_socks), .arg = "N", .help = "open connections followed (65536)", .min = 1024, .max = 8u << 20},
-	{.name = "max-rows", .type = OPT_UINT, .offset = AT(max_rows), .arg = "N", .help = "rows of one interval (8192)", .min = 64, .max = 1u << 20},
+	{.name = "netns",
+	 .letter = 'n',
+	 .type = OPT_LIST,
+	 .offset = AT(netns),
+	 .arg = "NAME",
+	 .help = "only this network namespace: a name of `ip netns`, a path, an inode number; several (all)"},
+	{.name = "source",
+	 .type = OPT_STRING,
+	 .offset = AT(source),
+	 .arg = "HOW",
+	 .help = "auto, bpf or sock_diag (auto)",
+	 .choices = "auto|bpf|sock_diag"},
+	{.name = "max-socks",
+	 .type = OPT_UINT,
+	 .offset = AT(max_socks),
+	 .arg = "N",
+	 .help = "open connections followed (65536)",
+	 .min = 1024,
+	 .max = 8u << 20},
+	{.name = "max-rows",
+	 .type = OPT_UINT,
+	 .offset = AT(max_rows),
+	 .arg = "N",
+	 .help = "rows of one interval (8192)",
+	 .min = 64,
+	 .max = 1u << 20},
 	{.type = OPT_GROUP, .help = "Names"},
-	{.name = "net", .type = OPT_STRING, .offset = AT(net), .arg = "NAME", .help = "the address space this host lives in (\"\")"},
-	{.name = "host-id", .type = OPT_STRING, .offset = AT(host_id), .arg = "ID", .help = "who this host is (the machine id)"},
-	{.name = "hostname", .type = OPT_STRING, .offset = AT(hostname), .arg = "NAME", .help = "what it is called (the system's)"},
-	{.name = "local-net", .type = OPT_LIST, .offset = AT(local_nets), .arg = "CIDR", .help = "addresses that mean something on this host only, such as a bridge's; several"},
-	{.name = "rules", .type = OPT_STRING, .offset = AT(rules_file), .arg = "FILE", .help = "names for services: lines of <unit|container|exe|cgroup|pod> <pattern> <name>"},
+	{.name = "net",
+	 .type = OPT_STRING,
+	 .offset = AT(net),
+	 .arg = "NAME",
+	 .help = "the address space this host lives in (\"\")"},
+	{.name = "host-id",
+	 .type = OPT_STRING,
+	 .offset = AT(host_id),
+	 .arg = "ID",
+	 .help = "who this host is (the machine id)"},
+	{.name = "hostname",
+	 .type = OPT_STRING,
+	 .offset = AT(hostname),
+	 .arg = "NAME",
+	 .help = "what it is called (the system's)"},
+	{.name = "local-net",
+	 .type = OPT_LIST,
+	 .offset = AT(local_nets),
+	 .arg = "CIDR",
+	 .help = "addresses that mean something on this host only, such as a bridge's; several"},
+	{.name = "rules",
+	 .type = OPT_STRING,
+	 .offset = AT(rules_file),
+	 .arg = "FILE",
+	 .help = "names for services: lines of <unit|container|exe|cgroup|pod> <pattern> <name>"},
 	{.type = OPT_GROUP, .help = "Other"},
-	{.name = "features", .type = OPT_FLAG, .offset = AT(features), .help = "say what can be measured on this host, and how; then end"},
+	{.name = "features",
+	 .type = OPT_FLAG,
+	 .offset = AT(features),
+	 .help = "say what can be measured on this host, and how; then end"},
 	{.name = "quiet", .letter = 'q', .type = OPT_FLAG, .offset = AT(quiet), .help = "say nothing but errors"},
 	{0},
 };
@@ -49,9 +142,10 @@ const struct opt_command conf_command = {
 	.name = "skyfall-agent",
 	.summary = "measures this host's connections and sends them to a collector",
 	.args = "",
-	.about = "Reads the kernel's own connection counters, names both by service, and sends sums once an interval. Needs root to see\n"
-		 "everything; without it, it shows what sock_diag tells anybody. `skyfall-agent --print` needs no collector.\n"
-		 "SIGTERM and SIGINT: what was measured until then is sent, then it ends.",
+	.about =
+		"Reads the kernel's own connection counters, names both by service, and sends sums once an interval. Needs root to see\n"
+		"everything; without it, it shows what sock_diag tells anybody. `skyfall-agent --print` needs no collector.\n"
+		"SIGTERM and SIGINT: what was measured until then is sent, then it ends.",
 	.opts = conf_opts,
 	.conf_size = sizeof(struct conf),
 };
@@ -59,7 +153,9 @@ const struct opt_command conf_command = {
 static int conf_interval(struct conf *c, char *why, size_t why_len)
 {
 	if (c->interval_ms % 1000 || 60000 % c->interval_ms) {
-		snprintf(why, why_len, "--interval: must be whole seconds and divide 60: 1s, 2s, 3s, 4s, 5s, 6s, 10s, 12s, 15s, 20s, 30s or 60s");
+		snprintf(
+			why, why_len,
+			"--interval: must be whole seconds and divide 60: 1s, 2s, 3s, 4s, 5s, 6s, 10s, 12s, 15s, 20s, 30s or 60s");
 		return -EINVAL;
 	}
 	c->interval_s = (uint16_t)(c->interval_ms / 1000);
@@ -87,7 +183,8 @@ static int conf_collectors(struct conf *c, char *why, size_t why_len)
 		return -EINVAL;
 	}
 	for (i = 0; i < c->collectors.n; i++) {
-		r = ip_resolve(c->collectors.v[i], WIRE_PORT, &c->collector[i].ip, &c->collector[i].port, reason, sizeof(reason));
+		r = ip_resolve(c->collectors.v[i], WIRE_PORT, &c->collector[i].ip, &c->collector[i].port, reason,
+			       sizeof(reason));
 		if (r == 0 && (ip_is_zero(&c->collector[i].ip) || c->collector[i].port == 0)) {
 			snprintf(why, why_len, "--collector: '%s' needs a host and a port above 0", c->collectors.v[i]);
 			return -EINVAL;
@@ -108,7 +205,8 @@ static int conf_text(const char *option, const char *text, char *why, size_t why
 
 	if (s.n <= FLOW_NAME_MAX && wire_text_ok(s))
 		return 0;
-	snprintf(why, why_len, "--%s: must be UTF-8 text of at most %d bytes without control characters", option, FLOW_NAME_MAX);
+	snprintf(why, why_len, "--%s: must be UTF-8 text of at most %d bytes without control characters", option,
+		 FLOW_NAME_MAX);
 	return -EINVAL;
 }
 
@@ -129,7 +227,8 @@ int conf_check(struct conf *c, char *why, size_t why_len)
 	for (i = 0; r == 0 && i < c->local_nets.n; i++) {
 		r = locals_add(&c->locals, c->local_nets.v[i]);
 		if (r < 0)
-			snprintf(why, why_len, "--local-net: '%s' is not a network such as 172.17.0.0/16", c->local_nets.v[i]);
+			snprintf(why, why_len, "--local-net: '%s' is not a network such as 172.17.0.0/16",
+				 c->local_nets.v[i]);
 	}
 	for (i = 0; r == 0 && i < c->netns.n; i++) {
 		r = netns_resolve(c->netns.v[i], &c->netns_inum[i], reason, sizeof(reason));

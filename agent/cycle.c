@@ -14,8 +14,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define CYCLE_RELIEFS 8          /* looks at the fill of the maps in an interval */
-#define CYCLE_SCAN_US 2000000ll  /* namespaces and addresses are not looked for more often than this */
+#define CYCLE_RELIEFS 8         /* looks at the fill of the maps in an interval */
+#define CYCLE_SCAN_US 2000000ll /* namespaces and addresses are not looked for more often than this */
 
 struct cycle {
 	const struct conf *conf;
@@ -70,8 +70,8 @@ static void cycle_port_range(uint16_t *low, uint16_t *high)
 		fclose(f);
 }
 
-int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_ops *ops, struct source *source, struct host *host,
-	      char *why, size_t why_len)
+int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_ops *ops, struct source *source,
+	      struct host *host, char *why, size_t why_len)
 {
 	struct names_opts names = {.proc = "/proc", .rules = conf->rules};
 	struct cycle *c = calloc(1, sizeof(*c));
@@ -150,7 +150,8 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 	line->interval_s = c->conf->interval_s;
 	line->rows_in = agent_rows_count(c->rows);
 	health_counts(line, counts, &c->former);
-	line->rows_in += counts->lost_rows_full - c->former.lost_rows_full + counts->lost_rows_user - c->former.lost_rows_user;
+	line->rows_in +=
+		counts->lost_rows_full - c->former.lost_rows_full + counts->lost_rows_user - c->former.lost_rows_user;
 	names_counts(c->names, &names);
 	health_count(line, "names_full", names.names_full - c->names_former.names_full);
 	health_count(line, "services_full", names.services_full - c->names_former.services_full);
@@ -196,7 +197,9 @@ static int cycle_send(struct cycle *c, uint32_t interval, struct batch *b, int64
 	c->head.wire.interval = interval;
 	r = batch_rows(b, c->build, &c->head, &c->named, c->names);
 	if (r == 0)
-		r = listen_look(c->listen, &c->diag, now_us) < 0 ? 0 : batch_listeners(b, c->build, &c->head, c->listen, c->names, now_us);
+		r = listen_look(c->listen, &c->diag, now_us) < 0
+			    ? 0
+			    : batch_listeners(b, c->build, &c->head, c->listen, c->names, now_us);
 	if (r == 0 && host_due(c->host, now_us))
 		r = batch_host(b, c->build, &c->head, c->host);
 	if (r == 0)
@@ -258,7 +261,8 @@ static bool cycle_wait(struct cycle *c, int64_t wall_us)
 static bool cycle_wait_end(struct cycle *c)
 {
 	int64_t length = (int64_t)c->conf->interval_s * 1000000, piece = length / CYCLE_RELIEFS;
-	int64_t end = ((int64_t)cycle_interval(clock_wall_us(), c->conf->interval_s, true) + c->conf->interval_s) * 1000000;
+	int64_t end =
+		((int64_t)cycle_interval(clock_wall_us(), c->conf->interval_s, true) + c->conf->interval_s) * 1000000;
 	int64_t now;
 
 	while ((now = clock_wall_us()) < end) {
@@ -293,7 +297,8 @@ static void *cycle_thread(void *arg)
 	return NULL;
 }
 
-int cycle_start(struct cycle *c, struct outbox *outbox, const struct batch_head *head, void (*done)(void *arg), void *arg)
+int cycle_start(struct cycle *c, struct outbox *outbox, const struct batch_head *head, void (*done)(void *arg),
+		void *arg)
 {
 	int r;
 

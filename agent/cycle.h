@@ -20,15 +20,16 @@
 struct cycle;
 
 /* Opens everything that measures. `source` is open and becomes the cycle's. `host` is initialised. On failure `why` says what. */
-int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_ops *ops, struct source *source, struct host *host,
-	      char *why, size_t why_len);
+int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_ops *ops, struct source *source,
+	      struct host *host, char *why, size_t why_len);
 
 /* Looks at namespaces and addresses once: host_address() knows this host then. Before cycle_start(). */
 void cycle_look(struct cycle *c);
 
 /* outbox NULL: print to standard output. head is copied. done() is called, in the thread, when nothing more will come by itself (--once, or
  * standard output was closed). -errno */
-int cycle_start(struct cycle *c, struct outbox *outbox, const struct batch_head *head, void (*done)(void *arg), void *arg);
+int cycle_start(struct cycle *c, struct outbox *outbox, const struct batch_head *head, void (*done)(void *arg),
+		void *arg);
 
 /* Collects the open interval, hands it over, joins. */
 void cycle_stop(struct cycle *c);

@@ -94,8 +94,12 @@ static int diag_ask(int fd, uint8_t family, uint32_t states, bool info)
 		struct nlmsghdr h;
 		struct inet_diag_req_v2 r;
 	} q = {
-		.h = {.nlmsg_len = sizeof(q), .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.r = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = states,
+		.h = {.nlmsg_len = sizeof(q),
+		      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+		.r = {.sdiag_family = family,
+		      .sdiag_protocol = IPPROTO_TCP,
+		      .idiag_states = states,
 		      .idiag_ext = (uint8_t)(1 << (INET_DIAG_SKMEMINFO - 1) | (info ? 1 << (INET_DIAG_INFO - 1) : 0))},
 	};
 
@@ -103,8 +107,8 @@ static int diag_ask(int fd, uint8_t family, uint32_t states, bool info)
 }
 
 /* The messages of one datagram. 1: the dump is complete. */
-static int diag_messages(const char *p, size_t n, int (*fn)(void *arg, const struct diag_sock *s), void *arg, bool *torn,
-			 uint64_t *ret_bad)
+static int diag_messages(const char *p, size_t n, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
+			 bool *torn, uint64_t *ret_bad)
 {
 	const struct nlmsghdr *h = (const struct nlmsghdr *)p;
 	struct diag_sock s;
@@ -137,7 +141,8 @@ static void diag_drain(int fd, char *buf)
 		;
 }
 
-int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg, uint64_t *ret_bad)
+int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
+	      uint64_t *ret_bad)
 {
 	char *buf = malloc(DIAG_BUF);
 	bool torn = false;

@@ -16,19 +16,20 @@
 
 /* Masks of states to dump, by the numbers of enum in linux/tcp_states.h. */
 #define DIAG_LISTEN (1u << 10)
-#define DIAG_CONNECTED (1u << 1 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 9 | 1u << 11) /* ESTABLISHED to CLOSING, no TIME_WAIT */
+#define DIAG_CONNECTED \
+	(1u << 1 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 9 | 1u << 11) /* ESTABLISHED to CLOSING, no TIME_WAIT */
 
 struct diag_sock {
 	struct ip local, remote; /* IPv4 as ::ffff:a.b.c.d, also on sockets of the other family */
 	uint16_t lport, rport;
-	uint8_t family;   /* of the socket */
-	uint8_t state;    /* TCP_ESTABLISHED ... */
-	uint64_t cookie;  /* unique in this boot */
-	uint32_t inode;   /* of the descriptor; 0: none (not accepted yet, orphan) */
+	uint8_t family;          /* of the socket */
+	uint8_t state;           /* TCP_ESTABLISHED ... */
+	uint64_t cookie;         /* unique in this boot */
+	uint32_t inode;          /* of the descriptor; 0: none (not accepted yet, orphan) */
 	uint32_t rqueue, wqueue; /* listener: connections waiting to be accepted, their bound */
-	uint64_t cgroup;  /* 0: the kernel does not say (before 5.8) */
+	uint64_t cgroup;         /* 0: the kernel does not say (before 5.8) */
 	bool has_drops;
-	uint32_t drops;   /* packets and connections dropped, wraps */
+	uint32_t drops;    /* packets and connections dropped, wraps */
 	uint32_t info_len; /* bytes of `info` the kernel filled; 0: none */
 	struct tcp_info info;
 };
@@ -39,7 +40,8 @@ int diag_parse(const struct nlmsghdr *h, struct diag_sock *ret);
 /* Dumps the sockets in `states` of both families, with tcp_info if wanted. fn returns 0, or -errno to end it. Returns 0 or
  * -errno; ret_bad is increased by the messages that could not be read. -EINTR: the table changed while it was read and
  * something may be missing; what was seen was seen. */
-int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg, uint64_t *ret_bad);
+int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
+	      uint64_t *ret_bad);
 
 /* The sockets to ask by, one a namespace; they follow the namespaces that exist. */
 struct diag_ns {

@@ -91,8 +91,9 @@ int health_stat(const char *text, uint64_t *ret_busy, uint64_t *ret_steal, uint6
 	unsigned i;
 
 	/* user nice system idle iowait irq softirq steal; guest times are in user and nice already */
-	if (sscanf(text, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &v[0], &v[1],
-		   &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) != 8)
+	if (sscanf(text,
+		   "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+		   &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) != 8)
 		return -EBADMSG;
 	for (i = 0; i < 8; i++)
 		total += v[i];
@@ -120,13 +121,15 @@ void health_cost(struct flow_ledger *line, struct health_cost *c)
 	char text[256];
 
 	if (getrusage(RUSAGE_SELF, &u) == 0)
-		now.user_us = (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+		now.user_us = (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
+			      (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 	health_info(line, "user_us", now.user_us - c->user_us);
 	if (health_read("/proc/self/statm", text, sizeof(text)) && sscanf(text, "%*u %lu", &pages) == 1)
 		health_info(line, "rss_bytes", (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE));
-	if (health_read("/proc/stat", text, sizeof(text)) && health_stat(text, &now.busy, &now.steal, &now.total) == 0 && c->known &&
-	    now.total > c->total) {
-		health_info(line, "cpu_busy_pm", (now.busy > c->busy ? now.busy - c->busy : 0) * 1000 / (now.total - c->total));
+	if (health_read("/proc/stat", text, sizeof(text)) &&
+	    health_stat(text, &now.busy, &now.steal, &now.total) == 0 && c->known && now.total > c->total) {
+		health_info(line, "cpu_busy_pm",
+			    (now.busy > c->busy ? now.busy - c->busy : 0) * 1000 / (now.total - c->total));
 		health_info(line, "cpu_steal_pm", (now.steal - c->steal) * 1000 / (now.total - c->total));
 	}
 	*c = now;

@@ -63,7 +63,8 @@ int host_parse(const struct nlmsghdr *m, struct ip *ret, uint8_t *ret_bits)
 
 	if (m->nlmsg_type != RTM_NEWADDR || m->nlmsg_len < NLMSG_LENGTH(sizeof(*a)))
 		return -EBADMSG;
-	if ((a->ifa_family != AF_INET && a->ifa_family != AF_INET6) || a->ifa_prefixlen > (a->ifa_family == AF_INET ? 32 : 128))
+	if ((a->ifa_family != AF_INET && a->ifa_family != AF_INET6) ||
+	    a->ifa_prefixlen > (a->ifa_family == AF_INET ? 32 : 128))
 		return -EBADMSG;
 	left = (int)(m->nlmsg_len - NLMSG_LENGTH(sizeof(*a)));
 	for (at = IFA_RTA(a); RTA_OK(at, left); at = RTA_NEXT(at, left)) {
@@ -91,7 +92,10 @@ static void host_add(struct host *h, const struct ip *ip, uint8_t bits, uint32_t
 		return;
 	}
 	h->rec.addresses[h->rec.n_addresses++] = (struct flow_address){
-		.ip = *ip, .bits = bits, .netns = netns, .host_only = locals_scope(locals, ip, netns) != 0,
+		.ip = *ip,
+		.bits = bits,
+		.netns = netns,
+		.host_only = locals_scope(locals, ip, netns) != 0,
 	};
 }
 
@@ -167,7 +171,8 @@ int host_look(struct host *h, struct diag_set *ns, const struct locals *locals)
 
 bool host_due(struct host *h, int64_t now_us)
 {
-	uint64_t hash = hash64_seed(h->rec.addresses, h->rec.n_addresses * sizeof(*h->rec.addresses), h->rec.n_addresses);
+	uint64_t hash =
+		hash64_seed(h->rec.addresses, h->rec.n_addresses * sizeof(*h->rec.addresses), h->rec.n_addresses);
 
 	if (h->told_us != INT64_MIN && hash == h->hash && now_us - h->told_us < HOST_EVERY_US)
 		return false;

@@ -13,9 +13,9 @@
 struct host {
 	struct flow_host rec; /* net, id, boot, interval are the sender's business */
 	char id[FLOW_NAME_MAX + 1], hostname[FLOW_NAME_MAX + 1], kernel[FLOW_NAME_MAX + 1];
-	uint64_t hash;        /* of what was told last */
-	int64_t told_us;      /* INT64_MIN: never */
-	uint64_t more;        /* addresses past FLOW_ADDRESSES */
+	uint64_t hash;   /* of what was told last */
+	int64_t told_us; /* INT64_MIN: never */
+	uint64_t more;   /* addresses past FLOW_ADDRESSES */
 };
 
 /* id, hostname: NULL for the system's own. Without a machine id the id stays "" until host_name_by(). */

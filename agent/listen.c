@@ -16,16 +16,16 @@ struct listen_one {
 	struct ip addr;
 	uint32_t netns;
 	uint16_t port;
-	bool seen;       /* in the look under way */
-	bool due;        /* something changed that was not told yet */
+	bool seen; /* in the look under way */
+	bool due;  /* something changed that was not told yet */
 	bool gone;
 	uint32_t inode;  /* of one of its sockets */
 	uint64_t cgroup; /* likewise */
 	uint32_t pid;    /* its owner; 0 not known (yet) */
 	uint32_t queue, queue_max;
 	uint64_t drops_now, drops_last; /* sums over its sockets in this look and the former one */
-	uint64_t drops;  /* not told yet */
-	bool known_drops; /* drops_last says something */
+	uint64_t drops;                 /* not told yet */
+	bool known_drops;               /* drops_last says something */
 	int64_t first_us, seen_us, told_us;
 };
 
@@ -36,7 +36,7 @@ struct listen {
 	size_t n, cap;
 	struct listen_one *v;
 	uint16_t slots[LISTEN_SLOTS]; /* index + 1 */
-	uint32_t inum; /* of the dump under way */
+	uint32_t inum;                /* of the dump under way */
 	uint64_t bad;
 };
 
@@ -115,7 +115,8 @@ void listen_saw(struct listen *l, uint32_t netns, const struct diag_sock *s)
 		o = listen_add(l, slot);
 		if (!o)
 			return;
-		*o = (struct listen_one){.addr = s->local, .netns = netns, .port = s->lport, .due = true, .first_us = l->now_us};
+		*o = (struct listen_one){
+			.addr = s->local, .netns = netns, .port = s->lport, .due = true, .first_us = l->now_us};
 	}
 	o = &l->v[l->slots[slot] - 1];
 	if (!o->seen) { /* the first socket of this row in this look */
@@ -214,7 +215,8 @@ int listen_look(struct listen *l, struct diag_set *ns, int64_t now_us)
 	return r;
 }
 
-void listen_due(struct listen *l, struct names *names, int64_t now_us, int (*fn)(void *arg, const struct flow_listener *row), void *arg)
+void listen_due(struct listen *l, struct names *names, int64_t now_us,
+		int (*fn)(void *arg, const struct flow_listener *row), void *arg)
 {
 	size_t i;
 
@@ -227,8 +229,14 @@ void listen_due(struct listen *l, struct names *names, int64_t now_us, int (*fn)
 		if (!o->pid && o->cgroup <= 1 && now_us - o->first_us < LISTEN_NAMELESS_US)
 			continue; /* a row without a name would hide better knowledge of who is there */
 		row = (struct flow_listener){
-			.netns = o->netns, .addr = o->addr, .port = o->port, .protocol = IPPROTO_TCP, .alive = !o->gone,
-			.drops = o->drops, .queue = o->queue, .queue_max = o->queue_max,
+			.netns = o->netns,
+			.addr = o->addr,
+			.port = o->port,
+			.protocol = IPPROTO_TCP,
+			.alive = !o->gone,
+			.drops = o->drops,
+			.queue = o->queue,
+			.queue_max = o->queue_max,
 			.names = *names_at(names, names_of_pid(names, o->pid, o->cgroup)),
 		};
 		if (fn(arg, &row) < 0)

@@ -18,7 +18,8 @@
 
 struct listen;
 
-int listen_new(struct listen **ret, struct fdscan *owners); /* owners: the caller's, used until listen_free(). -ENOMEM */
+int listen_new(struct listen **ret,
+	       struct fdscan *owners); /* owners: the caller's, used until listen_free(). -ENOMEM */
 void listen_free(struct listen *l);
 
 /* A look at all namespaces: asks the kernel and takes what it says. now_us never steps. Returns 0 or the first -errno. */
@@ -30,7 +31,8 @@ void listen_saw(struct listen *l, uint32_t netns, const struct diag_sock *s);
 void listen_end(struct listen *l);
 
 /* Calls fn for each row that is due; names and drops are filled, net, host and interval are not. Its drops start anew then. */
-void listen_due(struct listen *l, struct names *names, int64_t now_us, int (*fn)(void *arg, const struct flow_listener *row), void *arg);
+void listen_due(struct listen *l, struct names *names, int64_t now_us,
+		int (*fn)(void *arg, const struct flow_listener *row), void *arg);
 
 size_t listen_count(const struct listen *l);
 uint64_t listen_full(const struct listen *l); /* sockets without a row: LISTEN_MAX reached */

@@ -11,6 +11,7 @@
 #include "agent/caps.h"
 #include "agent/conf.h"
 #include "agent/cycle.h"
+#include "agent/link.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/table.h"
@@ -20,7 +21,9 @@ static const struct source_ops *const sources[] = {&source_bpf, &source_diag}; /
 /* Opens the wanted source, or the best that works here. */
 static int main_source(const struct conf *conf, const struct source_ops **ret_ops, struct source **ret)
 {
-	struct source_opts opts = {.netns = conf->netns_inum, .n_netns = conf->n_netns, .max_rows = (uint32_t)conf->max_rows,
+	struct source_opts opts = {.netns = conf->netns_inum,
+				   .n_netns = conf->n_netns,
+				   .max_rows = (uint32_t)conf->max_rows,
 				   .max_socks = (uint32_t)conf->max_socks};
 	bool any = strcmp(conf->source, "auto") == 0;
 	char why[512] = "";
@@ -36,7 +39,8 @@ static int main_source(const struct conf *conf, const struct source_ops **ret_op
 			return 0;
 		}
 		if (any && i + 1 < ARRAY_LEN(sources))
-			log_warn("%s: %s; going on with %s, which sees less (skyfall-agent --features)", sources[i]->name, why, sources[i + 1]->name);
+			log_warn("%s: %s; going on with %s, which sees less (skyfall-agent --features)",
+				 sources[i]->name, why, sources[i + 1]->name);
 		else
 			log_error("%s: %s", sources[i]->name, why);
 	}
@@ -57,8 +61,8 @@ static struct ip main_address(const struct conf *conf, const struct host *host)
 {
 	struct ip ip = {{0}};
 
-	if (conf->n_collectors && outbox_source(&conf->collector[0].ip, conf->collector[0].port, &ip) == 0 && conf->n_netns == 0 &&
-	    !ip_is_loopback(&ip))
+	if (conf->n_collectors && link_source(&conf->collector[0].ip, conf->collector[0].port, &ip) == 0 &&
+	    conf->n_netns == 0 && !ip_is_loopback(&ip))
 		return ip;
 	(void)host_address(host, &ip); /* an agent of a namespace is called by an address in there */
 	return ip;
@@ -72,7 +76,10 @@ static void main_done(void *arg)
 static int main_run(const struct conf *conf, struct cycle *cycle, struct host *host, struct loop *loop)
 {
 	struct batch_head head = {
-		.wire = {.interval_s = conf->interval_s, .spread_ms = conf->spread_ms, .boot = (uint64_t)clock_wall_us(), .net = str_from(conf->net)},
+		.wire = {.interval_s = conf->interval_s,
+			 .spread_ms = conf->spread_ms,
+			 .boot = (uint64_t)clock_wall_us(),
+			 .net = str_from(conf->net)},
 		.opts = {.enterprise = (uint32_t)conf->enterprise, .size = (uint32_t)conf->size},
 	};
 	struct outbox *outbox = NULL;

@@ -8,10 +8,11 @@
 
 #include "base/hash.h"
 
-#define NAMED_OWNERS 1024                /* services and servers whose ephemeral ports are watched */
+#define NAMED_OWNERS 1024 /* services and servers whose ephemeral ports are watched */
 #define NAMED_FORGET_US 3600000000ll
 
-static_assert(offsetof(struct sky_row_value, ports_seen) == sizeof(struct flow_stats), "the kernel's row begins with flow_stats");
+static_assert(offsetof(struct sky_row_value, ports_seen) == sizeof(struct flow_stats),
+	      "the kernel's row begins with flow_stats");
 
 /* Who has many ports: a service that serves on them, or an address that is dialled on them. */
 struct named_ports {
@@ -118,7 +119,8 @@ static void named_merge(struct agent_row *to, const struct agent_row *from)
 	to->key.flags |= from->key.flags;
 }
 
-int named_fold(struct named *out, struct agent_rows *rows, struct names *names, const struct locals *locals, int64_t now_us)
+int named_fold(struct named *out, struct agent_rows *rows, struct names *names, const struct locals *locals,
+	       int64_t now_us)
 {
 	size_t n = agent_rows_count(rows), i, kept = 0;
 	struct named_ref *v;
@@ -137,7 +139,8 @@ int named_fold(struct named *out, struct agent_rows *rows, struct names *names, 
 
 		ref->row = row;
 		ref->names = names_of(names, &row->key.owner, row->val.tgid);
-		ref->scope = locals_scope_pair(locals, (const struct ip *)row->key.local, (const struct ip *)row->key.remote, row->key.netns);
+		ref->scope = locals_scope_pair(locals, (const struct ip *)row->key.local,
+					       (const struct ip *)row->key.remote, row->key.netns);
 		named_port(out, &row->key, names_at(names, ref->names), now_us);
 	}
 	qsort(out->v, n, sizeof(*out->v), named_compare);
@@ -154,15 +157,21 @@ int named_fold(struct named *out, struct agent_rows *rows, struct names *names, 
 void named_flow(const struct named_ref *ref, const struct names *names, struct wire_flow *ret)
 {
 	static const uint8_t views[] = {
-		[SKY_ROLE_UNKNOWN] = FLOW_VIEW_UNKNOWN, [SKY_ROLE_CLIENT] = FLOW_VIEW_CLIENT, [SKY_ROLE_SERVER] = FLOW_VIEW_SERVER,
+		[SKY_ROLE_UNKNOWN] = FLOW_VIEW_UNKNOWN,
+		[SKY_ROLE_CLIENT] = FLOW_VIEW_CLIENT,
+		[SKY_ROLE_SERVER] = FLOW_VIEW_SERVER,
 	};
 	const struct sky_row_key *k = &ref->row->key;
 	const struct sky_row_value *v = &ref->row->val;
 	unsigned i;
 
 	*ret = (struct wire_flow){
-		.port = k->service_port, .other_port = k->other_port, .protocol = k->protocol, .scope = ref->scope,
-		.view = k->role < sizeof(views) ? views[k->role] : FLOW_VIEW_UNKNOWN, .flags = k->flags,
+		.port = k->service_port,
+		.other_port = k->other_port,
+		.protocol = k->protocol,
+		.scope = ref->scope,
+		.view = k->role < sizeof(views) ? views[k->role] : FLOW_VIEW_UNKNOWN,
+		.flags = k->flags,
 		.names = names_at(names, ref->names),
 	};
 	if (ret->view == FLOW_VIEW_UNKNOWN)

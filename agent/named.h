@@ -32,7 +32,8 @@ void named_deinit(struct named *out);
 
 /* Fills out->v with the rows of one interval; `rows` and `names` must not change until they are used. now_us never
  * steps. -ENOMEM */
-int named_fold(struct named *out, struct agent_rows *rows, struct names *names, const struct locals *locals, int64_t now_us);
+int named_fold(struct named *out, struct agent_rows *rows, struct names *names, const struct locals *locals,
+	       int64_t now_us);
 
 /* The row in the words of the wire. */
 void named_flow(const struct named_ref *ref, const struct names *names, struct wire_flow *ret);

@@ -149,9 +149,13 @@ static uint32_t names_intern(struct names *n, const struct flow_names *want)
 		goto full;
 	v = &n->v[n->n];
 	*v = (struct flow_names){
-		.service = names_copy(n, want->service), .process = names_copy(n, want->process),
-		.unit = names_copy(n, want->unit), .container = names_copy(n, want->container),
-		.pod = names_copy(n, want->pod), .via = names_copy(n, want->via), .quality = want->quality,
+		.service = names_copy(n, want->service),
+		.process = names_copy(n, want->process),
+		.unit = names_copy(n, want->unit),
+		.container = names_copy(n, want->container),
+		.pod = names_copy(n, want->pod),
+		.via = names_copy(n, want->via),
+		.quality = want->quality,
 	};
 	n->slots[i] = ++n->n;
 	return n->n - 1;
@@ -219,8 +223,11 @@ static void names_path_facts(struct names *n, struct str path, struct names_fact
 static struct str names_by_facts(const struct names *n, struct names_facts *f)
 {
 	const struct str facts[RULES_WHATS] = {
-		[RULES_UNIT] = str_from(f->unit), [RULES_CONTAINER] = str_from(f->container_name[0] ? f->container_name : f->container),
-		[RULES_EXE] = str_from(f->process), [RULES_CGROUP] = str_from(f->path), [RULES_POD] = str_from(f->pod),
+		[RULES_UNIT] = str_from(f->unit),
+		[RULES_CONTAINER] = str_from(f->container_name[0] ? f->container_name : f->container),
+		[RULES_EXE] = str_from(f->process),
+		[RULES_CGROUP] = str_from(f->path),
+		[RULES_POD] = str_from(f->pod),
 	};
 	bool nested = f->container[0] && !f->owned && !f->system;
 	struct str s;
@@ -258,7 +265,8 @@ static struct str names_path(struct names *n, uint64_t cgroup, const struct proc
 	return path;
 }
 
-static uint32_t names_build(struct names *n, uint64_t cgroup, uint32_t pid, const char *comm, bool kernel, uint8_t quality)
+static uint32_t names_build(struct names *n, uint64_t cgroup, uint32_t pid, const char *comm, bool kernel,
+			    uint8_t quality)
 {
 	const struct procs_one *proc = kernel ? NULL : procs_get(n->procs, pid, comm);
 	struct names_facts *f = &(struct names_facts){0};
@@ -267,7 +275,8 @@ static uint32_t names_build(struct names *n, uint64_t cgroup, uint32_t pid, cons
 	if (kernel)
 		snprintf(f->process, sizeof(f->process), "kernel");
 	else
-		(void)cgpath_clean(comm && comm[0] ? (struct str){comm, strnlen(comm, SKY_COMM)} : str_from(proc ? proc->comm : ""),
+		(void)cgpath_clean(comm && comm[0] ? (struct str){comm, strnlen(comm, SKY_COMM)}
+						   : str_from(proc ? proc->comm : ""),
 				   f->process, sizeof(f->process));
 	if (proc)
 		snprintf(f->env, sizeof(f->env), "%.*s", FLOW_NAME_MAX, proc->service);
@@ -289,16 +298,22 @@ static uint32_t names_build(struct names *n, uint64_t cgroup, uint32_t pid, cons
 
 uint32_t names_of(struct names *n, const struct sky_owner *o, uint32_t tgid)
 {
-	uint8_t quality = o->flags & SKY_OWNER_SCAN ? FLOW_OWNER_SCAN : o->flags & SKY_OWNER_INHERITED ? FLOW_OWNER_INHERITED : FLOW_OWNER_EXACT;
+	uint8_t quality = o->flags & SKY_OWNER_SCAN        ? FLOW_OWNER_SCAN
+			  : o->flags & SKY_OWNER_INHERITED ? FLOW_OWNER_INHERITED
+							   : FLOW_OWNER_EXACT;
 	char comm[SKY_COMM + 1] = "";
 
 	memcpy(comm, o->comm, SKY_COMM);
-	return names_build(n, o->cgroup, o->tgid ? o->tgid : tgid, comm[0] ? comm : NULL, o->flags & SKY_OWNER_KERNEL, quality);
+	return names_build(n, o->cgroup, o->tgid ? o->tgid : tgid, comm[0] ? comm : NULL, o->flags & SKY_OWNER_KERNEL,
+			   quality);
 }
 
 uint32_t names_of_pid(struct names *n, uint32_t pid, uint64_t cgroup)
 {
-	return names_build(n, cgroup, pid, NULL, false, pid ? FLOW_OWNER_SCAN : cgroup > 1 ? FLOW_OWNER_INHERITED : FLOW_OWNER_UNKNOWN);
+	return names_build(n, cgroup, pid, NULL, false,
+			   pid          ? FLOW_OWNER_SCAN
+			   : cgroup > 1 ? FLOW_OWNER_INHERITED
+					: FLOW_OWNER_UNKNOWN);
 }
 
 const struct flow_names *names_at(const struct names *n, uint32_t index)

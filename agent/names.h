@@ -21,9 +21,9 @@
 #include "agent/rules.h"
 #include "flow/key.h"
 
-#define NAMES_SERVICES 1000            /* services of a host at one time */
-#define NAMES_SERVICE_US 3600000000ll  /* how long one that is not seen keeps its place */
-#define NAMES_MAX 4096                 /* different names in one interval */
+#define NAMES_SERVICES 1000           /* services of a host at one time */
+#define NAMES_SERVICE_US 3600000000ll /* how long one that is not seen keeps its place */
+#define NAMES_MAX 4096                /* different names in one interval */
 
 struct names_opts {
 	const char *proc;          /* "/proc" */

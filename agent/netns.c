@@ -62,7 +62,8 @@ int netns_resolve(const char *text, uint32_t *ret_inum, char *why, size_t why_le
 	if (r == -EINVAL)
 		snprintf(why, why_len, "%s is not a network namespace", path);
 	else if (r < 0)
-		snprintf(why, why_len, "cannot open the network namespace '%s': %s (see `ip netns`)", text, strerror(-r));
+		snprintf(why, why_len, "cannot open the network namespace '%s': %s (see `ip netns`)", text,
+			 strerror(-r));
 	return r;
 }
 
@@ -112,7 +113,8 @@ static int netns_scan_names(struct netns_set *set, const char *folder, const uin
 		char path[NETNS_PATH];
 		uint32_t inum;
 
-		if (e->d_name[0] == '.' || snprintf(path, sizeof(path), "%s/%s", folder, e->d_name) >= (int)sizeof(path))
+		if (e->d_name[0] == '.' ||
+		    snprintf(path, sizeof(path), "%s/%s", folder, e->d_name) >= (int)sizeof(path))
 			continue;
 		if (netns_inum(path, &inum) == 0 && netns_wanted(inum, only, n_only))
 			r = netns_add(set, inum, path);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NETNS_MAX 4096  /* namespaces looked at */
+#define NETNS_MAX 4096 /* namespaces looked at */
 #define NETNS_PATH 280
 
 struct netns {

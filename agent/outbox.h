@@ -16,9 +16,10 @@
 
 struct outbox;
 
-/* Connects to the favourite collector. loop: sending and acks happen in its thread. `head` is copied; its strings are not.
+/* loop: sending and acks happen in its thread. `head` is copied; its strings are not.
  * -errno with a sentence in `why`. */
-int outbox_new(struct outbox **ret, const struct conf *conf, const struct batch_head *head, struct loop *loop, char *why, size_t why_len);
+int outbox_new(struct outbox **ret, const struct conf *conf, const struct batch_head *head, struct loop *loop,
+	       char *why, size_t why_len);
 void outbox_free(struct outbox *o);
 
 /* Hands a batch over (it is the outbox's then); from any thread. What is left of the former one goes at once. */
@@ -26,6 +27,3 @@ void outbox_push(struct outbox *o, struct batch *b);
 
 /* In the loop's thread, after loop_run(): sends all there is, then the health record. */
 void outbox_flush(struct outbox *o);
-
-/* The address this host uses to reach `to`. -errno */
-int outbox_source(const struct ip *to, uint16_t port, struct ip *ret);

@@ -53,7 +53,8 @@ static void print_fields(struct buf *out, const struct flow_stats *stats)
 		buf_printf(out, ",\"%s\":{", flow_fields[f].name);
 		for (i = n = 0; i < FLOW_BUCKETS; i++)
 			if (hist[i])
-				buf_printf(out, "%s\"%" PRIu64 "\":%" PRIu32, n++ ? "," : "", flow_bucket_floor(i), hist[i]);
+				buf_printf(out, "%s\"%" PRIu64 "\":%" PRIu32, n++ ? "," : "", flow_bucket_floor(i),
+					   hist[i]);
 		buf_char(out, '}');
 	}
 }
@@ -88,8 +89,9 @@ void print_json(struct buf *out, const struct print_head *head, const struct nam
 
 		named_flow(ref, names, &w);
 		print_head_json(out, head, "row");
-		buf_printf(out, ",\"view\":\"%s\",\"protocol\":\"%s\",\"local\":\"%s\",\"remote\":\"%s\",\"port\":%u", flow_view_name(w.view),
-			   flow_protocol_name(w.protocol, proto), ip_format(&w.local, local), ip_format(&w.remote, remote), w.port);
+		buf_printf(out, ",\"view\":\"%s\",\"protocol\":\"%s\",\"local\":\"%s\",\"remote\":\"%s\",\"port\":%u",
+			   flow_view_name(w.view), flow_protocol_name(w.protocol, proto), ip_format(&w.local, local),
+			   ip_format(&w.remote, remote), w.port);
 		if (w.view == FLOW_VIEW_UNKNOWN)
 			buf_printf(out, ",\"other_port\":%u", w.other_port);
 		if (w.scope)
@@ -130,16 +132,30 @@ void print_health_json(struct buf *out, const struct print_head *head, const str
 
 /* --- the table: columns as wide as their widest cell */
 
-enum { COL_SERVICE, COL_VIEW, COL_LOCAL, COL_REMOTE, COL_PORT, COL_OPENED, COL_CLOSED, COL_FAILED, COL_TX, COL_RX, COL_RETRANS, COL_RTT, COLS };
+enum {
+	COL_SERVICE,
+	COL_VIEW,
+	COL_LOCAL,
+	COL_REMOTE,
+	COL_PORT,
+	COL_OPENED,
+	COL_CLOSED,
+	COL_FAILED,
+	COL_TX,
+	COL_RX,
+	COL_RETRANS,
+	COL_RTT,
+	COLS
+};
 
 static const struct {
 	const char *title;
 	bool number;
 } print_cols[COLS] = {
-	[COL_SERVICE] = {"SERVICE", false}, [COL_VIEW] = {"AS", false}, [COL_LOCAL] = {"LOCAL", false},
-	[COL_REMOTE] = {"REMOTE", false}, [COL_PORT] = {"PORT", true}, [COL_OPENED] = {"OPENED", true},
-	[COL_CLOSED] = {"CLOSED", true}, [COL_FAILED] = {"FAILED", true}, [COL_TX] = {"TX BYTES", true},
-	[COL_RX] = {"RX BYTES", true}, [COL_RETRANS] = {"RETRANS", true}, [COL_RTT] = {"RTT MS", true},
+	[COL_SERVICE] = {"SERVICE", false}, [COL_VIEW] = {"AS", false},        [COL_LOCAL] = {"LOCAL", false},
+	[COL_REMOTE] = {"REMOTE", false},   [COL_PORT] = {"PORT", true},       [COL_OPENED] = {"OPENED", true},
+	[COL_CLOSED] = {"CLOSED", true},    [COL_FAILED] = {"FAILED", true},   [COL_TX] = {"TX BYTES", true},
+	[COL_RX] = {"RX BYTES", true},      [COL_RETRANS] = {"RETRANS", true}, [COL_RTT] = {"RTT MS", true},
 };
 
 struct print_line {

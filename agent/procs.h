@@ -19,8 +19,9 @@ struct procs_one {
 	bool alive;     /* when looked at last */
 	uint64_t start; /* clock ticks after boot: tells a pid's users apart */
 	char comm[16];
-	char service[256];        /* SKYFALL_SERVICE of its environment; "" none, or not readable */
-	char cgroup[PROCS_PATH];  /* its v2 path; where that says nothing, the one of the systemd or a controller hierarchy; "" unknown */
+	char service[256]; /* SKYFALL_SERVICE of its environment; "" none, or not readable */
+	char cgroup
+		[PROCS_PATH]; /* its v2 path; where that says nothing, the one of the systemd or a controller hierarchy; "" unknown */
 	/* inside: */
 	bool young; /* it had just begun when it was read: an exec may have changed its environment since */
 	uint64_t used, epoch;

@@ -22,8 +22,8 @@ struct rules {
 };
 
 static const char *const rules_words[RULES_WHATS] = {
-	[RULES_UNIT] = "unit", [RULES_CONTAINER] = "container", [RULES_EXE] = "exe",
-	[RULES_CGROUP] = "cgroup", [RULES_POD] = "pod",
+	[RULES_UNIT] = "unit", [RULES_CONTAINER] = "container", [RULES_EXE] = "exe", [RULES_CGROUP] = "cgroup",
+	[RULES_POD] = "pod",
 };
 
 struct rules_line {

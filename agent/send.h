@@ -27,14 +27,14 @@
 
 struct send {
 	unsigned n;
-	unsigned rank[SEND_MAX];   /* collectors, the favourite first */
-	int64_t failed[SEND_MAX];  /* by place in rank: when; INT64_MIN never */
-	unsigned at;               /* place of the current one */
+	unsigned rank[SEND_MAX];  /* collectors, the favourite first */
+	int64_t failed[SEND_MAX]; /* by place in rank: when; INT64_MIN never */
+	unsigned at;              /* place of the current one */
 	bool no_ack;
-	uint32_t moves;            /* changes so far */
+	uint32_t moves; /* changes so far */
 	int64_t moved_us;
-	unsigned missing;          /* unanswered intervals in a row */
-	bool waiting;              /* something was sent to it in the last interval, nothing heard since */
+	unsigned missing; /* unanswered intervals in a row */
+	bool waiting;     /* something was sent to it in the last interval, nothing heard since */
 };
 
 /* The order in which `host` tries collectors: a permutation of 0 .. n - 1, best first. n <= SEND_MAX. */

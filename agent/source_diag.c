@@ -161,12 +161,19 @@ static struct diag_last diag_totals(const struct diag_sock *d, uint8_t role)
 {
 	const struct tcp_info *t = &d->info;
 	struct diag_last l = {
-		.retrans = t->tcpi_total_retrans, .tx_segs = t->tcpi_data_segs_out, .rx_segs = t->tcpi_data_segs_in,
-		.tx = t->tcpi_bytes_acked, .rx = t->tcpi_bytes_received, .busy = t->tcpi_busy_time,
-		.rwnd = t->tcpi_rwnd_limited, .sndbuf = t->tcpi_sndbuf_limited,
-		.dsack = t->tcpi_dsack_dups, .ce = t->tcpi_delivered_ce,
+		.retrans = t->tcpi_total_retrans,
+		.tx_segs = t->tcpi_data_segs_out,
+		.rx_segs = t->tcpi_data_segs_in,
+		.tx = t->tcpi_bytes_acked,
+		.rx = t->tcpi_bytes_received,
+		.busy = t->tcpi_busy_time,
+		.rwnd = t->tcpi_rwnd_limited,
+		.sndbuf = t->tcpi_sndbuf_limited,
+		.dsack = t->tcpi_dsack_dups,
+		.ce = t->tcpi_delivered_ce,
 	};
-	uint64_t control = (role == SKY_ROLE_CLIENT) + (d->state == TCP_FIN_WAIT2); /* SYN and FIN count as a byte each */
+	uint64_t control =
+		(role == SKY_ROLE_CLIENT) + (d->state == TCP_FIN_WAIT2); /* SYN and FIN count as a byte each */
 
 	l.tx -= l.tx < control ? l.tx : control;
 	control = d->state == TCP_CLOSE_WAIT || d->state == TCP_LAST_ACK || d->state == TCP_CLOSING;
@@ -253,8 +260,10 @@ static int diag_on_conn(void *arg, const struct diag_sock *d)
 		}
 		c = &s->v[s->n++];
 		s->index[slot] = (uint32_t)s->n;
-		*c = (struct diag_conn){.cookie = d->cookie, .lport = d->lport, .rport = d->rport, .counted_open = s->first};
-		c->key = (struct sky_row_key){.netns = s->inum, .protocol = IPPROTO_TCP, .flags = s->first ? FLOW_JOINED : 0};
+		*c = (struct diag_conn){
+			.cookie = d->cookie, .lport = d->lport, .rport = d->rport, .counted_open = s->first};
+		c->key = (struct sky_row_key){
+			.netns = s->inum, .protocol = IPPROTO_TCP, .flags = s->first ? FLOW_JOINED : 0};
 		memcpy(c->key.local, d->local.b, 16);
 		memcpy(c->key.remote, d->remote.b, 16);
 	}
@@ -378,12 +387,15 @@ static int source_diag_open(struct source **ret, const struct source_opts *opts,
 	*ret = s;
 	return 0;
 fail:
-	snprintf(why, why_len, r == -ENOENT ? "no network namespace can be entered (another one needs root)" : "sock_diag: %s", strerror(-r));
+	snprintf(why, why_len,
+		 r == -ENOENT ? "no network namespace can be entered (another one needs root)" : "sock_diag: %s",
+		 strerror(-r));
 	source_diag_close(s);
 	return r;
 }
 
-static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_rows *rows, struct source_counts *ret_counts)
+static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_rows *rows,
+			       struct source_counts *ret_counts)
 {
 	int r;
 
@@ -415,10 +427,10 @@ static int source_diag_relieve(struct source *s, struct agent_rows *rows)
 
 const struct source_ops source_diag = {
 	.name = "sock_diag",
-	.present = BIT(rows) | BIT(opened) | BIT(closed) | BIT(open_ms) | BIT(tx_bytes) | BIT(rx_bytes) | BIT(tx_segs) | BIT(rx_segs) |
-		   BIT(retransmitted) | BIT(dsack) | BIT(delivered_ce) | BIT(srtt) | BIT(jitter_us) | BIT(queue_us) | BIT(cwnd_segs) |
-		   BIT(rtt_samples) | BIT(busy_us) | BIT(rwnd_limited_us) | BIT(sndbuf_limited_us) | BIT(turn_self) | BIT(turn_peer) |
-		   BIT(turn_samples),
+	.present = BIT(rows) | BIT(opened) | BIT(closed) | BIT(open_ms) | BIT(tx_bytes) | BIT(rx_bytes) | BIT(tx_segs) |
+		   BIT(rx_segs) | BIT(retransmitted) | BIT(dsack) | BIT(delivered_ce) | BIT(srtt) | BIT(jitter_us) |
+		   BIT(queue_us) | BIT(cwnd_segs) | BIT(rtt_samples) | BIT(busy_us) | BIT(rwnd_limited_us) |
+		   BIT(sndbuf_limited_us) | BIT(turn_self) | BIT(turn_peer) | BIT(turn_samples),
 	.open = source_diag_open,
 	.collect = source_diag_collect,
 	.relieve = source_diag_relieve,

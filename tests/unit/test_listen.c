@@ -196,7 +196,13 @@ static struct told look(struct world *w, int64_t now, const struct diag_sock *s,
 
 static struct diag_sock socket_of(uint16_t port, uint32_t inode, uint32_t drops)
 {
-	return (struct diag_sock){.lport = port, .inode = inode, .drops = drops, .has_drops = true, .wqueue = 128, .cgroup = 99, .state = 10};
+	return (struct diag_sock){.lport = port,
+				  .inode = inode,
+				  .drops = drops,
+				  .has_drops = true,
+				  .wqueue = 128,
+				  .cgroup = 99,
+				  .state = 10};
 }
 
 static void test_changed_rows_at_once(void **state)
@@ -360,9 +366,14 @@ static void test_the_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse), cmocka_unit_test(test_parse_every_length), cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_changed_rows_at_once), cmocka_unit_test(test_gone_after_three_minutes),
-		cmocka_unit_test(test_shared_port_is_one_row), cmocka_unit_test(test_bound), cmocka_unit_test(test_inodes),
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_parse_every_length),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_changed_rows_at_once),
+		cmocka_unit_test(test_gone_after_three_minutes),
+		cmocka_unit_test(test_shared_port_is_one_row),
+		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_inodes),
 		cmocka_unit_test(test_the_kernel),
 	};
 

@@ -148,7 +148,7 @@ static void test_many_ports_fold(void **state)
 
 	for (i = 0; i < 100; i++)
 		add(key_of("ftp", "10.0.0.1", "10.0.0.2", SKY_ROLE_SERVER, (uint16_t)(40000 + i)), 5, 1);
-	add(key_of("ftp", "10.0.0.1", "10.0.0.2", SKY_ROLE_SERVER, 21), 5, 1); /* below the range: kept */
+	add(key_of("ftp", "10.0.0.1", "10.0.0.2", SKY_ROLE_SERVER, 21), 5, 1);    /* below the range: kept */
 	add(key_of("web", "10.0.0.1", "10.0.0.2", SKY_ROLE_SERVER, 40000), 5, 1); /* another service: kept */
 	fold();
 	for (i = 0; i < named.n; i++) {
@@ -192,7 +192,8 @@ static void read_back(const struct batch *b, uint64_t *ret_rows, uint64_t *ret_t
 
 static void test_datagrams_hold_all_rows(void **state)
 {
-	struct batch_head head = {.wire = {.interval = 100, .interval_s = 10, .host = STR("h")}, .opts = {.size = 1400}};
+	struct batch_head head = {.wire = {.interval = 100, .interval_s = 10, .host = STR("h")},
+				  .opts = {.size = 1400}};
 	static struct wire_build build;
 	uint64_t got_rows = 0, got_tx = 0, tx = 0;
 	struct batch *b = batch_new();
@@ -296,10 +297,11 @@ static void test_print(void **state)
 	fold();
 	buf_init(&b, 0);
 	print_json(&b, &head, &named, names);
-	assert_string_equal(buf_text(&b),
-			    "{\"type\":\"row\",\"interval\":1700000000,\"interval_s\":1,\"host\":\"h\",\"view\":\"client\",\"protocol\":\"tcp\","
-			    "\"local\":\"10.0.0.1\",\"remote\":\"10.0.0.2\",\"port\":80,\"netns\":7,\"service\":\"we\\\"b\",\"process\":\"we\\\"b\","
-			    "\"owner\":\"exact\",\"ports\":[40001],\"ports_more\":0,\"rows\":1,\"opened\":3,\"tx_bytes\":42,\"srtt\":{\"16\":1}}\n");
+	assert_string_equal(
+		buf_text(&b),
+		"{\"type\":\"row\",\"interval\":1700000000,\"interval_s\":1,\"host\":\"h\",\"view\":\"client\",\"protocol\":\"tcp\","
+		"\"local\":\"10.0.0.1\",\"remote\":\"10.0.0.2\",\"port\":80,\"netns\":7,\"service\":\"we\\\"b\",\"process\":\"we\\\"b\","
+		"\"owner\":\"exact\",\"ports\":[40001],\"ports_more\":0,\"rows\":1,\"opened\":3,\"tx_bytes\":42,\"srtt\":{\"16\":1}}\n");
 	buf_clear(&b);
 	print_table(&b, &head, &named, names);
 	assert_non_null(strstr(buf_text(&b), ", 1 s: 1 row\n"));
@@ -311,8 +313,14 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_merges_what_names_do_not_tell_apart), TEST(test_scopes), TEST(test_unknown_role), TEST(test_many_ports_fold),
-		TEST(test_datagrams_hold_all_rows), TEST(test_counters_above_32_bits), TEST(test_intervals), TEST(test_ledger_lines),
+		TEST(test_merges_what_names_do_not_tell_apart),
+		TEST(test_scopes),
+		TEST(test_unknown_role),
+		TEST(test_many_ports_fold),
+		TEST(test_datagrams_hold_all_rows),
+		TEST(test_counters_above_32_bits),
+		TEST(test_intervals),
+		TEST(test_ledger_lines),
 		TEST(test_print),
 	};
 

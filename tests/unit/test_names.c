@@ -32,7 +32,8 @@ static const struct {
 	{"/system.slice/nginx.service", "nginx.service", "", "", false},
 	{"/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service", "", "", false},
 	{"/user.slice/user-1000.slice/session-3.scope", "session-3.scope", "", "", false},
-	{"/user.slice/user-1000.slice/user@1000.service/app.slice/gnome-shell.service", "gnome-shell.service", "", "", false},
+	{"/user.slice/user-1000.slice/user@1000.service/app.slice/gnome-shell.service", "gnome-shell.service", "", "",
+	 false},
 	{"/system.slice/foo.service/payload/deep", "foo.service", "", "", false},
 	{"/init.scope", "init.scope", "", "", false},
 	{"/system.slice", "", "", "", false},
@@ -52,14 +53,20 @@ static const struct {
 	/* kubernetes: v1 and v2, both drivers, the three runtimes, static pods */
 	{"/kubepods/burstable/pod" UID_ "/" ID, "", "4c01db0b339c", UID_, false},
 	{"/kubepods/pod" UID_ "/" ID, "", "4c01db0b339c", UID_, false},
-	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_U ".slice/cri-containerd-" ID ".scope", "", "4c01db0b339c", UID_, false},
-	{"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" UID_U ".slice/crio-" ID ".scope", "", "4c01db0b339c", UID_, false},
+	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_U ".slice/cri-containerd-" ID ".scope",
+	 "", "4c01db0b339c", UID_, false},
+	{"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" UID_U ".slice/crio-" ID ".scope", "",
+	 "4c01db0b339c", UID_, false},
 	{"/kubepods.slice/kubepods-pod" UID_U ".slice/crio-" ID ".scope/container", "", "4c01db0b339c", UID_, false},
 	{"/kubepods.slice/kubepods-pod" UID_U ".slice/crio-conmon-" ID ".scope", "", "", UID_, false},
-	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_U ".slice/docker-" ID ".scope", "", "4c01db0b339c", UID_, false},
-	{"/system.slice/containerd.service/kubepods-burstable-pod" UID_U ".slice:cri-containerd:" ID, "", "4c01db0b339c", UID_, false},
-	{"/kubepods/burstable/pod0123456789abcdef0123456789abcdef/" ID, "", "4c01db0b339c", "0123456789abcdef0123456789abcdef", false},
-	{"/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod" UID_U ".slice/cri-containerd-" ID ".scope",
+	{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_U ".slice/docker-" ID ".scope", "",
+	 "4c01db0b339c", UID_, false},
+	{"/system.slice/containerd.service/kubepods-burstable-pod" UID_U ".slice:cri-containerd:" ID, "",
+	 "4c01db0b339c", UID_, false},
+	{"/kubepods/burstable/pod0123456789abcdef0123456789abcdef/" ID, "", "4c01db0b339c",
+	 "0123456789abcdef0123456789abcdef", false},
+	{"/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod" UID_U
+	 ".slice/cri-containerd-" ID ".scope",
 	 "", "4c01db0b339c", UID_, false},
 	/* ECS, LXC, Incus */
 	{"/ecs/0123456789abcdef0123456789abcdef/" ID, "", "4c01db0b339c", "", false},
@@ -89,8 +96,10 @@ static void test_paths(void **state)
 
 		memcpy(copy, paths[i].path, n);
 		cgpath_parse((struct str){copy, n}, &p);
-		snprintf(got, sizeof(got), "%s|%.*s|%.*s|%s|%d", paths[i].path, STR_FMT(p.unit), STR_FMT(p.container), p.pod, p.system);
-		snprintf(want, sizeof(want), "%s|%s|%s|%s|%d", paths[i].path, paths[i].unit, paths[i].container, paths[i].pod, paths[i].system);
+		snprintf(got, sizeof(got), "%s|%.*s|%.*s|%s|%d", paths[i].path, STR_FMT(p.unit), STR_FMT(p.container),
+			 p.pod, p.system);
+		snprintf(want, sizeof(want), "%s|%s|%s|%s|%d", paths[i].path, paths[i].unit, paths[i].container,
+			 paths[i].pod, paths[i].system);
 		assert_string_equal(got, want);
 		free(copy);
 	}
@@ -118,12 +127,28 @@ static void test_long_and_odd_paths(void **state)
 static const struct {
 	const char *unit, *service;
 } services[] = {
-	{"nginx.service", "nginx"}, {"foo@3.service", "foo@"}, {"postgresql@15-main.service", "postgresql@"},
-	{"user@1000.service", "user@"}, {"dev-disk-by\\x2duuid.service", "dev-disk-by-uuid"}, {"bad\\x2.service", "bad\\x2"},
-	{"session-3.scope", ""}, {"session-c1.scope", ""}, {"init.scope", ""}, {"run-u12.service", ""}, {"run-rab12cd34ef.service", ""},
-	{"run-p12-i34.service", ""}, {"run-parts.service", "run-parts"}, {"runner.service", "runner"}, {"app-gnome-firefox-1234.scope", ""},
-	{"tmux-spawn-01234567-89ab-cdef-0123-456789abcdef.scope", ""}, {"machine-qemu\\x2d1\\x2dweb.scope", "machine-qemu-1-web"},
-	{"vm-17.scope", ""}, {"nginx", ""}, {".service", ""}, {"@.service", "@"}, {"", ""},
+	{"nginx.service", "nginx"},
+	{"foo@3.service", "foo@"},
+	{"postgresql@15-main.service", "postgresql@"},
+	{"user@1000.service", "user@"},
+	{"dev-disk-by\\x2duuid.service", "dev-disk-by-uuid"},
+	{"bad\\x2.service", "bad\\x2"},
+	{"session-3.scope", ""},
+	{"session-c1.scope", ""},
+	{"init.scope", ""},
+	{"run-u12.service", ""},
+	{"run-rab12cd34ef.service", ""},
+	{"run-p12-i34.service", ""},
+	{"run-parts.service", "run-parts"},
+	{"runner.service", "runner"},
+	{"app-gnome-firefox-1234.scope", ""},
+	{"tmux-spawn-01234567-89ab-cdef-0123-456789abcdef.scope", ""},
+	{"machine-qemu\\x2d1\\x2dweb.scope", "machine-qemu-1-web"},
+	{"vm-17.scope", ""},
+	{"nginx", ""},
+	{".service", ""},
+	{"@.service", "@"},
+	{"", ""},
 };
 
 static void test_services(void **state)
@@ -142,8 +167,16 @@ static void test_services(void **state)
 static void test_pod_owners(void **state)
 {
 	static const char *const v[][2] = {
-		{"web-6d4cf56db6-x7k2p", "web"}, {"db-0", "db"}, {"node-exporter-9qk7z", "node-exporter"}, {"backup-28012345-abcde", "backup-28012345-abcde"},
-		{"backup-28012345-x7k2p", "backup"}, {"plain", "plain"}, {"my-app", "my-app"}, {"coredns-abcdefgh", "coredns-abcdefgh"}, {"-x7k2p", "-x7k2p"}, {"", ""},
+		{"web-6d4cf56db6-x7k2p", "web"},
+		{"db-0", "db"},
+		{"node-exporter-9qk7z", "node-exporter"},
+		{"backup-28012345-abcde", "backup-28012345-abcde"},
+		{"backup-28012345-x7k2p", "backup"},
+		{"plain", "plain"},
+		{"my-app", "my-app"},
+		{"coredns-abcdefgh", "coredns-abcdefgh"},
+		{"-x7k2p", "-x7k2p"},
+		{"", ""},
 	};
 	size_t i;
 
@@ -158,7 +191,7 @@ static void test_clean(void **state)
 	assert_int_equal(cgpath_clean(STR("a\tb\x7f"), dst, sizeof(dst)), 4);
 	assert_string_equal(dst, "a?b?");
 	assert_int_equal(cgpath_clean(STR("abcdef\xc3\xa9"), dst, sizeof(dst)), 6); /* not half a character */
-	assert_int_equal(cgpath_clean(STR("\xed\xa0\x80"), dst, sizeof(dst)), 3);    /* a surrogate */
+	assert_int_equal(cgpath_clean(STR("\xed\xa0\x80"), dst, sizeof(dst)), 3);   /* a surrogate */
 	assert_string_equal(dst, "???");
 	assert_int_equal(cgpath_clean(STR("\xc2\x85"), dst, sizeof(dst)), 1); /* a control character of two bytes */
 	assert_int_equal(cgpath_clean(STR("\xf0\x9f"), dst, sizeof(dst)), 2);
@@ -169,7 +202,9 @@ static void test_proc_texts(void **state)
 	char comm[16];
 	uint64_t start;
 
-	assert_int_equal(procs_stat(STR("12 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20"), comm, &start), 0);
+	assert_int_equal(procs_stat(STR("12 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20"), comm,
+				    &start),
+			 0);
 	assert_string_equal(comm, "a) b) (c");
 	assert_int_equal(start, 4711);
 	assert_true(procs_stat(STR("12 (a) S 1 2 3"), comm, &start) < 0);
@@ -188,8 +223,11 @@ static void test_mounts(void **state)
 {
 	char dst[64];
 
-	assert_int_equal(cgroups_mount(STR("29 22 0:25 / /sys rw - sysfs sysfs rw\n35 29 0:30 / /sys/fs/cgroup/uni\\040fied rw,relatime shared:9 - cgroup2 cgroup2 rw\n"),
-				       dst, sizeof(dst)), 0);
+	assert_int_equal(
+		cgroups_mount(
+			STR("29 22 0:25 / /sys rw - sysfs sysfs rw\n35 29 0:30 / /sys/fs/cgroup/uni\\040fied rw,relatime shared:9 - cgroup2 cgroup2 rw\n"),
+			dst, sizeof(dst)),
+		0);
 	assert_string_equal(dst, "/sys/fs/cgroup/uni fied");
 	assert_true(cgroups_mount(STR("29 22 0:25 / /sys rw - sysfs cgroup2 rw\n"), dst, sizeof(dst)) < 0);
 	assert_true(cgroups_mount(STR(" - cgroup2 "), dst, sizeof(dst)) < 0);
@@ -199,13 +237,19 @@ static void test_container_texts(void **state)
 {
 	struct container c;
 
-	container_read(STR("{\"Config\":{\"Image\":\"registry:5000/team/nginx:1.25\",\"Labels\":{\"com.docker.compose.service\":\"web\"}}}"), &c);
+	container_read(
+		STR("{\"Config\":{\"Image\":\"registry:5000/team/nginx:1.25\",\"Labels\":{\"com.docker.compose.service\":\"web\"}}}"),
+		&c);
 	assert_string_equal(c.name, "web");
-	container_read(STR("{\"Image\":\"sha256:0123\",\"Config\":{\"Image\": \"registry:5000/team/nginx:1.25@sha256:12\"}}"), &c);
+	container_read(
+		STR("{\"Image\":\"sha256:0123\",\"Config\":{\"Image\": \"registry:5000/team/nginx:1.25@sha256:12\"}}"),
+		&c);
 	assert_string_equal(c.name, ""); /* the first Image says nothing; better no name than a wrong one */
 	container_read(STR("{\"Config\":{\"Image\":\"team/nginx\"}}"), &c);
 	assert_string_equal(c.name, "nginx");
-	container_read(STR("{\"annotations\":{\"io.kubernetes.cri.container-name\":\"app\",\"io.kubernetes.cri.sandbox-name\":\"shop-6d4cf56db6-x7k2p\"}}"), &c);
+	container_read(
+		STR("{\"annotations\":{\"io.kubernetes.cri.container-name\":\"app\",\"io.kubernetes.cri.sandbox-name\":\"shop-6d4cf56db6-x7k2p\"}}"),
+		&c);
 	assert_string_equal(c.name, "app");
 	assert_string_equal(c.pod, "shop-6d4cf56db6-x7k2p");
 	container_read(STR("\"Image\":\"never closed"), &c);
@@ -235,10 +279,12 @@ static void put(const char *path, const char *text, size_t n)
 	fclose(f);
 }
 
-static void put_proc(unsigned pid, const char *comm, unsigned start, const char *environ, size_t environ_n, const char *cgroup)
+static void put_proc(unsigned pid, const char *comm, unsigned start, const char *environ, size_t environ_n,
+		     const char *cgroup)
 {
 	char path[64], text[256];
-	int n = snprintf(text, sizeof(text), "%u (%s) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 %u 20", pid, comm, start);
+	int n = snprintf(text, sizeof(text), "%u (%s) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 %u 20", pid, comm,
+			 start);
 
 	snprintf(path, sizeof(path), "proc/%u/stat", pid);
 	put(path, text, (size_t)n);
@@ -290,7 +336,8 @@ static struct names *names_here(const struct rules *rules)
 	return n;
 }
 
-static void check(struct names *n, uint64_t cgroup, uint32_t tgid, const char *comm, const char *service, const char *unit)
+static void check(struct names *n, uint64_t cgroup, uint32_t tgid, const char *comm, const char *service,
+		  const char *unit)
 {
 	struct sky_owner o = {.cgroup = cgroup, .tgid = tgid};
 	const struct flow_names *got;
@@ -447,10 +494,12 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths), cmocka_unit_test(test_long_and_odd_paths), cmocka_unit_test(test_services),
-		cmocka_unit_test(test_pod_owners), cmocka_unit_test(test_clean), cmocka_unit_test(test_proc_texts),
-		cmocka_unit_test(test_mounts), cmocka_unit_test(test_container_texts), cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_bounds), cmocka_unit_test(test_names_full), cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_paths),      cmocka_unit_test(test_long_and_odd_paths),
+		cmocka_unit_test(test_services),   cmocka_unit_test(test_pod_owners),
+		cmocka_unit_test(test_clean),      cmocka_unit_test(test_proc_texts),
+		cmocka_unit_test(test_mounts),     cmocka_unit_test(test_container_texts),
+		cmocka_unit_test(test_whole),      cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_names_full), cmocka_unit_test(test_watch),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

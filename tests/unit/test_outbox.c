@@ -30,7 +30,7 @@ struct got {
 	unsigned datagrams, health;
 	uint64_t rows;
 	uint32_t sub_agent, sequence, pool, drops;
-	bool gap; /* sequence or pool did not go on from the former one */
+	bool gap;                     /* sequence or pool did not go on from the former one */
 	struct flow_ledger lines[64]; /* of the last health record; names point nowhere */
 	unsigned n_lines;
 	uint64_t send_errors;
@@ -45,7 +45,8 @@ static struct outbox *outbox;
 
 static int listen_on(uint16_t port, uint16_t *ret_port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), want = 4 << 20;
 	socklen_t len = sizeof(a);
 
@@ -72,7 +73,8 @@ static void start(unsigned n_collectors)
 		snprintf(texts[i], sizeof(texts[i]), "127.0.0.1:%u", conf.collector[i].port);
 		conf.collector[i].text = texts[i];
 	}
-	head = (struct batch_head){.wire = {.interval_s = 1, .spread_ms = 50, .boot = BOOT, .host = STR("h")}, .opts = {.size = 1400}};
+	head = (struct batch_head){.wire = {.interval_s = 1, .spread_ms = 50, .boot = BOOT, .host = STR("h")},
+				   .opts = {.size = 1400}};
 	assert_int_equal(ip_parse("192.0.2.1", &head.agent), 0);
 	assert_int_equal(loop_new(&loop), 0);
 	assert_int_equal(outbox_new(&outbox, &conf, &head, loop, why, sizeof(why)), 0);
@@ -109,14 +111,19 @@ static void push(uint32_t interval, unsigned n)
 		head.wire.interval = interval;
 		wire_build_open(&build, WIRE_FLOWS, &head.wire, &head.opts);
 		for (j = 0; j < 2; j++) {
-			struct wire_flow f = {.local = head.agent, .remote = head.agent, .port = (uint16_t)j, .protocol = 6, .names = &names};
+			struct wire_flow f = {.local = head.agent,
+					      .remote = head.agent,
+					      .port = (uint16_t)j,
+					      .protocol = 6,
+					      .names = &names};
 			struct flow_stats stats = {.rows = 1, .tx_bytes = i};
 
 			assert_int_equal(wire_flows_add(&build, &f, &stats), 1);
 		}
 		b->v = reallocarray(b->v, b->n + 1, sizeof(*b->v));
 		b->cap = b->n + 1;
-		b->v[b->n] = (struct batch_item){(uint32_t)b->bytes.n, (uint32_t)wire_build_close(&build, &s, 0, 0, p, sizeof(p)), 2};
+		b->v[b->n] = (struct batch_item){(uint32_t)b->bytes.n,
+						 (uint32_t)wire_build_close(&build, &s, 0, 0, p, sizeof(p)), 2};
 		buf_put(&b->bytes, p, b->v[b->n].len);
 		b->n++;
 	}
@@ -167,11 +174,17 @@ static void take(int fd, struct got *g, bool ack, uint32_t flags)
 			continue;
 		read_lines(g, &r);
 		if (ack) {
-			struct wire_ack a = {.boot = BOOT, .sub_agent = d.sub_agent, .interval = g->lines[0].interval, .interval_s = 1,
-					     .datagrams = g->datagrams, .rows = g->rows, .flags = flags};
+			struct wire_ack a = {.boot = BOOT,
+					     .sub_agent = d.sub_agent,
+					     .interval = g->lines[0].interval,
+					     .interval_s = 1,
+					     .datagrams = g->datagrams,
+					     .rows = g->rows,
+					     .flags = flags};
 
 			wire_ack_put(&a, answer);
-			assert_int_equal(sendto(fd, answer, sizeof(answer), 0, (struct sockaddr *)&from, len), sizeof(answer));
+			assert_int_equal(sendto(fd, answer, sizeof(answer), 0, (struct sockaddr *)&from, len),
+					 sizeof(answer));
 		}
 	}
 }
@@ -317,8 +330,9 @@ static void test_refused_goes_to_the_next(void **state)
 	push(now_interval() - 5, 10);
 	run_until(collector[alive], &g[alive], 1, true, 0);
 	out = g[alive].lines[0].rows_out;
-	assert_int_equal(out, 20);                 /* every one was sent to somebody */
-	assert_in_range(g[alive].rows, 2, 18);     /* the first ones to nobody: that is the network's loss, and rows_out says how much */
+	assert_int_equal(out, 20); /* every one was sent to somebody */
+	assert_in_range(g[alive].rows, 2,
+			18); /* the first ones to nobody: that is the network's loss, and rows_out says how much */
 	assert_int_equal(g[alive].send_errors, 0);
 	assert_false(g[alive].gap);
 	stop();
@@ -371,9 +385,12 @@ static void test_odd_answers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all_arrive_in_order), cmocka_unit_test(test_spread_is_not_a_burst),
-		cmocka_unit_test(test_lines_are_repeated_until_acknowledged), cmocka_unit_test(test_stopping_collector_is_left_at_once),
-		cmocka_unit_test(test_refused_goes_to_the_next), cmocka_unit_test(test_flush_sends_all_at_once),
+		cmocka_unit_test(test_all_arrive_in_order),
+		cmocka_unit_test(test_spread_is_not_a_burst),
+		cmocka_unit_test(test_lines_are_repeated_until_acknowledged),
+		cmocka_unit_test(test_stopping_collector_is_left_at_once),
+		cmocka_unit_test(test_refused_goes_to_the_next),
+		cmocka_unit_test(test_flush_sends_all_at_once),
 		cmocka_unit_test(test_odd_answers),
 	};
 

@@ -119,7 +119,9 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first_match_names), cmocka_unit_test(test_mistakes_have_a_place), cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_first_match_names),
+		cmocka_unit_test(test_mistakes_have_a_place),
+		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_files),
 	};
 

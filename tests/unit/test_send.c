@@ -93,7 +93,7 @@ static void test_silence(void **state)
 	send_sent(&s);
 	assert_false(send_interval(&s, 21 * S)); /* one missing */
 	send_sent(&s);
-	assert_false(send_interval(&s, 22 * S)); /* two */
+	assert_false(send_interval(&s, 22 * S));     /* two */
 	assert_false(send_acked(&s, false, 22 * S)); /* late, but it lives */
 	send_sent(&s);
 	assert_false(send_interval(&s, 23 * S));
@@ -157,9 +157,14 @@ static void test_all_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rank), cmocka_unit_test(test_refused), cmocka_unit_test(test_back_after_ten_minutes),
-		cmocka_unit_test(test_silence), cmocka_unit_test(test_one_way), cmocka_unit_test(test_stopping),
-		cmocka_unit_test(test_alone), cmocka_unit_test(test_all_down),
+		cmocka_unit_test(test_rank),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_back_after_ten_minutes),
+		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_one_way),
+		cmocka_unit_test(test_stopping),
+		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_all_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

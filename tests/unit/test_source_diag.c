@@ -38,7 +38,8 @@ static int listener(void)
 
 static int dial(void)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
@@ -185,7 +186,9 @@ static void test_half_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_connection_of_ours), cmocka_unit_test(test_older_than_the_source), cmocka_unit_test(test_half_closed),
+		cmocka_unit_test(test_a_connection_of_ours),
+		cmocka_unit_test(test_older_than_the_source),
+		cmocka_unit_test(test_half_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

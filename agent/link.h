@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way to the current collector: a connected UDP socket, the counts that belong to it, and the change to the next one
+ * (agent/send.h decides). A refused send is news of an earlier datagram: it is sent once more, to whoever is current then.
+ */
+#pragma once
+
+#include "agent/batch.h"
+#include "agent/conf.h"
+#include "agent/send.h"
+#include "base/loop.h"
+#include "wire/ack.h"
+
+#define LINK_RUN 32 /* datagrams in one call */
+
+struct link {
+	const struct conf *conf;
+	struct loop *loop;
+	struct send send;
+	struct wire_sender sender; /* of the current collector */
+	int fd;                    /* -1: there is no way; sends fail and are counted */
+	bool gso;                  /* runs can be cut by the kernel or the card */
+	bool said_refused;
+	int64_t start_us; /* of the agent, never steps */
+	uint64_t gso_refused, acks_bad;
+	uint64_t boot;
+	void (*acked)(void *arg, const struct wire_ack *a);
+	void *arg;
+};
+
+/* Connects to the favourite; where there is no way to it, again at each interval. acked() is called for each answer to
+ * this agent, in the loop's thread. The link must not move in memory. */
+void link_init(struct link *l, const struct conf *conf, const struct batch_head *head, struct loop *loop,
+	       void (*acked)(void *arg, const struct wire_ack *a), void *arg);
+void link_deinit(struct link *l);
+
+/* A new interval is about to be sent: a silent collector is left, a better one is gone back to. */
+void link_interval(struct link *l);
+
+/* Items of `v`, counted from the first, that one link_send() may take; at most max, at least 1. */
+size_t link_run(const struct link *l, const struct batch_item *v, size_t max);
+
+/* Stamps and sends n datagrams standing one after another from p on. All or nothing: 0, or -errno; `gso` is false then if it was
+ * for being a run. */
+int link_send(struct link *l, uint8_t *p, const struct batch_item *v, size_t n);
+
+/* Name of the current collector, as given. */
+const char *link_name(const struct link *l);
+
+/* The address this host uses to reach `to`. -errno */
+int link_source(const struct ip *to, uint16_t port, struct ip *ret);
