@@ -19,7 +19,7 @@ enum bus_topic {
 	BUS_HOSTS,    /* hosts, listeners; compacted by key */
 	BUS_LEDGER,
 	BUS_SECURITY,
-	BUS_DEAD,     /* messages nobody could read */
+	BUS_DEAD, /* messages nobody could read */
 	BUS_TOPICS
 };
 
@@ -31,8 +31,8 @@ struct bus_reader;
 
 struct bus_memory_opts {
 	unsigned partitions; /* of flows, partials, edges, pairs; the others have one */
-	size_t max_bytes;    /* kept in all, a share for each topic; a full topic refuses (-EAGAIN) until its groups commit */
-	int64_t start_us;    /* first offset of every partition: the start time, so offsets grow over restarts */
+	size_t max_bytes; /* kept in all, a share for each topic; a full topic refuses (-EAGAIN) until its groups commit */
+	int64_t start_us; /* first offset of every partition: the start time, so offsets grow over restarts */
 };
 
 /* -EINVAL (no or more than 4096 partitions, no bytes, negative time), -ENOMEM. */

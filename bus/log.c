@@ -20,8 +20,12 @@ struct log_record *log_record_new(enum bus_topic t, unsigned partition, const vo
 	rec = malloc(sizeof(*rec) + key_len + value_len);
 	if (!rec)
 		return NULL;
-	*rec = (struct log_record){.refs = 1, .topic = (uint16_t)t, .partition = (uint16_t)partition,
-				   .tombstone = value == NULL, .key_len = key_len, .value_len = value ? value_len : 0};
+	*rec = (struct log_record){.refs = 1,
+				   .topic = (uint16_t)t,
+				   .partition = (uint16_t)partition,
+				   .tombstone = value == NULL,
+				   .key_len = key_len,
+				   .value_len = value ? value_len : 0};
 	if (key_len)
 		memcpy(rec->data, key, key_len);
 	if (value && value_len)

@@ -26,10 +26,10 @@ struct log {
 	size_t head, count, cap; /* cap: a power of two; holes (NULL) only where compacted */
 	size_t reserved;         /* slots promised to transactions */
 	size_t holes;
-	int64_t next;   /* offset of the next record */
-	size_t bytes;   /* of all records kept */
-	size_t spent;   /* of these, of records below `floor` */
-	int64_t floor;  /* first offset a group still needs */
+	int64_t next;  /* offset of the next record */
+	size_t bytes;  /* of all records kept */
+	size_t spent;  /* of these, of records below `floor` */
+	int64_t floor; /* first offset a group still needs */
 	bool compacted;
 	struct log_record **keys; /* compacted: buckets of the key map */
 	size_t n_keys, n_buckets, tombstones;

@@ -32,7 +32,7 @@
 
 /* Percent of max_bytes. */
 static const uint8_t shares[BUS_TOPICS] = {
-	[BUS_FLOWS] = 45, [BUS_PARTIALS] = 15, [BUS_EDGES] = 10,  [BUS_PAIRS] = 15,
+	[BUS_FLOWS] = 45, [BUS_PARTIALS] = 15, [BUS_EDGES] = 10,   [BUS_PAIRS] = 15,
 	[BUS_HOSTS] = 5,  [BUS_LEDGER] = 5,    [BUS_SECURITY] = 3, [BUS_DEAD] = 2,
 };
 

@@ -47,7 +47,7 @@ struct memory_reader {
 	struct bus_events events;
 	struct memory_slot *slots;
 	size_t n_slots, turn;
-	uint32_t topics; /* bits 1 << topic */
+	uint32_t topics;     /* bits 1 << topic */
 	pthread_cond_t more; /* messages of them came, or partitions moved */
 	bool waiting;
 	struct log_record **held; /* what the last bus_read() gave */

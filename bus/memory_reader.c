@@ -245,10 +245,13 @@ static size_t slot_gather(struct memory_bus *m, struct memory_reader *r, struct 
 		rec->refs++;
 		r->held[r->n_held++] = rec;
 		s->pos = rec->offset + 1;
-		msgs[n++] = (struct bus_msg){
-			.topic = s->topic, .partition = s->partition, .offset = rec->offset,
-			.key = rec->data, .key_len = rec->key_len,
-			.value = rec->tombstone ? NULL : rec->data + rec->key_len, .value_len = rec->value_len};
+		msgs[n++] = (struct bus_msg){.topic = s->topic,
+					     .partition = s->partition,
+					     .offset = rec->offset,
+					     .key = rec->data,
+					     .key_len = rec->key_len,
+					     .value = rec->tombstone ? NULL : rec->data + rec->key_len,
+					     .value_len = rec->value_len};
 	}
 	if (n > 0 && slot_log(m, s)->compacted)
 		memory_retain(m, s->topic, s->partition);

@@ -10,7 +10,7 @@
 
 /* First member of whatever a stage keeps. */
 struct bucket_entry {
-	struct bucket_entry *next;      /* in the order they came */
+	struct bucket_entry *next; /* in the order they came */
 	struct bucket_entry *next_hash;
 	uint64_t hash;
 };
@@ -18,14 +18,14 @@ struct bucket_entry {
 struct bucket_chunk;
 
 struct bucket {
-	struct bucket *next;  /* ascending intervals */
-	uint32_t interval;    /* its start, s */
+	struct bucket *next; /* ascending intervals */
+	uint32_t interval;   /* its start, s */
 	uint16_t interval_s;
-	bool late;            /* made after the interval had closed */
-	int64_t first;        /* offset of its first row */
-	uint64_t rows;        /* sum(rows) that came, the lost ones included */
-	uint64_t rows_out;    /* sum(rows) the stage wrote, set by its emit() */
-	uint64_t lost_late;   /* sum(rows) too late for anything */
+	bool late;          /* made after the interval had closed */
+	int64_t first;      /* offset of its first row */
+	uint64_t rows;      /* sum(rows) that came, the lost ones included */
+	uint64_t rows_out;  /* sum(rows) the stage wrote, set by its emit() */
+	uint64_t lost_late; /* sum(rows) too late for anything */
 	uint64_t lost_poison;
 	struct bucket_entry *entries, **last;
 	size_t n;

@@ -31,7 +31,8 @@ static uint64_t edge_rows(const struct flow_edge *e)
 static int edge_when(const struct flow_msg *m, uint32_t *ret_interval, uint16_t *ret_interval_s, uint64_t *ret_rows)
 {
 	const struct flow_edge *e = &m->edge;
-	const struct str texts[] = {e->name.net, e->name.client_service, e->name.client_zone, e->name.server_service,
+	const struct str texts[] = {e->name.net,         e->name.client_service,
+				    e->name.client_zone, e->name.server_service,
 				    e->name.server_zone, e->via};
 
 	*ret_rows = edge_rows(e);

@@ -17,10 +17,10 @@
 #include "graph/stages.h"
 
 #define STEP_MS 50
-#define BUSY_US 20000       /* full bus: until it is asked again */
-#define FAILED_US 200000    /* failing bus likewise */
+#define BUSY_US 20000    /* full bus: until it is asked again */
+#define FAILED_US 200000 /* failing bus likewise */
 #define STATS_US 100000
-#define STOP_US 5000000     /* graph_stop() works off what is there for so long at most */
+#define STOP_US 5000000 /* graph_stop() works off what is there for so long at most */
 #define HOSTS_READ 64
 
 struct stage_thread {
@@ -104,8 +104,8 @@ static void thread_stats(struct stage_thread *t)
 static void thread_failed(struct stage_thread *t, int r)
 {
 	if (r != t->failed && r < 0 && r != -EAGAIN)
-		log_error("graph, %s stage: the bus fails: %s; trying again",
-			  t == &t->g->pair_thread ? "pair" : "edge", strerror(-r));
+		log_error("graph, %s stage: the bus fails: %s; trying again", t == &t->g->pair_thread ? "pair" : "edge",
+			  strerror(-r));
 	else if (r >= 0 && t->failed < 0 && t->failed != -EAGAIN)
 		log_info("graph, %s stage: the bus works again", t == &t->g->pair_thread ? "pair" : "edge");
 	t->failed = r < 0 ? r : 0;
@@ -164,8 +164,8 @@ static void thread_stop(struct stage_thread *t)
 
 static int graph_windows(struct graph *g)
 {
-	struct window_opts w = {.bus = g->opts.bus, .instance = g->instance, .boot = g->opts.boot,
-				.max_entries = g->opts.max_entries};
+	struct window_opts w = {
+		.bus = g->opts.bus, .instance = g->instance, .boot = g->opts.boot, .max_entries = g->opts.max_entries};
 	int r;
 
 	w.stage = &pair_stage;

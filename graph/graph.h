@@ -18,12 +18,12 @@
 struct graph;
 
 struct graph_opts {
-	struct bus *bus;                /* outlives the graph */
-	const struct inventory *inv;    /* NULL: none; outlives the graph */
-	const char *instance;           /* in ledger lines; copied */
-	uint64_t boot;                  /* of this instance: its start time, us; in ledger lines */
-	size_t max_entries;             /* keyed entries a stage holds before it stops reading; 0: 1,000,000 */
-	bool flush_on_stop;             /* graph_stop() closes what is open: for a bus that ends with the process */
+	struct bus *bus;             /* outlives the graph */
+	const struct inventory *inv; /* NULL: none; outlives the graph */
+	const char *instance;        /* in ledger lines; copied */
+	uint64_t boot;               /* of this instance: its start time, us; in ledger lines */
+	size_t max_entries;          /* keyed entries a stage holds before it stops reading; 0: 1,000,000 */
+	bool flush_on_stop;          /* graph_stop() closes what is open: for a bus that ends with the process */
 };
 
 /* -EINVAL, -ENOMEM, or what the bus says. Joins the groups at once, so nothing produced after it is missed. */
@@ -35,13 +35,13 @@ void graph_free(struct graph *g); /* NULL is fine; stops first */
 
 /* Of one stage. Counters since start, over all its partitions. */
 struct graph_stage_stats {
-	uint64_t rows_in, rows_out;     /* sum(rows) of what was committed */
-	uint64_t messages;              /* read, markers included */
-	uint64_t late_rows;             /* came after their interval had closed; made a further revision */
-	uint64_t lost_late_unjoined;    /* rows too late to be joined */
-	uint64_t lost_poison;           /* rows in messages nobody could read (one a message where the count is unreadable) */
-	uint64_t lost_in_bus;           /* rows announced by markers that never came */
-	uint64_t unannounced;           /* rows no marker announced: their producer died before it could */
+	uint64_t rows_in, rows_out;  /* sum(rows) of what was committed */
+	uint64_t messages;           /* read, markers included */
+	uint64_t late_rows;          /* came after their interval had closed; made a further revision */
+	uint64_t lost_late_unjoined; /* rows too late to be joined */
+	uint64_t lost_poison; /* rows in messages nobody could read (one a message where the count is unreadable) */
+	uint64_t lost_in_bus; /* rows announced by markers that never came */
+	uint64_t unannounced; /* rows no marker announced: their producer died before it could */
 	uint64_t commits, aborts, busy; /* transactions; busy: put off because the bus was full */
 	uint64_t forced;                /* intervals closed because too much was open */
 	uint64_t silent_closes;         /* intervals closed by the wall clock: all producers silent */
@@ -49,14 +49,14 @@ struct graph_stage_stats {
 	uint32_t watermark;             /* oldest "last closed interval" over the partitions; 0: none closed yet */
 	uint32_t open_intervals;        /* now, the most in one partition */
 	uint32_t producers_live, producers_silent;
-	uint32_t partitions;            /* assigned now */
-	uint64_t entries;               /* keyed entries in memory now */
+	uint32_t partitions; /* assigned now */
+	uint64_t entries;    /* keyed entries in memory now */
 };
 
 struct graph_stats {
 	struct graph_stage_stats pair, edge;
-	uint64_t hosts, listeners;      /* records known */
-	uint64_t hosts_bad;             /* messages of the hosts topic nobody could read, or no memory for */
+	uint64_t hosts, listeners; /* records known */
+	uint64_t hosts_bad;        /* messages of the hosts topic nobody could read, or no memory for */
 };
 
 void graph_stats(struct graph *g, struct graph_stats *ret);

@@ -64,7 +64,7 @@ struct hosts {
 	struct flow_msg msg;
 };
 
-#define CONTAINER(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define CONTAINER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static int map_add(struct map *m, struct map_node *node, uint64_t hash)
 {
@@ -229,7 +229,8 @@ static struct record *host_from(const struct flow_host *f, struct str key)
 	host->interval = f->interval;
 	host->n = f->n_addresses;
 	for (unsigned i = 0; i < host->n; i++)
-		host->addresses[i] = (struct host_address){.host = host, .ip = f->addresses[i].ip,
+		host->addresses[i] = (struct host_address){.host = host,
+							   .ip = f->addresses[i].ip,
 							   .netns = f->addresses[i].netns,
 							   .host_only = f->addresses[i].host_only};
 	return &host->record;
@@ -294,7 +295,7 @@ int hosts_put(struct hosts *h, struct str key, const void *value, size_t value_l
 		return -EBADMSG;
 	if (value && h->msg.type != FLOW_MSG_HOST && h->msg.type != FLOW_MSG_LISTENER)
 		return -EBADMSG;
-	rec = !value                          ? NULL
+	rec = !value                         ? NULL
 	      : h->msg.type == FLOW_MSG_HOST ? host_from(&h->msg.host, key)
 					     : listener_from(&h->msg.listener, key);
 	if (value && !rec)
@@ -358,7 +359,8 @@ static void host_listener(const struct hosts *h, const struct host *host, const 
 				       (best->exact == exact && best->host != host && !host_before(host, best->host))))
 			continue;
 		if (best->listener && best->exact == exact && best->host == host &&
-		    (best->listener->since > l->since || (best->listener->since == l->since && best->listener->netns < l->netns)))
+		    (best->listener->since > l->since ||
+		     (best->listener->since == l->since && best->listener->netns < l->netns)))
 			continue;
 		*best = (struct found){l, host, exact};
 	}

@@ -12,8 +12,8 @@
 #include "base/str.h"
 #include "flow/msg.h"
 
-#define HOSTS_KEEP_S 600      /* a listener that went is kept this long for late rows */
-#define HOSTS_UNSEEN_S 180    /* unsaid for this long: gone (the agent repeats every minute) */
+#define HOSTS_KEEP_S 600   /* a listener that went is kept this long for late rows */
+#define HOSTS_UNSEEN_S 180 /* unsaid for this long: gone (the agent repeats every minute) */
 
 struct hosts;
 

@@ -13,7 +13,10 @@ static const struct metric {
 	size_t offset; /* in struct graph_stage_stats */
 	enum metric_width width;
 } metrics[] = {
-#define M(member, width, name, type, help) {name, type, help, offsetof(struct graph_stage_stats, member), width}
+#define M(member, width, name, type, help)                                          \
+	{                                                                           \
+		name, type, help, offsetof(struct graph_stage_stats, member), width \
+	}
 	M(rows_in, U64, "rows_in_total", "counter", "Rows read and committed."),
 	M(rows_out, U64, "rows_out_total", "counter", "Rows in what was written."),
 	M(messages, U64, "messages_total", "counter", "Messages read, those read again included."),
@@ -52,14 +55,21 @@ void graph_metrics(struct graph *g, struct buf *b)
 	for (size_t i = 0; i < ARRAY_LEN(metrics); i++) {
 		const struct metric *m = &metrics[i];
 
-		buf_printf(b, "# HELP skyfall_graph_%s %s\n# TYPE skyfall_graph_%s %s\n", m->name, m->help, m->name, m->type);
+		buf_printf(b, "# HELP skyfall_graph_%s %s\n# TYPE skyfall_graph_%s %s\n", m->name, m->help, m->name,
+			   m->type);
 		buf_printf(b, "skyfall_graph_%s{stage=\"pair\"} %" PRIu64 "\n", m->name, metric_value(m, &s.pair));
 		buf_printf(b, "skyfall_graph_%s{stage=\"edge\"} %" PRIu64 "\n", m->name, metric_value(m, &s.edge));
 	}
-	buf_printf(b, "# HELP skyfall_graph_hosts Host records known.\n# TYPE skyfall_graph_hosts gauge\n"
-		      "skyfall_graph_hosts %" PRIu64 "\n", s.hosts);
-	buf_printf(b, "# HELP skyfall_graph_listeners Listener records known.\n# TYPE skyfall_graph_listeners gauge\n"
-		      "skyfall_graph_listeners %" PRIu64 "\n", s.listeners);
-	buf_printf(b, "# HELP skyfall_graph_hosts_bad_total Messages of the hosts topic nobody could read.\n"
-		      "# TYPE skyfall_graph_hosts_bad_total counter\nskyfall_graph_hosts_bad_total %" PRIu64 "\n", s.hosts_bad);
+	buf_printf(b,
+		   "# HELP skyfall_graph_hosts Host records known.\n# TYPE skyfall_graph_hosts gauge\n"
+		   "skyfall_graph_hosts %" PRIu64 "\n",
+		   s.hosts);
+	buf_printf(b,
+		   "# HELP skyfall_graph_listeners Listener records known.\n# TYPE skyfall_graph_listeners gauge\n"
+		   "skyfall_graph_listeners %" PRIu64 "\n",
+		   s.listeners);
+	buf_printf(b,
+		   "# HELP skyfall_graph_hosts_bad_total Messages of the hosts topic nobody could read.\n"
+		   "# TYPE skyfall_graph_hosts_bad_total counter\nskyfall_graph_hosts_bad_total %" PRIu64 "\n",
+		   s.hosts_bad);
 }

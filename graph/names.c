@@ -85,12 +85,15 @@ static struct names_node *node_new(const struct flow_conv *conv, const struct na
 	node = malloc(head + text);
 	if (!node)
 		return NULL;
-	*node = (struct names_node){.conv = *conv, .text = (char *)node + head, .n_clients = (uint8_t)ends->n_clients,
+	*node = (struct names_node){.conv = *conv,
+				    .text = (char *)node + head,
+				    .n_clients = (uint8_t)ends->n_clients,
 				    .n_servers = (uint8_t)ends->n_servers};
 	node->conv.net = node_str(node, &at, conv->net);
 	node->conv.scope = node_str(node, &at, conv->scope);
 	for (unsigned i = 0; i < n; i++) {
-		const struct names_end *e = i < ends->n_clients ? &ends->clients[i] : &ends->servers[i - ends->n_clients];
+		const struct names_end *e =
+			i < ends->n_clients ? &ends->clients[i] : &ends->servers[i - ends->n_clients];
 
 		node->ends[i] = (struct names_kept_end){e->bytes, (uint32_t)at, (uint32_t)e->service.n};
 		(void)node_str(node, &at, e->service);
@@ -117,8 +120,8 @@ static bool node_update(struct names_node *node, const struct names_ends *ends)
 		return false;
 	for (unsigned pass = 0; pass < 2; pass++) {
 		for (unsigned i = 0; i < ends->n_clients + ends->n_servers; i++) {
-			const struct names_end *e = i < ends->n_clients ? &ends->clients[i] :
-									  &ends->servers[i - ends->n_clients];
+			const struct names_end *e =
+				i < ends->n_clients ? &ends->clients[i] : &ends->servers[i - ends->n_clients];
 
 			if (pass == 1)
 				node->ends[i].bytes = e->bytes;

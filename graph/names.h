@@ -11,8 +11,8 @@
 #include "flow/key.h"
 
 #define NAMES_KEEP_S 600
-#define NAMES_ENDS 64       /* services kept of one end */
-#define NAMES_MAX 2000000   /* conversations; past it new ones are not kept */
+#define NAMES_ENDS 64     /* services kept of one end */
+#define NAMES_MAX 2000000 /* conversations; past it new ones are not kept */
 
 struct names;
 

@@ -130,13 +130,14 @@ static int pair_fold(void *arg, struct bucket *b, const struct flow_msg *m)
 {
 	const struct flow_row *row = &m->row;
 	struct flow_conv conv = row->conv;
-	struct pair_end like = {.view = row->view, .via = row->names.via, .flags = row->flags & ~(uint32_t)FLOW_NO_ROLE,
+	struct pair_end like = {.view = row->view,
+				.via = row->names.via,
+				.flags = row->flags & ~(uint32_t)FLOW_NO_ROLE,
 				.service = row->names.service.n ? row->names.service : row->names.process,
 				.stats = row->stats};
 
 	(void)arg;
-	like.no_role = row->view == FLOW_VIEW_UNKNOWN ||
-		       (row->view == FLOW_VIEW_NETWORK && row->flags & FLOW_NO_ROLE);
+	like.no_role = row->view == FLOW_VIEW_UNKNOWN || (row->view == FLOW_VIEW_NETWORK && row->flags & FLOW_NO_ROLE);
 	if (!like.no_role)
 		conv.other_port = 0;
 	return pair_add(b, &conv, &like);

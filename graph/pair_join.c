@@ -78,8 +78,13 @@ static uint64_t edge_hash(const struct flow_edge *e)
 
 static int edge_copy_texts(struct bucket *b, struct flow_edge *e)
 {
-	struct str *texts[] = {&e->name.net, &e->name.client_service, &e->name.client_zone, &e->name.server_service,
-			       &e->name.server_zone, &e->via, &e->scope};
+	struct str *texts[] = {&e->name.net,
+			       &e->name.client_service,
+			       &e->name.client_zone,
+			       &e->name.server_service,
+			       &e->name.server_zone,
+			       &e->via,
+			       &e->scope};
 	int r = 0;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && r == 0; i++)
@@ -126,8 +131,8 @@ static void edge_name(const struct join *j, const struct side *client, const str
 	e->interval = j->b->interval;
 	e->interval_s = j->b->interval_s;
 	e->revision = j->batch->revision;
-	e->name = (struct flow_edge_name){c->net, client->service, j->client_zone, server->service, j->server_zone, port,
-					  c->protocol};
+	e->name = (struct flow_edge_name){c->net, client->service, j->client_zone, server->service, j->server_zone,
+					  port,   c->protocol};
 	e->id = flow_edge_id(&e->name);
 	e->client_rungs = (uint8_t)(1u << client->rung);
 	e->server_rungs = (uint8_t)(1u << server->rung);
@@ -197,8 +202,12 @@ static unsigned sides_of_view(const struct pair_entry *e, enum flow_view view, s
 	for (const struct pair_end *end = e->ends; end; end = end->next) {
 		if (end->no_role || end->view != view || n == PAIR_ENDS)
 			continue;
-		sides[n++] = (struct side){.service = end->service, .via = end->via, .rung = FLOW_RUNG_VIEW,
-					   .flags = end->flags, .stats = &end->stats, .weight = &end->stats};
+		sides[n++] = (struct side){.service = end->service,
+					   .via = end->via,
+					   .rung = FLOW_RUNG_VIEW,
+					   .flags = end->flags,
+					   .stats = &end->stats,
+					   .weight = &end->stats};
 	}
 	qsort(sides, n, sizeof(*sides), side_cmp);
 	return n;
@@ -300,7 +309,8 @@ static int join_edge(struct join *j, struct flow_edge *e, unsigned i, unsigned k
 
 	if (n > 1 && edge_empty(e))
 		return 0;
-	e->observed = (uint8_t)((client->stats ? 1u << FLOW_VIEW_CLIENT : 0) | (server->stats ? 1u << FLOW_VIEW_SERVER : 0));
+	e->observed =
+		(uint8_t)((client->stats ? 1u << FLOW_VIEW_CLIENT : 0) | (server->stats ? 1u << FLOW_VIEW_SERVER : 0));
 	if (j->has_network && (n == 1 || !flow_stats_empty(&e->view[FLOW_VIEW_NETWORK]))) {
 		e->observed |= 1u << FLOW_VIEW_NETWORK;
 		e->flags |= j->network_flags;

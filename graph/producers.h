@@ -22,12 +22,12 @@
 
 #include "flow/msg.h"
 
-#define PRODUCERS_MAX 8192   /* of one partition; the longest silent makes room */
-#define PRODUCERS_SILENT 3   /* intervals */
-#define PRODUCERS_SETTLE 4   /* closings */
+#define PRODUCERS_MAX 8192 /* of one partition; the longest silent makes room */
+#define PRODUCERS_SILENT 3 /* intervals */
+#define PRODUCERS_SETTLE 4 /* closings */
 
 struct producer {
-	uint64_t name;     /* hash */
+	uint64_t name; /* hash */
 	uint64_t boot;
 	uint32_t marked;   /* its newest marker; 0: expected, never wrote */
 	uint32_t wrote_at; /* `newest` when it last wrote; 0: before the first marker of all */

@@ -108,7 +108,8 @@ static void split_fallback(struct split *s, enum flow_dir dir)
 			const struct flow_stats *w = s->weights[i];
 
 			if (rule == 0)
-				s->fallback[i] = (dir != FLOW_RX ? w->tx_bytes : 0) + (dir != FLOW_TX ? w->rx_bytes : 0);
+				s->fallback[i] =
+					(dir != FLOW_RX ? w->tx_bytes : 0) + (dir != FLOW_TX ? w->rx_bytes : 0);
 			else
 				s->fallback[i] = rule == 1 ? w->opened + w->attempts : w->rows;
 		}

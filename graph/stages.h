@@ -21,7 +21,7 @@ struct pair {
 	/* rows and messages of the batch in each partition of partials and of pairs */
 	struct pair_count {
 		uint64_t rows, messages;
-	} *partials, *pairs;
+	} * partials, *pairs;
 };
 
 /* hosts and inv stay the caller's. -ENOMEM. */

@@ -298,8 +298,8 @@ static void part_silence(struct window *w, struct window_part *part)
 
 	if (!part->n_open || w->now - part->marker_at < PRODUCERS_SILENT * length)
 		return;
-	if (!w->idle && (bus_bounds(w->opts.bus, w->opts.stage->input, part->partition, &oldest, &end) < 0 ||
-			 part->pos < end))
+	if (!w->idle &&
+	    (bus_bounds(w->opts.bus, w->opts.stage->input, part->partition, &oldest, &end) < 0 || part->pos < end))
 		return;
 	for (struct bucket *b = part->buckets; b; b = b->next) {
 		if (((int64_t)b->interval + b->interval_s) * 1000000 + PRODUCERS_SILENT * length <= w->now)

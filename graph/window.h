@@ -18,9 +18,9 @@ struct window;
 struct window_batch {
 	struct window *window;
 	unsigned partition;
-	uint64_t revision;    /* H * 4096 + partition */
-	uint64_t epoch;       /* R of the last restore of this partition */
-	uint32_t closed;      /* W after it: last closed interval; 0: none yet */
+	uint64_t revision; /* H * 4096 + partition */
+	uint64_t epoch;    /* R of the last restore of this partition */
+	uint32_t closed;   /* W after it: last closed interval; 0: none yet */
 	uint16_t interval_s;
 	struct bucket **buckets; /* ascending; those up to `closed`, late ones included */
 	size_t n;
@@ -28,7 +28,7 @@ struct window_batch {
 
 /* A stage. Functions return 0 or -errno. */
 struct window_stage {
-	const char *role;        /* in the ledger: "pair", "edge" */
+	const char *role; /* in the ledger: "pair", "edge" */
 	enum bus_topic input;
 	enum flow_msg_type type; /* of its rows; markers come too, anything else is poison */
 	uint32_t late_max_s;     /* rows this much older than the last closed interval are lost (late); 0: never */
@@ -51,7 +51,7 @@ struct window_opts {
 	void *arg; /* of the stage's functions */
 	const char *group;
 	const char *instance;
-	uint64_t boot; /* in ledger lines; grows by one after a failed commit */
+	uint64_t boot;      /* in ledger lines; grows by one after a failed commit */
 	size_t max_entries; /* in memory before it stops reading */
 	const char *expect; /* producers known from the start are called "<expect>/0" .. "<expect>/<n_expect - 1>" */
 	unsigned n_expect;

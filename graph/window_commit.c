@@ -30,9 +30,12 @@ static int commit_collect(struct window *w, struct window_part *part, struct com
 {
 	size_t n = part->n_open + part->n_late;
 
-	*c = (struct commit){.batch = {.window = w, .partition = part->partition, .epoch = part->epoch,
+	*c = (struct commit){.batch = {.window = w,
+				       .partition = part->partition,
+				       .epoch = part->epoch,
 				       .revision = (uint64_t)part->pos * 4096 + part->partition,
-				       .closed = part->close_to, .interval_s = part->interval_s}};
+				       .closed = part->close_to,
+				       .interval_s = part->interval_s}};
 	c->batch.buckets = calloc(n + 1, sizeof(struct bucket *));
 	c->lines = calloc(n + 1, sizeof(*c->lines));
 	if (!c->batch.buckets || !c->lines)
@@ -65,9 +68,12 @@ static int commit_ledger(struct window *w, struct window_part *part, struct comm
 
 	for (size_t i = 0; i < c->batch.n; i++) {
 		const struct bucket *b = c->batch.buckets[i];
-		const struct ledger_line add = {
-			.interval = b->interval, .interval_s = b->interval_s, .rows_in = b->rows,
-			.rows_out = b->rows_out, .lost_late = b->lost_late, .lost_poison = b->lost_poison};
+		const struct ledger_line add = {.interval = b->interval,
+						.interval_s = b->interval_s,
+						.rows_in = b->rows,
+						.rows_out = b->rows_out,
+						.lost_late = b->lost_late,
+						.lost_poison = b->lost_poison};
 
 		commit_line(w, c, &add);
 	}

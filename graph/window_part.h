@@ -6,10 +6,10 @@
 #include "graph/producers.h"
 #include "graph/window.h"
 
-#define WINDOW_READ 256          /* messages a round */
-#define WINDOW_OPEN 64           /* intervals open in a partition, and late ones waiting, before they are pressed on */
-#define WINDOW_POISON 256        /* messages for the dead-letter topic waiting */
-#define WINDOW_RETRY_US 50000    /* until a full bus is asked again */
+#define WINDOW_READ 256       /* messages a round */
+#define WINDOW_OPEN 64        /* intervals open in a partition, and late ones waiting, before they are pressed on */
+#define WINDOW_POISON 256     /* messages for the dead-letter topic waiting */
+#define WINDOW_RETRY_US 50000 /* until a full bus is asked again */
 
 struct window_poison {
 	struct window_poison *next;
@@ -28,12 +28,12 @@ struct window_part {
 	uint32_t closed;   /* W */
 	uint32_t close_to; /* > closed: to be closed */
 	uint16_t interval_s;
-	bool due;          /* something is to be committed */
-	bool broken;       /* to be restored before anything else */
-	bool skip;         /* restored: what is left of the round is read again */
-	int64_t retry_at;  /* us: not before */
+	bool due;              /* something is to be committed */
+	bool broken;           /* to be restored before anything else */
+	bool skip;             /* restored: what is left of the round is read again */
+	int64_t retry_at;      /* us: not before */
 	int64_t pending_since; /* us: late rows or poison wait for a commit; 0: none */
-	int64_t marker_at; /* us: when the last marker was read, or the restore */
+	int64_t marker_at;     /* us: when the last marker was read, or the restore */
 	struct window_poison *poison, **last_poison;
 	unsigned n_poison;
 	struct ledger_line told; /* rows and numbers that belong to no bucket, for the next line */

@@ -31,7 +31,8 @@ struct yaml_file {
 	unsigned networks_count;
 };
 
-#define TEXT(member, flags) CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER | (flags), struct yaml_network, member, 0, FLOW_NAME_MAX)
+#define TEXT(member, flags) \
+	CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER | (flags), struct yaml_network, member, 0, FLOW_NAME_MAX)
 
 static const cyaml_schema_field_t network_fields[] = {
 	TEXT(cidr, CYAML_FLAG_DEFAULT),
@@ -48,7 +49,8 @@ static const cyaml_schema_value_t network_value = {
 };
 
 static const cyaml_schema_field_t file_fields[] = {
-	CYAML_FIELD_SEQUENCE("networks", CYAML_FLAG_POINTER, struct yaml_file, networks, &network_value, 0, NETWORKS_MAX),
+	CYAML_FIELD_SEQUENCE("networks", CYAML_FLAG_POINTER, struct yaml_file, networks, &network_value, 0,
+			     NETWORKS_MAX),
 	CYAML_FIELD_END,
 };
 

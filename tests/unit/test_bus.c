@@ -435,8 +435,8 @@ static void threads_and_bound(void **state)
 		int n = bus_read(r, m, 64, 100);
 
 		for (int i = 0; i < n; i++) {
-			struct bus_position pos = {.topic = BUS_FLOWS, .partition = m[i].partition,
-						   .offset = m[i].offset + 1};
+			struct bus_position pos = {
+				.topic = BUS_FLOWS, .partition = m[i].partition, .offset = m[i].offset + 1};
 			uint32_t v;
 
 			memcpy(&v, m[i].value, sizeof(v));
@@ -496,7 +496,8 @@ static void memory_full_and_free(void **state)
 	assert_int_equal(put(p, BUS_EDGES, 0, "", "others have their own"), 0);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(bus_read(r, m, 1, WAIT_MS), 1);
-	assert_int_equal(bus_produce(p, BUS_FLOWS, 0, NULL, 0, value, sizeof(value)), -EAGAIN); /* read is not committed */
+	assert_int_equal(bus_produce(p, BUS_FLOWS, 0, NULL, 0, value, sizeof(value)),
+			 -EAGAIN); /* read is not committed */
 	pos.offset = m[0].offset + 1;
 	assert_int_equal(bus_commit_positions(r, &pos, 1), 0);
 	for (k = 0; bus_produce(p, BUS_FLOWS, 0, NULL, 0, value, sizeof(value)) == 0; k++)
@@ -582,10 +583,10 @@ static void memory_bad_options(void **state)
 int main(void)
 {
 	static const struct CMUnitTest every[] = {
-		cmocka_unit_test(order_and_offsets),      cmocka_unit_test(transactions),
-		cmocka_unit_test(committed_positions),    cmocka_unit_test(group_shares_partitions),
-		cmocka_unit_test(two_groups),             cmocka_unit_test(compacted),
-		cmocka_unit_test(compacted_many),         cmocka_unit_test(blocking_read),
+		cmocka_unit_test(order_and_offsets),   cmocka_unit_test(transactions),
+		cmocka_unit_test(committed_positions), cmocka_unit_test(group_shares_partitions),
+		cmocka_unit_test(two_groups),          cmocka_unit_test(compacted),
+		cmocka_unit_test(compacted_many),      cmocka_unit_test(blocking_read),
 		cmocka_unit_test(threads_and_bound),
 	};
 	static const struct CMUnitTest memory[] = {

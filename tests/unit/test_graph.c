@@ -56,8 +56,12 @@ static void put_row(struct world *w, uint32_t interval, uint8_t view, const char
 static void put_markers(struct world *w, uint32_t interval)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct flow_marker m = {.producer = STR("c1"), .boot = 1, .interval = interval, .interval_s = 1,
-					.rows = w->rows[i], .messages = w->rows[i]};
+		struct flow_marker m = {.producer = STR("c1"),
+					.boot = 1,
+					.interval = interval,
+					.interval_s = 1,
+					.rows = w->rows[i],
+					.messages = w->rows[i]};
 
 		put(w, BUS_FLOWS, i, FLOW_MSG_MARKER, &m);
 		w->rows[i] = 0;

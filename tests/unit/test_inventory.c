@@ -61,7 +61,11 @@ static void brute_force(void **state)
 {
 	enum { N = 400 };
 	static const unsigned lengths[] = {8, 9, 13, 16, 20, 23, 24, 25, 30, 32};
-	struct { struct ip prefix; unsigned bits; char owner[8]; } lines[N];
+	struct {
+		struct ip prefix;
+		unsigned bits;
+		char owner[8];
+	} lines[N];
 	struct buf yaml;
 	struct inventory *inv;
 	size_t n = 0;
@@ -77,7 +81,7 @@ static void brute_force(void **state)
 		bool there = false;
 
 		for (unsigned bit = bits; bit < 128; bit++)
-			ip.b[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
+			ip.b[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
 		for (size_t i = 0; i < n; i++)
 			there |= lines[i].bits == bits && ip_eq(&lines[i].prefix, &ip);
 		if (there)
@@ -111,17 +115,21 @@ static void brute_force(void **state)
 
 static void mistakes(void **state)
 {
-	static const struct { const char *yaml, *why; } cases[] = {
+	static const struct {
+		const char *yaml, *why;
+	} cases[] = {
 		{"networks:\n  - cidr: 10.0.0.0/8\n    ownr: a\n", "f:3:5: Unexpected key: ownr"},
 		{"netwoks: []\n", "f:1:1: Unexpected key: netwoks"},
 		{"networks: []\nrules: []\n", "f:2:1: Unexpected key: rules"},
-		{"networks:\n  - cidr: 10.0.0.0/8\n    zone: a\n    zone: b\n", "f:4:5: Mapping field already seen: zone"},
+		{"networks:\n  - cidr: 10.0.0.0/8\n    zone: a\n    zone: b\n",
+		 "f:4:5: Mapping field already seen: zone"},
 		{"networks:\n  - owner: x\n", "f:2:12: Missing required mapping field: cidr"},
 		{"networks: 3\n", "f:1:11: Expecting SEQUENCE, got event: SCALAR"},
 		{"networks:\n  - cidr: \"a\n", "f:2:5: libyaml: found unexpected end of stream"},
 		{"networks:\n  - cidr: 10.0.0.0/8\n  - cidr: 10.0.0.0/33\n",
 		 "f:3:11: '10.0.0.0/33' is not a network like 10.0.0.0/8 or 2001:db8::/32"},
-		{"networks:\n  - cidr: 10.0.0.1\n", "f:2:11: '10.0.0.1' is not a network like 10.0.0.0/8 or 2001:db8::/32"},
+		{"networks:\n  - cidr: 10.0.0.1\n",
+		 "f:2:11: '10.0.0.1' is not a network like 10.0.0.0/8 or 2001:db8::/32"},
 		{"networks:\n  - owner: o\n    cidr: 10.1.2.0/8\n",
 		 "f:3:11: '10.1.2.0/8' has bits set to the right of its length"},
 		{"networks:\n  - cidr: 10.0.0.0/8\n  - cidr: 10.1.0.0/16\n  - cidr: 10.0.0.0/8\n",
@@ -208,8 +216,8 @@ static void example_is_good(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(longest_prefix), cmocka_unit_test(brute_force), cmocka_unit_test(mistakes),
-		cmocka_unit_test(broken_bytes),   cmocka_unit_test(files),       cmocka_unit_test(unknown_names),
+		cmocka_unit_test(longest_prefix),  cmocka_unit_test(brute_force), cmocka_unit_test(mistakes),
+		cmocka_unit_test(broken_bytes),    cmocka_unit_test(files),       cmocka_unit_test(unknown_names),
 		cmocka_unit_test(example_is_good),
 	};
 

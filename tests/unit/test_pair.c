@@ -47,7 +47,8 @@ static void open_world(void)
 					"  - {cidr: 10.0.9.0/24, owner: partner, zone: dmz}\n";
 	const struct bus_memory_opts opts = {.partitions = 1, .max_bytes = 512 << 20, .start_us = 1};
 	static const enum bus_topic partials = BUS_PARTIALS, pairs = BUS_PAIRS, ledger = BUS_LEDGER;
-	struct window_opts wo = {.stage = &pair_stage, .arg = &w.pair, .group = "g", .instance = "t", .max_entries = 100000};
+	struct window_opts wo = {
+		.stage = &pair_stage, .arg = &w.pair, .group = "g", .instance = "t", .max_entries = 100000};
 	char why[200];
 
 	memset(&w, 0, sizeof(w));
@@ -117,7 +118,8 @@ static struct flow_row row_of(uint8_t view, const char *client, const char *serv
 	return row;
 }
 
-static void put(uint8_t view, const char *client, const char *server, uint16_t port, const char *service, uint64_t bytes)
+static void put(uint8_t view, const char *client, const char *server, uint16_t port, const char *service,
+		uint64_t bytes)
 {
 	struct flow_row row = row_of(view, client, server, port, service, bytes);
 
@@ -161,7 +163,8 @@ static void finish(void)
 		w.line_in = w.msg.ledger.rows_in;
 		w.line_out = w.msg.ledger.rows_out;
 		w.lost_late += flow_count_get(w.msg.ledger.lost, w.msg.ledger.n_lost, "late_unjoined");
-		assert_int_equal(w.line_in, w.line_out + flow_count_get(w.msg.ledger.lost, w.msg.ledger.n_lost, "late_unjoined"));
+		assert_int_equal(w.line_in,
+				 w.line_out + flow_count_get(w.msg.ledger.lost, w.msg.ledger.n_lost, "late_unjoined"));
 	}
 	w.interval += LEN;
 	w.now += LEN * 1000000;
@@ -191,7 +194,10 @@ static const struct flow_edge *edge(const char *client, const char *server)
 
 static void host(const char *id, const char *hostname, const char *address, uint32_t netns, bool host_only)
 {
-	struct flow_host h = {.id = str_from(id), .hostname = str_from(hostname), .interval = T0, .interval_s = LEN,
+	struct flow_host h = {.id = str_from(id),
+			      .hostname = str_from(hostname),
+			      .interval = T0,
+			      .interval_s = LEN,
 			      .n_addresses = 1};
 
 	h.addresses[0] = (struct flow_address){.ip = ip(address), .bits = 120, .host_only = host_only, .netns = netns};
@@ -205,8 +211,14 @@ static void host(const char *id, const char *hostname, const char *address, uint
 static void listen_at(const char *id, uint32_t netns, const char *address, uint16_t port, const char *service,
 		      uint32_t since, uint32_t said, bool alive)
 {
-	struct flow_listener l = {.host = str_from(id), .netns = netns, .addr = ip(address), .port = port, .protocol = 6,
-				  .alive = alive, .interval = said, .since = since};
+	struct flow_listener l = {.host = str_from(id),
+				  .netns = netns,
+				  .addr = ip(address),
+				  .port = port,
+				  .protocol = 6,
+				  .alive = alive,
+				  .interval = said,
+				  .since = since};
 
 	l.names.service = str_from(service);
 	buf_clear(&w.buf);
@@ -351,7 +363,8 @@ static void scopes(void **state)
 	close_world();
 }
 
-static void put_unknown(const char *from, uint16_t port, const char *to, uint16_t other, const char *service, uint64_t tx)
+static void put_unknown(const char *from, uint16_t port, const char *to, uint16_t other, const char *service,
+			uint64_t tx)
 {
 	struct flow_row row = row_of(FLOW_VIEW_UNKNOWN, from, to, port, service, tx);
 
@@ -541,7 +554,8 @@ static void check_partials(void)
 
 static void nothing_is_lost(void **state)
 {
-	static const char *const client_names[NAMES] = {"a", "b", "c", "d"}, *const server_names[NAMES] = {"w", "x", "y", "z"};
+	static const char *const client_names[NAMES] = {"a", "b", "c", "d"}, *const server_names[NAMES] = {"w", "x",
+													   "y", "z"};
 	static struct flow_stats want[CLIENTS][SERVERS][PORTS][2][NAMES];
 	static bool there[CLIENTS][SERVERS][PORTS][2][NAMES];
 
@@ -552,7 +566,8 @@ static void nothing_is_lost(void **state)
 		memset(want, 0, sizeof(want));
 		memset(there, 0, sizeof(there));
 		for (int i = 0; i < 60; i++) {
-			unsigned c = rnd() % CLIENTS, s = rnd() % SERVERS, p = rnd() % PORTS, v = rnd() % 2, n = rnd() % NAMES;
+			unsigned c = rnd() % CLIENTS, s = rnd() % SERVERS, p = rnd() % PORTS, v = rnd() % 2,
+				 n = rnd() % NAMES;
 			char client[24], server[24];
 			struct flow_row row;
 
@@ -571,8 +586,8 @@ static void nothing_is_lost(void **state)
 		assert_int_equal(w.line_out, rows);
 		check_partials();
 		for (unsigned i = 0; i < CLIENTS * SERVERS * PORTS * 2 * NAMES; i++) {
-			unsigned n = i % NAMES, v = i / NAMES % 2, p = i / NAMES / 2 % PORTS, s = i / NAMES / 2 / PORTS % SERVERS,
-				 c = i / NAMES / 2 / PORTS / SERVERS;
+			unsigned n = i % NAMES, v = i / NAMES % 2, p = i / NAMES / 2 % PORTS,
+				 s = i / NAMES / 2 / PORTS % SERVERS, c = i / NAMES / 2 / PORTS / SERVERS;
 			struct flow_conv conv = {.port = (uint16_t)(80 + p)};
 			struct flow_stats got;
 			char text[24];

@@ -23,13 +23,16 @@ static uint64_t rnd(void)
 
 static void known_splits(void **state)
 {
-	static const struct { uint64_t total, w[4], want[4]; size_t n; } cases[] = {
-		{100, {1, 1, 1}, {34, 33, 33}, 3},       /* equal remainders: the first */
+	static const struct {
+		uint64_t total, w[4], want[4];
+		size_t n;
+	} cases[] = {
+		{100, {1, 1, 1}, {34, 33, 33}, 3}, /* equal remainders: the first */
 		{10, {1, 2, 3, 4}, {1, 2, 3, 4}, 4},
 		{7, {3, 3, 1}, {3, 3, 1}, 3},
-		{5, {3, 3, 1}, {2, 2, 1}, 3},            /* 2.14 2.14 0.71 */
+		{5, {3, 3, 1}, {2, 2, 1}, 3}, /* 2.14 2.14 0.71 */
 		{1, {1, 100}, {0, 1}, 2},
-		{5, {0, 0, 0}, {2, 2, 1}, 3},            /* nobody has any: as if equal */
+		{5, {0, 0, 0}, {2, 2, 1}, 3}, /* nobody has any: as if equal */
 		{0, {1, 2}, {0, 0}, 2},
 		{9, {0, 3}, {0, 9}, 2},
 		{UINT64_MAX, {UINT64_MAX, UINT64_MAX}, {UINT64_MAX / 2 + 1, UINT64_MAX / 2}, 2},
@@ -59,7 +62,8 @@ static void properties(void **state)
 		}
 		assert_int_equal(split_number(total, w, n, got), 0);
 		for (size_t i = 0; i < n; i++) {
-			long double exact = all ? (long double)total * ((long double)w[i] / all) : (long double)total / n;
+			long double exact =
+				all ? (long double)total * ((long double)w[i] / all) : (long double)total / n;
 			long double off = (long double)got[i] - exact;
 
 			sum += got[i];
@@ -111,8 +115,13 @@ static void stats_add_up(void **state)
 
 static void the_same_sum(void **state)
 {
-	struct flow_stats whole = {.tx_bytes = 1000, .rx_bytes = 600, .opened = 4, .rows = 3, .retransmitted = 11,
-				   .handshake = {[5] = 4}, .srtt = {[7] = 10}};
+	struct flow_stats whole = {.tx_bytes = 1000,
+				   .rx_bytes = 600,
+				   .opened = 4,
+				   .rows = 3,
+				   .retransmitted = 11,
+				   .handshake = {[5] = 4},
+				   .srtt = {[7] = 10}};
 	struct flow_stats a = {.tx_bytes = 100, .rx_bytes = 900, .opened = 3, .rows = 1, .handshake = {[5] = 1}};
 	struct flow_stats b = {.tx_bytes = 500, .rx_bytes = 100, .opened = 1, .rows = 1, .handshake = {[5] = 3}};
 	const struct flow_stats *weights[] = {&a, &b};
@@ -122,7 +131,7 @@ static void the_same_sum(void **state)
 	assert_int_equal(pa.tx_bytes, 900); /* what the server sent, they received */
 	assert_int_equal(pa.rx_bytes, 100);
 	assert_int_equal(pa.opened, 3);
-	assert_int_equal(pa.rows, 2);       /* 1.5 each: the first */
+	assert_int_equal(pa.rows, 2);           /* 1.5 each: the first */
 	assert_int_equal(pa.retransmitted, 10); /* of what the server sent: by bytes received, 9.9 */
 	assert_int_equal(pa.handshake[5], 1);
 	assert_int_equal(pa.srtt[7], 9);
@@ -138,7 +147,10 @@ static void the_same_sum(void **state)
 /* Their sum is zero, the whole's is not: bytes of that direction, else connections, else rows, else equally. */
 static void fallbacks(void **state)
 {
-	static const struct { struct flow_stats a, b; uint64_t lost_a, closed_a; } cases[] = {
+	static const struct {
+		struct flow_stats a, b;
+		uint64_t lost_a, closed_a;
+	} cases[] = {
 		{{.rx_bytes = 3}, {.rx_bytes = 1, .opened = 100}, 6, 6},
 		{{.tx_bytes = 100, .opened = 1}, {.opened = 3}, 2, 8},
 		{{.rows = 1}, {.rows = 1, .attempts = 1}, 0, 0},

@@ -19,9 +19,9 @@
 #include "graph/window.h"
 #include "tests/unit/bus_fault.h"
 
-#define START 1000000        /* first offset */
-#define T0 1700000000u       /* first interval */
-#define LEN 10u              /* s */
+#define START 1000000  /* first offset */
+#define T0 1700000000u /* first interval */
+#define LEN 10u        /* s */
 #define INTERVALS 80
 #define KEYS 4
 #define PARTS 2
@@ -103,8 +103,12 @@ static void edge_of(unsigned key, struct flow_edge *e)
 static void put(struct world *w, const struct item *it)
 {
 	char name[2] = {it->producer, 0};
-	struct flow_marker m = {.producer = str_from(name), .boot = 1, .interval = T0 + it->k * LEN, .interval_s = LEN,
-				.rows = it->rows, .messages = 1};
+	struct flow_marker m = {.producer = str_from(name),
+				.boot = 1,
+				.interval = T0 + it->k * LEN,
+				.interval_s = LEN,
+				.rows = it->rows,
+				.messages = 1};
 	struct flow_edge e;
 
 	buf_clear(&w->buf);
@@ -137,8 +141,13 @@ static void marker(struct world *w, unsigned part, char producer, unsigned k, ui
 
 static struct window *engine_sized(struct world *w, size_t max_entries)
 {
-	const struct window_opts opts = {.bus = &w->fault.base, .stage = &edge_stage, .arg = &w->fault.base, .group = "g",
-					 .instance = "t", .boot = ++w->boot * 1000, .max_entries = max_entries};
+	const struct window_opts opts = {.bus = &w->fault.base,
+					 .stage = &edge_stage,
+					 .arg = &w->fault.base,
+					 .group = "g",
+					 .instance = "t",
+					 .boot = ++w->boot * 1000,
+					 .max_entries = max_entries};
 	struct window *e = NULL;
 
 	assert_int_equal(window_new(&e, &opts), 0);
@@ -203,7 +212,11 @@ static void check_once(struct seen *seen, size_t *n, size_t max, const struct fl
 /* Sums over the last line of each (boot, interval). */
 static void collect_ledger(struct world *w, struct bus_reader *r)
 {
-	static struct { uint64_t boot; uint32_t interval; uint64_t in, out, poison, lost; } lines[4000];
+	static struct {
+		uint64_t boot;
+		uint32_t interval;
+		uint64_t in, out, poison, lost;
+	} lines[4000];
 	size_t n = 0, i;
 	struct bus_msg m;
 
@@ -282,7 +295,8 @@ static void position(struct world *w, struct window *e, unsigned part, struct bu
 	struct bus_reader *r;
 
 	(void)e;
-	assert_int_equal(bus_reader_open(&r, w->bus, "g", &t, 1, NULL), 0); /* a member that never reads moves nothing */
+	assert_int_equal(bus_reader_open(&r, w->bus, "g", &t, 1, NULL),
+			 0); /* a member that never reads moves nothing */
 	assert_int_equal(bus_committed(r, t, part, ret), 0);
 	bus_reader_close(r);
 }
@@ -299,13 +313,13 @@ static void closes_when_all_have_marked(void **state)
 
 	world_open(&w);
 	e = engine(&w);
-	row(&w, 0, 0, 0, 1);     /* START */
+	row(&w, 0, 0, 0, 1);      /* START */
 	marker(&w, 0, 'A', 0, 1); /* A alone is known: closes */
 	settle(&w, e);
 	assert_int_equal(out_rows(&w, 0), 1);
 	row(&w, 0, 1, 0, 5);
 	marker(&w, 0, 'B', 0, 0);
-	row(&w, 0, 2, 1, 7);      /* B is ahead */
+	row(&w, 0, 2, 1, 7); /* B is ahead */
 	marker(&w, 0, 'A', 1, 5);
 	settle(&w, e);
 	assert_int_equal(out_rows(&w, 1), 0); /* B has not marked 1 */
@@ -450,8 +464,12 @@ static void all_silent(void **state)
 static void expected_producers(void **state)
 {
 	static struct world w;
-	struct window_opts opts = {.stage = &edge_stage, .group = "g", .instance = "t", .max_entries = 1000,
-				   .expect = "flows", .n_expect = 2};
+	struct window_opts opts = {.stage = &edge_stage,
+				   .group = "g",
+				   .instance = "t",
+				   .max_entries = 1000,
+				   .expect = "flows",
+				   .n_expect = 2};
 	struct flow_marker m = {.producer = STR("flows/0"), .boot = 1, .interval = T0, .interval_s = LEN};
 	struct window *e = NULL;
 
@@ -484,7 +502,7 @@ static void wrong_counts(void **state)
 	marker(&w, 0, 'B', 0, 0);
 	row(&w, 0, 1, 0, 4);
 	row(&w, 0, 1, 0, 2);      /* of B, not announced yet */
-	marker(&w, 0, 'A', 1, 9);  /* 5 never came; 2 of B hide some of it */
+	marker(&w, 0, 'A', 1, 9); /* 5 never came; 2 of B hide some of it */
 	marker(&w, 0, 'B', 1, 2);
 	settle(&w, e);
 	window_stats(e, &s);
@@ -661,14 +679,18 @@ static void script_random(struct script *s, unsigned seed)
 		if (*k >= last || (seed % 3 == 0 && who == 1 && *k == 2 && at[p][0] < 6))
 			continue;
 		if (what < 3) {
-			s->v[s->n++] = (struct item){.type = MARKER, .part = p, .producer = (char)('A' + who), .k = *k,
+			s->v[s->n++] = (struct item){.type = MARKER,
+						     .part = p,
+						     .producer = (char)('A' + who),
+						     .k = *k,
 						     .rows = pending[p][who]};
 			pending[p][who] = 0;
 			++*k;
 		} else if (what == 3) {
 			s->v[s->n++] = (struct item){.type = GARBAGE, .part = p};
 		} else {
-			struct item it = {.type = ROW, .part = p, .k = *k, .key = rnd(&x, KEYS), .rows = 1 + rnd(&x, 5)};
+			struct item it = {
+				.type = ROW, .part = p, .k = *k, .key = rnd(&x, KEYS), .rows = 1 + rnd(&x, 5)};
 
 			if (what == 4 && *k > 2)
 				it.k = *k - 2; /* late, or nearly */
@@ -767,8 +789,9 @@ static void check(const struct world *w, const struct script *s, const char *wha
 		for (unsigned key = 0; key < KEYS; key++) {
 			rows += want[k][key].rows;
 			if (memcmp(&want[k][key], &w->out[k][key], sizeof(struct sum)) != 0)
-				fail_msg("%s at call %lu: interval %u, key %u: %llu rows, %llu wanted", what, at, k, key,
-					 (unsigned long long)w->out[k][key].rows, (unsigned long long)want[k][key].rows);
+				fail_msg("%s at call %lu: interval %u, key %u: %llu rows, %llu wanted", what, at, k,
+					 key, (unsigned long long)w->out[k][key].rows,
+					 (unsigned long long)want[k][key].rows);
 		}
 	}
 	if (w->dead != garbage)
