@@ -78,8 +78,12 @@ static int roles_collector(struct roles *r, const struct roles_opts *opts, char 
 	co.nets = opts->nets;
 	co.bus = r->bus;
 	e = collector_new(&r->collector, &co, why, why_len);
-	if (e < 0)
+	if (e < 0) {
+		size_t n = strlen(why);
+
+		snprintf(why + n, why_len - n, " (--sflow)");
 		return e;
+	}
 	loopback = co.listen;
 	if (ip_is_zero(&loopback))
 		(void)ip_parse("127.0.0.1", &loopback);
