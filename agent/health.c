@@ -56,6 +56,7 @@ static const struct {
 	{"passive_opens", offsetof(struct source_counts, passive_opens), false, false},
 	{"adopted", offsetof(struct source_counts, adopted), false, false},
 	{"replaced", offsetof(struct source_counts, replaced), false, false},
+	{"recovered", offsetof(struct source_counts, recovered), false, false},
 	{"finalised", offsetof(struct source_counts, finalised), false, false},
 	{"socks_full", offsetof(struct source_counts, lost_socks_full), false, false},
 	{"closed_full", offsetof(struct source_counts, lost_closed_full), false, false},

@@ -8,9 +8,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <bpf/libbpf.h>
+
 #include "agent/caps.h"
 #include "agent/conf.h"
 #include "agent/cycle.h"
+#include "agent/features.h"
+#include "agent/probe.h"
 #include "agent/link.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -150,6 +154,11 @@ int main(int argc, char **argv)
 	char why[512], **args;
 	int r, n;
 
+	if (argc == 2 && strcmp(argv[1], "--man") == 0) { /* for the build: docs/skyfall-agent.8 */
+		opt_man("skyfall-agent", 8, conf_command.summary, (const struct opt_command *[]){&conf_command}, 1,
+			stdout);
+		return 0;
+	}
 	r = opt_parse("skyfall-agent", &conf_command, argc, argv, &conf, &args, &n);
 	if (r != 0)
 		return r == OPT_HELP ? 0 : 2;
@@ -161,6 +170,12 @@ int main(int argc, char **argv)
 		return r == -EINVAL ? 2 : 1;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
+	libbpf_set_print(NULL); /* what matters of it comes back as `why` */
+	if (conf.features) {
+		probe_print(stdout, conf.json);
+		conf_deinit(&conf);
+		return 0;
+	}
 	main_be_a_guest();
 	r = main_measure(&conf);
 	conf_deinit(&conf);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this host lets the agent do: each feature is tried, not read off a version. For skyfall-agent --features. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct probe_result {
+	const char *name;
+	const char *lost; /* what is missing without it */
+	bool ok;
+	char why[160];    /* what was found, or why not */
+};
+
+/* Tries all (about 0.3 s; programs are attached for a moment). Returns how many of `ret` were filled. */
+size_t probe_all(struct probe_result *ret, size_t max);
+
+/* One line a feature: "ok"/"no", name, why; without it, what is lost. Or one JSON object a line. */
+void probe_print(FILE *to, bool json);
