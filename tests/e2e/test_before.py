@@ -27,7 +27,7 @@ class Before(case.Case):
         both = {"closed": 5, "c2s_bytes": sent, "s2c_bytes": received}
         edge = self.expect({"client": both, "server": both})
         self.assertEqual((sent, received), (5 * (1009 + 24), 5 * 2003))
-        self.assertIn("joined", edge["flags"])
+        self.assertIn("joined_in_progress", edge["flags"])
         self.adds_up()
 
     def restart(self):

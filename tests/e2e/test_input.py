@@ -128,21 +128,17 @@ class DiskFull(case.Case):
         self.addCleanup(subprocess.run, ["umount", "-l", self.stack.data], check=True)
         self.addCleanup(self.stack.stop_agents)
 
-    def speak(self):
-        server = self.server("10.77.3.3", host="c", port=self.port)
-        client = self.client(host="c")
+    def speak(self, server, client):
         for command in (self.connect("10.77.3.3", "n=5"), "talk 1009 2003", "close"):
             client.do(command)
-        tallies = self.tally(server, client)
-        server.stop()
-        client.stop()
-        return tallies
+        return self.tally(server, client)
 
     def test_disk_full(self):
         self.stack.start_server()
         self.stack.start_agent("c")
         self.stack.wait_agents("c")
-        self.expect(self.views(*self.speak()))
+        server, client = self.server("10.77.3.3", host="c"), self.client(host="c")
+        self.expect(self.views(*self.speak(server, client)))
         before = self.find()
         filler = os.path.join(self.stack.data, "filler")
         with open(filler, "wb", buffering=0) as file:
@@ -153,7 +149,7 @@ class DiskFull(case.Case):
                 pass
         self.began, first = time.time() + 1, self.began
         until(lambda: time.time() > self.began + 1, 5, "a later interval")
-        self.speak()
+        self.speak(server, client)
         until(lambda: self.stack.api("health")["writer"]["error"], 20, "the writer says what is wrong")
         said = self.stack.api("health")["writer"]["error"]
         self.assertTrue("full" in said or "space" in said, said)

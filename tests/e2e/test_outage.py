@@ -18,7 +18,7 @@ class Traffic:
         self.said = {}  # interval -> bytes, client to server
 
     def speak(self):
-        middle_of_interval()
+        middle_of_interval(after=max(self.said, default=0))
         at, size = int(time.time()), 1000 + len(self.said)
         self.client.do(self.test.connect("10.77.0.2"))
         self.client.do(f"talk {size - 24} {2 * size}")

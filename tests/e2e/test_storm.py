@@ -5,6 +5,7 @@ cards' interrupts do): a program interrupted by itself is passed over by the ker
 import os
 
 from lab import case
+from lab.wait import middle_of_interval
 
 CONNECTIONS = 20000
 ALL_CPUS = f"{(1 << (os.cpu_count() or 1)) - 1:x}"
@@ -14,6 +15,7 @@ class Storm(case.Case):
 
     def storm(self, *options):
         server, client = self.server("10.77.0.2", "inline", "threads=4"), self.client()
+        middle_of_interval()
         client.do(" ".join(["burst", "10.77.0.2", str(self.port), str(CONNECTIONS), "4", *options]), 60)
         tallies = self.tally(server, client)
         self.assertEqual([tally["opened"] for tally in tallies], [CONNECTIONS] * 2)

@@ -9,7 +9,7 @@ import unittest
 from . import work
 from .net import Lab
 from .stack import Stack
-from .wait import until
+from .wait import middle_of_interval, until
 
 VISIBLE_SECONDS = 10  # until everything a scenario did is in the API (the promise is 3; the machine is shared)
 SETTLE_SECONDS = 15
@@ -95,13 +95,16 @@ class Case(unittest.TestCase):
     # --- programs
 
     def server(self, address, *options, service=None, host="b", port=None, cgroup=None):
-        server = work.serve(self.lab, host, service or self.server_service, address, port or self.port, *options,
-                            cgroup=cgroup)
+        # Hosts cut an interval some ms apart. A server that begins just between two cuts would be a stranger to its
+        # first client's row, and that row another edge.
+        middle_of_interval(most=0.7)
+        server = work.serve(self.lab, host, self.server_service if service is None else service, address,
+                            port or self.port, *options, cgroup=cgroup)
         self.addCleanup(server.stop)
         return server
 
     def client(self, service=None, host="a", cgroup=None):
-        client = work.client(self.lab, host, service or self.client_service, cgroup)
+        client = work.client(self.lab, host, self.client_service if service is None else service, cgroup)
         self.addCleanup(client.stop)
         return client
 

@@ -18,6 +18,7 @@ def until(condition, seconds, what):
         time.sleep(STEP)
 
 
-def middle_of_interval(interval=1):
-    """Returns soon after the start of an interval, with most of it still to come."""
-    until(lambda: 0.1 <= time.time() % interval <= 0.25, 2 * interval + 1, "the middle of an interval")
+def middle_of_interval(after=0, most=0.25):
+    """Returns within the first part of an interval (of 1 s) later than `after`, its beginning over and most to come."""
+    until(lambda: 0.1 <= time.time() % 1 <= most and int(time.time()) > after, after - time.time() + 5 if after else 5,
+          "the middle of an interval")
