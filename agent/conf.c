@@ -134,6 +134,9 @@ static const struct opt conf_opts[] = {
 	 .type = OPT_FLAG,
 	 .offset = AT(features),
 	 .help = "say what can be measured on this host, and how; then end"},
+	{.name = "man", .type = OPT_FLAG, .offset = AT(man), .help = "print the manual page (roff)"},
+	{.name = "completion", .type = OPT_FLAG, .offset = AT(completion), .help = "print the completion for bash"},
+	{.name = "version", .letter = 'V', .type = OPT_FLAG, .offset = AT(version), .help = "print the version"},
 	{.name = "quiet", .letter = 'q', .type = OPT_FLAG, .offset = AT(quiet), .help = "say nothing but errors"},
 	{0},
 };
@@ -149,6 +152,19 @@ const struct opt_command conf_command = {
 	.opts = conf_opts,
 	.conf_size = sizeof(struct conf),
 };
+
+bool conf_print(const struct conf *c, FILE *to)
+{
+	static const struct opt_command *const commands[] = {&conf_command};
+
+	if (c->man)
+		opt_man("skyfall-agent", 8, conf_command.summary, commands, 1, to);
+	else if (c->completion)
+		opt_completion_bash("skyfall-agent", commands, 1, to);
+	else if (c->version)
+		fprintf(to, "skyfall-agent %s\n", SKYFALL_VERSION);
+	return c->man || c->completion || c->version;
+}
 
 static int conf_interval(struct conf *c, char *why, size_t why_len)
 {

@@ -18,7 +18,7 @@ struct conf {
 	struct opt_list collectors, netns, local_nets;
 	uint32_t interval_ms, spread_ms; /* spread UINT32_MAX: 0.8 of the interval */
 	const char *net, *host_id, *hostname, *rules_file, *source;
-	bool print, json, once, features, no_ack, quiet;
+	bool print, json, once, features, no_ack, quiet, man, completion, version;
 	uint64_t max_socks, max_rows, enterprise, size;
 	/* resolved by conf_check() */
 	uint16_t interval_s;
@@ -36,6 +36,9 @@ struct conf {
 
 extern const struct conf conf_defaults;
 extern const struct opt_command conf_command;
+
+/* --man, --completion, --version: prints it; false: none of them. */
+bool conf_print(const struct conf *c, FILE *to);
 
 /* 0; -EINVAL: the words on the command line are wrong (exit 2); another -errno: the world is (exit 1). `why` says what and
  * what to do. conf_deinit() is due in any case. */

@@ -4,61 +4,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <bpf/libbpf.h>
-
-#include "agent/caps.h"
 #include "agent/conf.h"
 #include "agent/cycle.h"
-#include "agent/features.h"
-#include "agent/probe.h"
+#include "agent/guest.h"
 #include "agent/link.h"
+#include "agent/probe.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/table.h"
-
-static const struct source_ops *const sources[] = {&source_bpf, &source_diag}; /* the better one first */
-
-/* Opens the wanted source, or the best that works here. */
-static int main_source(const struct conf *conf, const struct source_ops **ret_ops, struct source **ret)
-{
-	struct source_opts opts = {.netns = conf->netns_inum,
-				   .n_netns = conf->n_netns,
-				   .max_rows = (uint32_t)conf->max_rows,
-				   .max_socks = (uint32_t)conf->max_socks};
-	bool any = strcmp(conf->source, "auto") == 0;
-	char why[512] = "";
-	int r = -ENOENT;
-	size_t i;
-
-	for (i = 0; i < ARRAY_LEN(sources); i++) {
-		if (!any && strcmp(conf->source, sources[i]->name) != 0)
-			continue;
-		r = sources[i]->open(ret, &opts, why, sizeof(why));
-		if (r == 0) {
-			*ret_ops = sources[i];
-			return 0;
-		}
-		if (any && i + 1 < ARRAY_LEN(sources))
-			log_warn("%s: %s; going on with %s, which sees less (skyfall-agent --features)",
-				 sources[i]->name, why, sources[i + 1]->name);
-		else
-			log_error("%s: %s", sources[i]->name, why);
-	}
-	return r;
-}
-
-/* The host's applications go first (law L9). */
-static void main_be_a_guest(void)
-{
-	enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_IDLE = 3 << 13 };
-
-	(void)setpriority(PRIO_PROCESS, 0, 19);
-	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
-}
 
 /* The address that names this agent: the one it sends from, unless that is nobody's name. */
 static struct ip main_address(const struct conf *conf, const struct host *host)
@@ -87,7 +40,7 @@ static int main_run(const struct conf *conf, struct cycle *cycle, struct host *h
 		.opts = {.enterprise = (uint32_t)conf->enterprise, .size = (uint32_t)conf->size},
 	};
 	struct outbox *outbox = NULL;
-	char why[512];
+	char why[512] = "";
 	int r = 0;
 
 	cycle_look(cycle);
@@ -110,27 +63,36 @@ static int main_run(const struct conf *conf, struct cycle *cycle, struct host *h
 	return r;
 }
 
-static int main_measure(const struct conf *conf)
+static int main_source(const struct conf *conf, const struct source_ops **ret_ops, struct source **ret)
+{
+	struct source_opts opts = {
+		.netns = conf->netns_inum,
+		.n_netns = conf->n_netns,
+		.max_rows = (uint32_t)conf->max_rows,
+		.max_socks = (uint32_t)conf->max_socks,
+	};
+	char why[1024];
+	int r = source_pick(conf->source, &opts, ret_ops, ret, why, sizeof(why));
+
+	if (r < 0)
+		log_error("%s", why);
+	else if (why[0])
+		log_warn("%s; going on with %s, which sees less (skyfall-agent --features)", why, (*ret_ops)->name);
+	return r;
+}
+
+static int main_measure(const struct conf *conf, struct loop *loop)
 {
 	const struct source_ops *ops = NULL;
 	static struct host host; /* big */
 	struct source *source = NULL;
 	struct cycle *cycle = NULL;
-	struct loop *loop = NULL;
 	char why[512];
-	int r;
+	int r = main_source(conf, &ops, &source);
 
-	r = loop_new(&loop);
-	if (r == 0)
-		r = loop_signals(loop, NULL, NULL);
-	if (r < 0) {
-		log_error("%s", strerror(-r));
-		goto out;
-	}
-	r = main_source(conf, &ops, &source);
 	if (r < 0)
-		goto out;
-	r = caps_drop();
+		return r;
+	r = guest_drop();
 	if (r < 0)
 		log_warn("privileges that are not needed any more could not be given up: %s", strerror(-r));
 	host_init(&host, conf->host_id, conf->hostname, ops->name);
@@ -138,14 +100,34 @@ static int main_measure(const struct conf *conf)
 	if (r < 0) {
 		log_error("%s", why);
 		ops->close(source);
-		goto out;
+		return r;
 	}
 	log_info("measuring by %s, every %u s", ops->name, conf->interval_s);
 	r = main_run(conf, cycle, &host, loop);
-out:
 	cycle_free(cycle);
+	return r;
+}
+
+static int main_agent(const struct conf *conf)
+{
+	struct loop *loop = NULL;
+	int r;
+
+	if (conf->features) {
+		probe_print(stdout, conf->json);
+		return 0;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	guest_yield();
+	r = loop_new(&loop);
+	if (r == 0)
+		r = loop_signals(loop, NULL, NULL);
+	if (r < 0)
+		log_error("%s", strerror(-r));
+	else
+		r = main_measure(conf, loop);
 	loop_free(loop);
-	return r < 0 ? 1 : 0;
+	return r;
 }
 
 int main(int argc, char **argv)
@@ -154,30 +136,16 @@ int main(int argc, char **argv)
 	char why[512], **args;
 	int r, n;
 
-	if (argc == 2 && strcmp(argv[1], "--man") == 0) { /* for the build: docs/skyfall-agent.8 */
-		opt_man("skyfall-agent", 8, conf_command.summary, (const struct opt_command *[]){&conf_command}, 1,
-			stdout);
-		return 0;
-	}
 	r = opt_parse("skyfall-agent", &conf_command, argc, argv, &conf, &args, &n);
 	if (r != 0)
 		return r == OPT_HELP ? 0 : 2;
+	if (conf_print(&conf, stdout))
+		return 0;
 	log_set(conf.quiet ? LOG_ERROR : LOG_INFO, "skyfall-agent");
 	r = conf_check(&conf, why, sizeof(why));
-	if (r < 0) {
+	if (r < 0)
 		log_error("%s", why);
-		conf_deinit(&conf);
-		return r == -EINVAL ? 2 : 1;
-	}
-	(void)signal(SIGPIPE, SIG_IGN);
-	libbpf_set_print(NULL); /* what matters of it comes back as `why` */
-	if (conf.features) {
-		probe_print(stdout, conf.json);
-		conf_deinit(&conf);
-		return 0;
-	}
-	main_be_a_guest();
-	r = main_measure(&conf);
+	n = r == -EINVAL ? 2 : r < 0 || main_agent(&conf) < 0;
 	conf_deinit(&conf);
-	return r;
+	return n;
 }

@@ -116,10 +116,10 @@ struct str procs_cgroup(struct str text)
 	return best;
 }
 
-struct str procs_service(struct str environ)
+struct str procs_service(struct str block)
 {
 	static const struct str name = {"SKYFALL_SERVICE=", 16};
-	const char *p = environ.p, *end = environ.p + environ.n;
+	const char *p = block.p, *end = block.p + block.n;
 
 	while (p < end) {
 		const char *zero = memchr(p, '\0', (size_t)(end - p));

@@ -51,4 +51,4 @@ int procs_stat(struct str text, char ret_comm[16], uint64_t *ret_start);
 struct str procs_cgroup(struct str text);
 
 /* The value of SKYFALL_SERVICE in an environment block; n 0: not set. */
-struct str procs_service(struct str environ);
+struct str procs_service(struct str block);

@@ -14,8 +14,8 @@
 struct source_opts {
 	const uint32_t *netns; /* inode numbers of the namespaces to watch; all when n_netns is 0 */
 	size_t n_netns;
-	uint32_t max_rows;    /* the kernel folds between two drains; 0: SOURCE_ROWS */
-	uint32_t max_socks;   /* open connections tracked; 0: SOURCE_SOCKS */
+	uint32_t max_rows;  /* the kernel folds between two drains; 0: SOURCE_ROWS */
+	uint32_t max_socks; /* open connections tracked; 0: SOURCE_SOCKS */
 };
 
 #define SOURCE_ROWS 8192
@@ -23,20 +23,20 @@ struct source_opts {
 
 /* Running totals since the source was opened; losses split by reason. Exported in `health`. */
 struct source_counts {
-	uint64_t rows_out;         /* rows handed out: what the ledger starts with */
+	uint64_t rows_out;                                       /* rows handed out: what the ledger starts with */
 	uint64_t attempts, opened_client, opened_server, closed; /* by our own count, all rows */
 	uint64_t active_opens, passive_opens; /* the kernel's own count (/proc/net/snmp), watched namespaces */
-	uint64_t replaced;         /* entries replaced while open: each a CLOSE that reached no program */
-	uint64_t finalised;        /* open entries found dead by a walk: likewise */
-	uint64_t recovered;        /* connections whose begin reached no program, counted at their end all the same */
+	uint64_t replaced;                    /* entries replaced while open: each a CLOSE that reached no program */
+	uint64_t finalised;                   /* open entries found dead by a walk: likewise */
+	uint64_t recovered; /* connections whose begin reached no program, counted at their end all the same */
 	uint64_t lost_socks_full, lost_rows_full, lost_closed_full, lost_update, lost_rows_user;
-	uint64_t lost_dials;       /* connect calls not watched for an early failure: their table was full */
-	uint64_t adopted;          /* connections that were open before us */
-	uint64_t recursion_misses[2]; /* of either attachment */
+	uint64_t lost_dials;           /* connect calls not watched for an early failure: their table was full */
+	uint64_t adopted;              /* connections that were open before us */
+	uint64_t recursion_misses[2];  /* of either attachment */
 	uint64_t bpf_run_ns, bpf_runs; /* all our programs; 0 unless kernel statistics are on */
-	uint64_t walk_us;          /* CPU spent in walks */
-	uint64_t socks_open;       /* gauge: entries tracked now */
-	uint64_t rows_map_used;    /* gauge: rows in the map drained last */
+	uint64_t walk_us;              /* CPU spent in walks */
+	uint64_t socks_open;           /* gauge: entries tracked now */
+	uint64_t rows_map_used;        /* gauge: rows in the map drained last */
 	uint64_t early_drains;
 };
 
@@ -55,3 +55,8 @@ struct source_ops {
 };
 
 extern const struct source_ops source_bpf, source_diag;
+
+/* Opens the source called `name`, or with "auto" the best that works here. `why`: what did not work, also when another one
+ * did; "" if nothing failed. -errno */
+int source_pick(const char *name, const struct source_opts *opts, const struct source_ops **ret_ops,
+		struct source **ret, char *why, size_t why_len);

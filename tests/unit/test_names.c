@@ -279,8 +279,7 @@ static void put(const char *path, const char *text, size_t n)
 	fclose(f);
 }
 
-static void put_proc(unsigned pid, const char *comm, unsigned start, const char *environ, size_t environ_n,
-		     const char *cgroup)
+static void put_proc(unsigned pid, const char *comm, unsigned start, const char *env, size_t env_n, const char *cgroup)
 {
 	char path[64], text[256];
 	int n = snprintf(text, sizeof(text), "%u (%s) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 %u 20", pid, comm,
@@ -289,7 +288,7 @@ static void put_proc(unsigned pid, const char *comm, unsigned start, const char 
 	snprintf(path, sizeof(path), "proc/%u/stat", pid);
 	put(path, text, (size_t)n);
 	snprintf(path, sizeof(path), "proc/%u/environ", pid);
-	put(path, environ, environ_n);
+	put(path, env, env_n);
 	snprintf(path, sizeof(path), "proc/%u/cgroup", pid);
 	put(path, cgroup, strlen(cgroup));
 }
