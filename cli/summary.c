@@ -33,29 +33,40 @@ int summary_settle(struct client *c, int64_t until_s, int timeout_ms)
 	}
 }
 
-static int summary_edges(const json_t *edges, size_t matched)
+/* Adds the edges whose note looks as bad as `style`; with `only`, just those with it in a service's name. */
+static void summary_add(struct table *t, const json_t *edges, enum table_style style, const char *only)
 {
-	size_t n = json_array_size(edges);
+	char note[EDGE_ROW_NOTE];
+
+	for (size_t i = 0; i < json_array_size(edges) && table_rows(t) < SUMMARY_EDGES; i++) {
+		struct edge_row row;
+
+		edge_row_read(json_array_get(edges, i), &row);
+		if (edge_row_note(&row, 0, note) == style && (!only || edge_row_matches(&row, only)))
+			edge_row_cells(t, &row, 0);
+	}
+}
+
+/* What fails comes first, then what is slow, then the rest by bytes. */
+static int summary_edges(const json_t *edges, size_t matched, const char *only)
+{
 	struct table *t;
 	int r;
 
-	if (n == 0) {
+	if (json_array_size(edges) == 0) {
 		printf("\nNo connection was seen.\n");
 		return 0;
 	}
 	r = table_new(&t, edge_row_totals, edge_row_columns);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n && i < SUMMARY_EDGES; i++) {
-		struct edge_row row;
-
-		edge_row_read(json_array_get(edges, i), &row);
-		edge_row_cells(t, &row, 0);
-	}
+	summary_add(t, edges, TABLE_BAD, only);
+	summary_add(t, edges, TABLE_WARN, only);
+	summary_add(t, edges, TABLE_PLAIN, only);
 	printf("\n");
 	r = answer_table(t);
 	if (matched > table_rows(t))
-		printf("... and %zu more edges\n", matched - table_rows(t));
+		printf("... and %zu more edges%s\n", matched - table_rows(t), only ? " that are not the shop's" : "");
 	table_free(t);
 	return r;
 }
@@ -76,7 +87,8 @@ static int summary_demo(const json_t *compared)
 static int summary_text(const json_t *answer, const json_t *health, const json_t *compared, const char *api)
 {
 	const json_t *edges = json_object_get(answer, "edges");
-	int worst = CMD_OK, r = summary_edges(edges, (size_t)client_num(answer, "matched", 0));
+	int worst = CMD_OK,
+	    r = summary_edges(edges, (size_t)client_num(answer, "matched", 0), compared ? "shop-" : NULL);
 
 	if (r >= 0 && compared)
 		worst = r = summary_demo(compared);
