@@ -184,9 +184,9 @@ static int shop_run(const struct shop_conf *conf)
 		return 1;
 	}
 	r = lab_up() < 0;
-	/* An agent notices new addresses within an interval; a shop that opens later is named right from its first second. */
+	/* An agent tells of new addresses within two intervals; a shop that opens later is named right from its first second. */
 	if (r == 0)
-		nanosleep(&(struct timespec){1, 500000000}, NULL);
+		nanosleep(&(struct timespec){2, 500000000}, NULL);
 	s.start_us = clock_mono_us();
 	for (size_t i = 0; i < nodes_n && r == 0; i++)
 		r = shop_start(&s, i) < 0;
