@@ -362,8 +362,8 @@ void opt_man(const char *program, int section, const char *summary, const struct
 	for (i = 0; i < n; i++) {
 		const char *args = cmds[i]->args ? cmds[i]->args : "";
 
-		fprintf(out, ".B %s%s%s\n[option ...] %s\n.br\n", program, n > 1 ? " " : "", n > 1 ? cmds[i]->name : "",
-			args);
+		fprintf(out, ".B %s%s%s\n[option ...]%s%s\n.br\n", program, n > 1 ? " " : "",
+			n > 1 ? cmds[i]->name : "", *args ? " " : "", args);
 	}
 	fputs(n > 1 ? ".SH COMMANDS\n" : ".SH OPTIONS\n", out);
 	for (i = 0; i < n; i++) {
