@@ -147,6 +147,20 @@ int day_open_write(const struct columns *c, const char *folder, const struct day
 	return SQLITE_OK;
 }
 
+/* The writer is just making the file: its table comes with the first transaction. */
+static int day_has_table(const struct day *d)
+{
+	sqlite3_stmt *st;
+	int r = sqlite3_prepare_v2(d->db, "SELECT 1 FROM sqlite_master WHERE type='table' AND name=?", -1, &st, NULL);
+
+	if (r)
+		return r;
+	sqlite3_bind_text(st, 1, columns_table(d->id.kind), -1, SQLITE_STATIC);
+	r = sqlite3_step(st);
+	sqlite3_finalize(st);
+	return r == SQLITE_ROW ? SQLITE_OK : r == SQLITE_DONE ? SQLITE_CANTOPEN : r;
+}
+
 int day_open_read(const char *folder, const struct day_id *id, struct day *ret)
 {
 	struct day d = {.id = *id};
@@ -164,6 +178,11 @@ int day_open_read(const char *folder, const struct day_id *id, struct day *ret)
 	sqlite3_extended_result_codes(d.db, 1);
 	sqlite3_busy_timeout(d.db, 5000);
 	sqlite3_exec(d.db, "PRAGMA cache_size=-4000", NULL, NULL, NULL);
+	r = day_has_table(&d);
+	if (r) {
+		day_close(&d);
+		return r;
+	}
 	*ret = d;
 	return SQLITE_OK;
 }

@@ -36,7 +36,7 @@ struct day {
 
 /* For the writer: made when it is not there, columns added that it lacks. SQLite's result code. */
 int day_open_write(const struct columns *c, const char *folder, const struct day_id *id, struct day *ret);
-/* Read only. SQLITE_CANTOPEN: there is none. */
+/* Read only. SQLITE_CANTOPEN: there is none, or nothing was ever committed to it. */
 int day_open_read(const char *folder, const struct day_id *id, struct day *ret);
 void day_close(struct day *d); /* rolls back what is open */
 
