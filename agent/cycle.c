@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/fdscan.h"
+#include "agent/guest.h"
 #include "agent/health.h"
 #include "agent/print.h"
 #include "base/clock.h"
@@ -282,6 +283,7 @@ static void *cycle_thread(void *arg)
 {
 	struct cycle *c = arg;
 
+	guest_on_time();
 	for (;;) {
 		if (cycle_wait_end(c)) {
 			cycle_collect(c, true);

@@ -21,6 +21,7 @@ static const cap_value_t guest_kept[] = {
 	CAP_NET_ADMIN,       /* run BPF programs of the network kind */
 	CAP_BPF,
 	CAP_PERFMON,
+	CAP_SYS_NICE, /* one thread cuts intervals on time */
 };
 
 int guest_drop(void)
@@ -59,4 +60,9 @@ void guest_yield(void)
 
 	(void)setpriority(PRIO_PROCESS, 0, 19);
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE);
+}
+
+void guest_on_time(void)
+{
+	(void)setpriority(PRIO_PROCESS, 0, 0); /* of the calling thread only (setpriority(2)) */
 }
