@@ -207,7 +207,7 @@ static int conf_collectors(struct conf *c, char *why, size_t why_len)
 		}
 		if (r < 0) {
 			snprintf(why, why_len, "--collector: %s", reason);
-			return -EINVAL;
+			return r;
 		}
 		c->collector[i].text = c->collectors.v[i];
 	}

@@ -27,6 +27,7 @@ struct procs {
 	bool watched;
 	uint32_t recent[PROCS_NEW];
 	unsigned n_recent;
+	unsigned last_pid;
 	char buf[PROCS_READ];
 };
 
@@ -225,18 +226,41 @@ static void procs_clear(uint64_t *bits)
 			bits[i] = 0;
 }
 
+/* The pid made last, the fifth word of /proc/loadavg: where it stands still nothing has begun. */
+static bool procs_quiet(struct procs *p)
+{
+	unsigned last = 0;
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/loadavg", p->root);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%*s %*s %*s %*s %u", &last) != 1)
+		last = 0;
+	if (f)
+		fclose(f);
+	if (last && last == p->last_pid)
+		return true;
+	p->last_pid = last;
+	return false;
+}
+
 void procs_watch(struct procs *p)
 {
 	uint64_t *now = p->seen[p->turn], *former = p->seen[!p->turn];
 	unsigned i, n = 0, again = p->n_recent;
-	DIR *d = opendir(p->root);
 	struct dirent *e;
+	DIR *d;
 
-	if (!d)
-		return;
 	p->epoch++;
 	for (i = 0; i < again; i++)
 		(void)procs_get(p, p->recent[i], NULL);
+	p->n_recent = 0;
+	if (procs_quiet(p))
+		return;
+	d = opendir(p->root);
+	if (!d)
+		return;
 	procs_clear(now);
 	while ((e = readdir(d))) {
 		unsigned long pid = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? strtoul(e->d_name, NULL, 10) : 0;

@@ -211,7 +211,7 @@ int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t
 	r = getaddrinfo(host, NULL, &hints, &ai);
 	if (r != 0) {
 		snprintf(why, why_len, "cannot find the address of '%s': %s", host, gai_strerror(r));
-		return -EINVAL;
+		return -ENOENT;
 	}
 	r = ip_from_sockaddr(ai->ai_addr, ret, &none);
 	freeaddrinfo(ai);
