@@ -217,6 +217,7 @@ static void conn_trying(struct walk *w, struct conn *c)
 {
 	struct agent_row *row = c->tried ? NULL : agent_rows_get(w->rows, &c->key);
 
+	c->dead_ms = 0;
 	if (!row)
 		return;
 	attempt_add(c, &row->val);
@@ -270,17 +271,24 @@ static void conn_end(struct walk *w, struct conn *c, const struct sky_final *f)
 	conns_remove(w->conns, c);
 }
 
-/* Dead for two walks: its CLOSE reached no program. It ended; what it did since it was last read is lost. */
+/* Its CLOSE is under way, or reached no program. That it was tried and established is known and counted at once; dead for
+ * DEAD_MS, it ended when it was last seen alive, and what it did since is lost. */
 static void conn_dead(struct walk *w, struct conn *c, const struct sky_first *first, uint64_t status)
 {
-	struct sky_final f = {.since_ns = c->until_ms * 1000000, .at_ns = w->now_ms * 1000000, .end = SKY_END_UNSEEN, .first = *first};
+	uint64_t ns = c->until_ms * 1000000;
+	struct sky_final f = {.since_ns = ns, .at_ns = ns, .end = ns ? SKY_END_UNSEEN : SKY_FAILED_OTHER, .first = *first};
+	struct agent_row *row;
 
 	if (status == SKY_DELETED) {
 		w->counts.finalised++;
 		conn_end(w, c, &f);
-	} else if (!c->dead_ms) {
-		c->dead_ms = (uint32_t)w->now_ms | 1;
+		return;
 	}
+	if (!c->dead_ms)
+		c->dead_ms = (uint32_t)w->now_ms | 1;
+	row = c->until_ms ? agent_rows_get(w->rows, &c->key) : NULL;
+	if (row)
+		first_add(c, &row->val, first);
 }
 
 static int slice_run(struct walk *w, struct load *l)

@@ -327,6 +327,11 @@ static __always_inline void on_end(struct sock *sk, int old, bool typed, bool se
 	struct sky_sock *e = bpf_map_lookup_elem(&socks, &at);
 	struct tcp_sock *tp;
 
+	if (e && e->rport != bpf_ntohs(READ(typed, sk, __sk_common.skc_dport))) { /* a left-over of the socket before */
+		replace(e);
+		bpf_map_delete_elem(&socks, &at);
+		e = NULL;
+	}
 	if (!e && (second || !adopted || old == TCP_SYN_SENT || old == TCP_SYN_RECV || old == TCP_CLOSE))
 		return; /* the other program was here, it is older than us, or it was no connection yet */
 	tp = to_tcp(sk, typed);

@@ -20,6 +20,16 @@ static __always_inline bool walk_same(struct sock *sk, const struct sky_sock *e)
 	       t.rport == e->rport && addr_eq(t.remote, e->key.remote) && addr_eq(t.local, e->key.local);
 }
 
+/* The socket at `sk` is still the one of the entry, connecting. */
+static __always_inline bool walk_connecting(struct sock *sk, const struct sky_sock *e)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	struct tuple t;
+
+	return (state == TCP_SYN_SENT || state == TCP_SYN_RECV) && sock_tuple(sk, &t, false) && t.rport == e->rport &&
+	       t.netns == e->key.netns && addr_eq(t.remote, e->key.remote);
+}
+
 /* The hook runs before the state is stored: an established socket whose entry does not know it was missed. */
 static __always_inline void walk_promote(struct sock *sk, struct sky_sock *e)
 {
@@ -42,6 +52,17 @@ static __always_inline void walk_totals(struct tcp_sock *tp, struct sky_totals *
 	f->turn = !f->rx_segs ? -1 : !f->tx_segs ? 1 : (__s32)(received - sent);
 }
 
+/* The entry outlived its socket. A CLOSE may be under way, so it is removed only when user space says it waited. */
+static __always_inline int walk_dead(struct sky_answer *a, const struct sky_ask *q)
+{
+	__u64 at = q->sk;
+
+	a->status = SKY_DEAD;
+	if (q->how & SKY_ASK_END && !bpf_map_delete_elem(&socks, &at))
+		a->status = SKY_DELETED;
+	return 0;
+}
+
 /* A global function: verified once, not once for each of the 256 turns of the loop. */
 __noinline int walk_one(__u32 i)
 {
@@ -50,6 +71,7 @@ __noinline int walk_one(__u32 i)
 	struct sky_sock *e;
 	struct tcp_sock *tp;
 	__u64 at, segs;
+	bool alive;
 
 	if (i >= SKY_SLICE)
 		return 0;
@@ -65,7 +87,12 @@ __noinline int walk_one(__u32 i)
 	if (e->phase != SKY_OPEN) {
 		__sync_fetch_and_add(&e->walked, 1);
 		walk_promote((struct sock *)tp, e);
-		a->status = e->dead || e->id != q->id ? SKY_NONE : SKY_ATTEMPT;
+		alive = e->phase == SKY_OPEN || walk_connecting((struct sock *)tp, e);
+		if (e->dead || e->id != q->id)
+			return 0;
+		if (!alive)
+			return walk_dead(a, q);
+		a->status = SKY_ATTEMPT;
 		return 0;
 	}
 	segs = (__u32)(BPF_CORE_READ(tp, segs_in) + BPF_CORE_READ(tp, segs_out));
@@ -83,10 +110,7 @@ __noinline int walk_one(__u32 i)
 		a->status = e->dead || e->id != q->id ? SKY_NONE : SKY_TOTALS;
 		return 0;
 	}
-	a->status = SKY_DEAD;
-	if (q->how & SKY_ASK_END && !bpf_map_delete_elem(&socks, &at))
-		a->status = SKY_DELETED;
-	return 0;
+	return walk_dead(a, q);
 }
 
 SEC("raw_tp")
