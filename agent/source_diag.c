@@ -32,7 +32,13 @@
 
 #define DIAG_SCAN_FDS 50000 /* descriptors looked at in one collect */
 
-enum { TCP_FIN_WAIT2 = 5, TCP_CLOSE_WAIT = 8, TCP_LAST_ACK = 9, TCP_CLOSING = 11 }; /* linux/tcp_states.h */
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_FIN_WAIT2 = 5,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LAST_ACK = 9,
+	TCP_CLOSING = 11
+}; /* linux/tcp_states.h */
 
 /* What tcp_info said at the last list. */
 struct diag_last {
@@ -139,8 +145,9 @@ static uint8_t diag_role(const struct source *s, const struct diag_sock *d, uint
 
 	if (former != SKY_ROLE_UNKNOWN)
 		return former;
-	if (HAS(d, tcpi_bytes_retrans) && t->tcpi_unacked == 0 && (d->state == 1 || d->state == TCP_CLOSE_WAIT)) {
-		uint64_t payload = t->tcpi_bytes_sent - t->tcpi_bytes_retrans;
+	if (HAS(d, tcpi_bytes_retrans) && t->tcpi_unacked == 0 &&
+	    (d->state == TCP_ESTABLISHED || d->state == TCP_CLOSE_WAIT || d->state == TCP_FIN_WAIT2)) {
+		uint64_t payload = t->tcpi_bytes_sent - t->tcpi_bytes_retrans + (d->state == TCP_FIN_WAIT2);
 
 		if (t->tcpi_bytes_acked == payload + 1)
 			return SKY_ROLE_CLIENT;

@@ -46,12 +46,20 @@ static int dial(void)
 	return fd;
 }
 
-static void move(int from, int to, size_t n)
+/* Waits until all that was sent is acknowledged: bytes count then. */
+static void settle(int fd)
 {
 	int64_t deadline = clock_mono_us() + 10000000;
+	int left = 0;
+
+	while (ioctl(fd, SIOCOUTQ, &left) == 0 && left > 0)
+		assert_true(clock_mono_us() < deadline);
+}
+
+static void move(int from, int to, size_t n)
+{
 	char buf[4096] = {0};
 	size_t got = 0;
-	int left = 0;
 
 	assert_true(n <= sizeof(buf));
 	assert_int_equal(send(from, buf, n, 0), n);
@@ -61,9 +69,7 @@ static void move(int from, int to, size_t n)
 		assert_true(r > 0);
 		got += (size_t)r;
 	}
-	/* bytes count when they are acknowledged: wait for that */
-	while (ioctl(from, SIOCOUTQ, &left) == 0 && left > 0)
-		assert_true(clock_mono_us() < deadline);
+	settle(from);
 }
 
 static void open_source(void)
@@ -183,12 +189,37 @@ static void test_half_closed(void **state)
 	close_source();
 }
 
+/* Seen for the first time when one end has said its last word. */
+static void test_role_of_a_closing_one(void **state)
+{
+	int l = listener(), c, s;
+	const struct agent_row *r;
+
+	open_source();
+	c = dial();
+	s = accept(l, NULL, NULL);
+	close(l);
+	move(c, s, 100);
+	move(s, c, 50);
+	assert_int_equal(shutdown(c, SHUT_WR), 0);
+	assert_int_equal(recv(s, &(char){0}, 1, 0), 0);
+	settle(c);
+	r = collect(SKY_ROLE_CLIENT);
+	assert_non_null(r);
+	assert_int_equal(r->val.tx_bytes, 100);
+	assert_int_equal(r->val.rx_bytes, 50);
+	close(c);
+	close(s);
+	close_source();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_connection_of_ours),
 		cmocka_unit_test(test_older_than_the_source),
 		cmocka_unit_test(test_half_closed),
+		cmocka_unit_test(test_role_of_a_closing_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
