@@ -17,11 +17,11 @@ needs() {
 
 # meson_build FOLDER [meson option ...]: sets it up once, builds all of it.
 meson_build() {
-	local folder="$1"
+	local folder="$1" said
 	shift
-	[[ -f "$folder/build.ninja" ]] || meson setup "$folder" "$@" >"$folder.log" 2>&1 ||
-		{ cat "$folder.log"; return 1; }
-	rm -f "$folder.log"
+	if [[ ! -f "$folder/build.ninja" ]]; then
+		said="$(meson setup "$folder" "$@" 2>&1)" || { say "$said"; return 1; }
+	fi
 	ninja -C "$folder" | sed -n '/^ninja: \|^\[/!p; /FAILED/p' | head -60
 	return "${PIPESTATUS[0]}"
 }
