@@ -38,6 +38,17 @@ static int produced(struct publish *p, int r, int64_t now_us)
 	return -1;
 }
 
+/* Puts what p->message holds, its key first, on the bus; answers as produced(). */
+static int put(struct publish *p, enum bus_topic topic, unsigned partition, size_t key_len, int64_t now_us)
+{
+	const struct buf *m = &p->message;
+	int r = m->err;
+
+	if (!r)
+		r = bus_produce(p->producer, topic, partition, m->p, key_len, m->p + key_len, m->n - key_len);
+	return produced(p, r, now_us);
+}
+
 static int do_idle(struct publish *p, int64_t now_us)
 {
 	if (!p->is_pending)
@@ -46,6 +57,8 @@ static int do_idle(struct publish *p, int64_t now_us)
 		swap_ask(&p->opts.workers[w]->pane_swap);
 	p->closing = p->pending;
 	p->is_pending = false;
+	if (p->marking > p->closing) /* the clock was set back */
+		p->marking = p->closing;
 	if (p->opts.wake)
 		p->opts.wake(p->opts.arg);
 	return 1;
@@ -73,8 +86,8 @@ void phase_take_counts(struct publish *p, const struct fold *f)
 
 static int do_swap(struct publish *p, int64_t now_us)
 {
+	uint64_t fill = 0, merged = 0;
 	struct ledger_line *line;
-	uint64_t fill = 0;
 
 	for (unsigned w = 0; w < p->opts.n_workers; w++) {
 		if (!swap_done(&p->opts.workers[w]->pane_swap))
@@ -86,17 +99,17 @@ static int do_swap(struct publish *p, int64_t now_us)
 	p->worker = 0;
 	p->row = 0;
 	p->record_at = 0;
-	line = ledger_of(&p->ledger, p->closing);
 	for (unsigned w = 0; w < p->opts.n_workers; w++) {
 		const struct fold *f = pane(p, w)->fold;
 
 		p->n_rows += fold_n(f);
 		fill = fold_fill_pm(f) > fill ? fold_fill_pm(f) : fill;
-		line->info.roleless_merged += fold_roleless_merged(f);
+		merged += fold_roleless_merged(f);
 		phase_take_counts(p, f);
 	}
 	line = ledger_of(&p->ledger, p->closing);
 	line->info.fold_fill_pm = fill;
+	line->info.roleless_merged += merged;
 	__atomic_store_n(&p->fill_pm, fill, __ATOMIC_RELAXED);
 	return 1;
 }
@@ -127,14 +140,14 @@ static int do_records(struct publish *p, int64_t now_us)
 	return 1;
 }
 
-/* Rows that should be written by now. */
+/* Rows that should be written by now: all, too, when the clock was set back meanwhile. */
 static uint64_t rows_target(const struct publish *p, int64_t now_us)
 {
 	int64_t span = p->rows_end_us - p->rows_start_us, done = now_us + TICK_US - p->rows_start_us;
 
-	if (p->stopping || done >= span)
+	if (p->stopping || done < 0 || done >= span)
 		return p->n_rows;
-	return done <= 0 ? 0 : (uint64_t)((double)p->n_rows * (double)done / (double)span);
+	return (uint64_t)((double)p->n_rows * (double)done / (double)span);
 }
 
 static int put_row(struct publish *p, const struct fold *f, int64_t now_us)
@@ -150,12 +163,9 @@ static int put_row(struct publish *p, const struct fold *f, int64_t now_us)
 	key = flow_conv_partition(&row->conv);
 	partition = bus_partition(p->opts.bus, BUS_FLOWS, key);
 	buf_clear(&p->message);
+	buf_put(&p->message, &key, sizeof(key));
 	flow_msg_encode(&p->message, FLOW_MSG_ROW, row);
-	r = produced(p,
-		     p->message.err ? p->message.err
-				    : bus_produce(p->producer, BUS_FLOWS, partition, &key, sizeof(key), p->message.p,
-						  p->message.n),
-		     now_us);
+	r = put(p, BUS_FLOWS, partition, sizeof(key), now_us);
 	if (!r)
 		return 0;
 	line = ledger_of(&p->ledger, row->interval);
@@ -211,11 +221,9 @@ static int do_markers(struct publish *p, int64_t now_us)
 			m.rows = part->rows;
 			m.messages = part->messages;
 			buf_clear(&p->message);
+			buf_str(&p->message, m.producer);
 			flow_msg_encode(&p->message, FLOW_MSG_MARKER, &m);
-			if (produced(p,
-				     bus_produce(p->producer, BUS_FLOWS, p->partition, m.producer.p, m.producer.n,
-						 p->message.p, p->message.n),
-				     now_us) <= 0)
+			if (put(p, BUS_FLOWS, p->partition, m.producer.n, now_us) <= 0)
 				return 0;
 			*part = (struct phase_part){0};
 			counters_add(&p->counters.markers, 1);
@@ -240,11 +248,7 @@ static int do_ledger(struct publish *p, int64_t now_us)
 		buf_printf(&p->message, "collector/%s", p->opts.instance);
 		key_len = p->message.n;
 		flow_msg_encode(&p->message, FLOW_MSG_LEDGER, &p->encode_ledger);
-		r = produced(p,
-			     p->message.err ? p->message.err
-					    : bus_produce(p->producer, BUS_LEDGER, 0, p->message.p, key_len,
-							  p->message.p + key_len, p->message.n - key_len),
-			     now_us);
+		r = put(p, BUS_LEDGER, 0, key_len, now_us);
 		if (!r)
 			return 0;
 		line->changed = false;

@@ -138,8 +138,6 @@ static void follow_clock(struct publish *p, int64_t now_us)
 	log_warn("collector: the clock was set back by about %lld s",
 		 (long long)((due_us(p, p->next) - now_us) / 1000000));
 	p->next = newest_due(p, now_us) + p->opts.interval_s;
-	if (p->marking > p->next)
-		p->marking = p->next;
 }
 
 int64_t publish_step(struct publish *p, int64_t now_us)

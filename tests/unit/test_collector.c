@@ -707,6 +707,76 @@ static void a_clock_set_back_is_followed(void **state)
 	rig_close(&r);
 }
 
+/* The same while rows wait for a full bus: the intervals that come again have their markers. */
+static void a_clock_set_back_is_marked(void **state)
+{
+	struct flow_msg *m = malloc(sizeof(*m));
+	struct rig_opts o = two_threads;
+	unsigned k, markers = 0;
+	struct rig_agent a;
+	uint32_t from;
+	struct rig r;
+
+	o.bus_bytes = 400000;
+	o.partitions = 1;
+	o.slow_group = "slow";
+	rig_open(&r, &o);
+	rig_agent_open(&a, &r, "10.1.0.1", "h", 5);
+	for (k = 0; k < 100 && !publish_counters(r.publish)->bus_full; k++) {
+		rig_until(&r, (T0 + L * (k + 1)) * US + 100000);
+		forty_rows(&r, &a, T0 + L * k, 0);
+	}
+	assert_true(k < 100);
+	r.now_us -= 3600 * US;
+	r.step_us = r.now_us;
+	from = (uint32_t)(r.now_us / US);
+	for (k = 0; k < 20; k++) {
+		rig_drain(&r);
+		rig_until(&r, r.now_us + (int64_t)L * US);
+	}
+	for (size_t i = 0; i < r.n_messages; i++) {
+		rig_decode(&r, i, m);
+		markers += m->type == FLOW_MSG_MARKER && m->marker.interval >= from && m->marker.interval < T0 - 1800;
+	}
+	assert_in_range(markers, 10, 20);
+	rig_stop(&r, US);
+	rig_agent_close(&a);
+	rig_close(&r);
+	free(m);
+}
+
+/* A record whose head is broken: its reason is counted, its rows are lost, its datagram and its agent are not. */
+static void an_unreadable_head_is_one_loss_of_rows(void **state)
+{
+	struct wire_flow f = {
+		.local = address(1), .remote = address(2), .port = 80, .protocol = 6, .names = &services[0]};
+	struct flow_stats s = {.rows = 3};
+	struct rig_agent a;
+	struct output got;
+	uint8_t p[WIRE_SIZE_MAX];
+	struct rig r;
+	size_t n;
+
+	rig_open(&r, &two_threads);
+	rig_agent_open(&a, &r, "10.1.0.1", "h", 5);
+	rig_until(&r, (T0 + L) * US + 100000);
+	one_row(&r, &a, T0, 0, s);
+	n = rig_agent_flows(&a, T0, &f, &s, 1, r.now_us, p);
+	p[28 + 40 + 8 + 3] ^= 0x40; /* the record's version */
+	rig_datagram(&r, 0, &a.peer, p, n);
+	one_row(&r, &a, T0, 0, s);
+	rig_stop(&r, 0);
+	collect(&r, &got);
+	assert_int_equal(rig_counters(&r).rejected[WIRE_VERSION], 1);
+	assert_int_equal(got.in, 6);
+	assert_int_equal(got.network_rows - got.found_rows, 3);
+	assert_int_equal(publish_counters(r.publish)->lost_network_datagrams, 0);
+	assert_int_equal(publish_counters(r.publish)->restarts, 0);
+	free(got.rows.group);
+	rig_agent_close(&a);
+	rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -715,7 +785,8 @@ int main(void)
 		cmocka_unit_test(a_full_table_is_in_the_ledger),   cmocka_unit_test(wrong_clocks_are_moved),
 		cmocka_unit_test(refusals_have_reasons),           cmocka_unit_test(agents_are_answered),
 		cmocka_unit_test(hosts_and_listeners_pass),        cmocka_unit_test(scopes_and_roles),
-		cmocka_unit_test(a_clock_set_back_is_followed),
+		cmocka_unit_test(a_clock_set_back_is_followed),    cmocka_unit_test(a_clock_set_back_is_marked),
+		cmocka_unit_test(an_unreadable_head_is_one_loss_of_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
