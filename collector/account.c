@@ -9,9 +9,10 @@
  *     step <= -window    too old to tell a late datagram from a duplicate
  *
  * A too old one is refused: added it could count twice, refused it is one counted loss. Ours carry a boot id, which
- * is part of the key, so a restart is simply another agent. Others are said to have restarted when their uptime fell and
- * their sequence is small, or when the step is beyond ACCOUNT_JUMP either way: `generation` then grows and the window
- * begins anew. Losses are not counted here: any socket may receive any agent, so only all threads together know.
+ * is part of the key, so a restart is simply another agent, and a step however great is a loss. Others are said to have
+ * restarted when their uptime fell and their sequence is small, or when the step is beyond ACCOUNT_JUMP either way:
+ * `generation` then grows and the window begins anew. Losses are not counted here: any socket may receive any agent, so
+ * only all threads together know.
  */
 #include "collector/account.h"
 
@@ -84,10 +85,11 @@ static bool restarted(const struct account_track *t, const struct account_seen *
 {
 	int32_t step = (int32_t)(s->sequence - t->top);
 
+	if (s->key.boot)
+		return false;
 	if (step > ACCOUNT_JUMP || step < -ACCOUNT_JUMP)
 		return true;
-	return !s->key.boot && s->sequence <= RESTART_SEQUENCE &&
-	       (int32_t)(t->uptime_ms - s->uptime_ms) > RESTART_UPTIME;
+	return s->sequence <= RESTART_SEQUENCE && (int32_t)(t->uptime_ms - s->uptime_ms) > RESTART_UPTIME;
 }
 
 static void begin(struct account_track *t, const struct account_seen *s)

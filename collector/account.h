@@ -10,7 +10,7 @@
 #include "collector/slots.h"
 
 #define ACCOUNT_WINDOW 256 /* sequence numbers remembered behind the newest */
-#define ACCOUNT_JUMP 65536 /* a greater step is no loss but another count: a restart */
+#define ACCOUNT_JUMP 65536 /* without a boot id a greater step is no loss but another count: a restart */
 
 enum account_verdict {
 	ACCOUNT_NEW,       /* fold it */
@@ -37,7 +37,7 @@ struct account_line {
 	uint32_t pool_last;       /* and at `last` */
 	uint32_t uptime_ms;       /* at `last` */
 	uint32_t drops;           /* the agent's own count of rows lost, at `last` */
-	uint32_t interval;        /* of the newest flows, as the agent named it */
+	uint32_t interval;        /* of the newest record, as the agent named it */
 	uint64_t datagrams;       /* accepted: new and late */
 	uint64_t rows;            /* sum(rows) in them */
 	uint64_t late, duplicates, old;
@@ -86,6 +86,6 @@ struct account_seen {
 enum account_verdict account_datagram(struct account *a, struct account_lines *l, const struct account_seen *s,
 				      int64_t now_s, struct account_track **ret_track, struct account_line **ret_line);
 
-/* pool, drops: of its sample; interval 0: it held no flows. */
+/* pool, drops: of its sample; interval 0: it held nothing of ours. */
 void account_rows(struct account_line *line, uint32_t sequence, uint32_t uptime_ms, uint32_t pool, uint32_t drops,
 		  uint64_t rows, uint32_t interval);

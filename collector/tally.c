@@ -59,9 +59,11 @@ static void begin(const struct tally *t, struct tally_agent *a, const struct acc
 	a->pool_last = a->pool_first;
 }
 
-/* Older lines of another life than the current one add nothing but their own counts. */
+/* One of ours whose records could not be read does not say its boot id, but counts on: its rows are lost, it is not. */
 static bool same_life(const struct tally_agent *a, const struct account_line *l)
 {
+	if (!l->key.boot && !l->key.foreign)
+		return true;
 	return a->boot == l->key.boot && a->generation == l->generation;
 }
 
@@ -103,7 +105,7 @@ void tally_add(struct tally *t, const struct account_line *l, int64_t now_us, st
 		sums->restarts += a->known;
 		begin(t, a, l, now_us);
 	}
-	if ((int32_t)(l->first - a->first) < 0) {
+	if (!a->begun && (int32_t)(l->first - a->first) < 0) {
 		a->expected += a->first - l->first;
 		a->expected_rows += a->pool_first - l->pool_first;
 		a->first = l->first;
@@ -119,6 +121,7 @@ void tally_add(struct tally *t, const struct account_line *l, int64_t now_us, st
 		a->drops = l->drops;
 		a->drops_known = true;
 	}
+	a->begun |= a->last - a->first > ACCOUNT_JUMP;
 	a->datagrams += l->datagrams;
 	a->rows += l->rows;
 	note(t, a, l, sums);
@@ -144,7 +147,7 @@ const struct tally_agent *tally_close(struct tally *t, const struct account_line
 		return NULL;
 	a->reported = true;
 	report(a->expected, a->datagrams, &a->lost, &sums->lost_datagrams, &sums->found_datagrams);
-	if (l->key.boot)
+	if (!l->key.foreign)
 		report(a->expected_rows, a->rows, &a->lost_rows, &sums->lost_rows, &sums->found_rows);
 	return a;
 }

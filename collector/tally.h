@@ -28,6 +28,7 @@ struct tally_agent {
 	uint64_t datagrams, rows;
 	uint64_t lost, lost_rows; /* as reported so far */
 	bool known, drops_known, reported;
+	bool begun; /* so long ago that nothing from before `first` can come any more; the numbers may wrap */
 	/* of the open period, for the ack */
 	uint64_t period_datagrams, period_rows;
 	uint32_t interval;

@@ -292,6 +292,8 @@ static enum wire_error host(struct worker *w, struct reading *rd, const struct w
 		refuse(w, refused, rd->packet);
 		return WIRE_OK;
 	}
+	if (bad)
+		refuse(w, WIRE_VALUE, rd->packet);
 	s->host.agent = rd->packet->peer.ip;
 	s->host.interval = clock_moved(head.interval, head.interval_s, rd->shift);
 	if (records_parts_add(s->parts, head.boot, part, parts, &s->host, &given_up))
@@ -400,12 +402,12 @@ static bool next_ours(struct worker *w, struct reading *rd, struct wire_record *
 	return false;
 }
 
-static enum account_verdict account(struct worker *w, struct reading *rd, const struct wire_head *h,
+static enum account_verdict account(struct worker *w, struct reading *rd, bool ours, const struct wire_head *h,
 				    struct account_line **ret_line)
 {
 	const struct wire_datagram *d = &rd->datagram;
 	struct account_seen seen = {
-		.key = {.agent = d->agent, .sub_agent = d->sub_agent, .boot = h->boot},
+		.key = {.agent = d->agent, .sub_agent = d->sub_agent, .foreign = !ours, .boot = h->boot},
 		.peer = rd->packet->peer,
 		.sequence = d->sequence,
 		.uptime_ms = d->uptime_ms,
@@ -450,7 +452,7 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		if (wire_head_read(&c, &head))
 			head = (struct wire_head){0};
 	}
-	v = account(w, &rd, &head, &line);
+	v = account(w, &rd, any, &head, &line);
 	if (v == ACCOUNT_DUPLICATE || v == ACCOUNT_OLD)
 		return;
 	for (; any; any = next_ours(w, &rd, &r))

@@ -296,6 +296,65 @@ static void a_restart_is_no_loss(void **state)
 	fleet_deinit(&f);
 }
 
+/* One of ours that could not be read has no boot id: it came, its rows did not, and the agent goes on as before. */
+static void an_unreadable_one_is_no_restart(void **state)
+{
+	struct fleet f;
+
+	fleet_init(&f);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 7, 100, 1u << 30), 1000, 10, 0), ACCOUNT_NEW);
+	close_period(&f, START_US + 10000000);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 7, 101, 1u << 30), 1010, 10, 0), ACCOUNT_NEW);
+	assert_int_equal(arrive(&f.threads[0], seen(1, 0, 103, 1u << 30), 1024, 0, 0), ACCOUNT_NEW); /* 102 is lost */
+	assert_int_equal(arrive(&f.threads[0], seen(1, 7, 104, 1u << 30), 1030, 6, 0), ACCOUNT_NEW);
+	close_period(&f, START_US + 20000000);
+	assert_int_equal(f.sums.restarts, 0);
+	assert_int_equal(f.sums.lost_datagrams, 1);
+	assert_int_equal(f.sums.lost_rows, 14); /* of 102 and 103 */
+	fleet_deinit(&f);
+}
+
+/* A switch, or another program, that sends under the same address and sub-agent id is somebody else. */
+static void others_count_for_themselves(void **state)
+{
+	struct account_seen other = seen(1, 0, 70, 1u << 30);
+	struct fleet f;
+
+	other.key.foreign = 1;
+	fleet_init(&f);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(arrive(&f.threads[0], seen(1, 7, 100 + 2 * i, 1u << 30), 10 * i, 5, 0), ACCOUNT_NEW);
+		assert_int_equal(arrive(&f.threads[0], other, 0, 0, 0), ACCOUNT_NEW);
+		other.sequence++;
+		close_period(&f, START_US + 10000000 * (int64_t)(i + 1));
+	}
+	assert_int_equal(f.sums.restarts, 0);
+	assert_int_equal(f.sums.lost_datagrams, 2);
+	assert_int_equal(f.sums.lost_rows, 10);
+	fleet_deinit(&f);
+}
+
+/* An outage of any length is a loss, and a life of more than 2^32 datagrams loses none by that. */
+static void great_steps_and_long_lives(void **state)
+{
+	uint32_t sequence = 5, pool = 0;
+	uint64_t lost = 0;
+	struct fleet f;
+
+	fleet_init(&f);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_int_equal(arrive(&f.threads[0], seen(1, 7, sequence, 1u << 30), pool, 3, 0), ACCOUNT_NEW);
+		close_period(&f, START_US + 10000000 * (int64_t)(i + 1));
+		sequence += 1u << 28;
+		pool += 7;
+		lost += i < 39 ? (1u << 28) - 1 : 0;
+	}
+	assert_int_equal(f.sums.restarts, 0);
+	assert_int_equal(f.sums.lost_datagrams - f.sums.found_datagrams, lost);
+	assert_int_equal(f.sums.lost_rows - f.sums.found_rows, 39 * 4);
+	fleet_deinit(&f);
+}
+
 /* An ack speaks for all threads, once. */
 static void one_ack_per_agent(void **state)
 {
@@ -328,6 +387,9 @@ int main(void)
 		cmocka_unit_test(what_fills_a_gap_is_found),
 		cmocka_unit_test(a_young_agents_beginning_is_known),
 		cmocka_unit_test(a_restart_is_no_loss),
+		cmocka_unit_test(an_unreadable_one_is_no_restart),
+		cmocka_unit_test(others_count_for_themselves),
+		cmocka_unit_test(great_steps_and_long_lives),
 		cmocka_unit_test(one_ack_per_agent),
 	};
 
