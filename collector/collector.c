@@ -262,8 +262,8 @@ static void *receive(void *arg)
 
 	for (;;) {
 		const struct worker_packet *packets;
+		bool stop = atomic_load(&t->c->stop_rx); /* before recv(): nothing may come between an empty one and it */
 		int n = ops->recv(t->rx, &packets);
-		bool stop = atomic_load(&t->c->stop_rx);
 
 		if (n > 0) {
 			worker_batch(t->worker, packets, (size_t)n, clock_wall_us());

@@ -21,6 +21,7 @@
 #endif
 
 #define MESSAGES 16
+#define SEGMENTS (RX_PACKETS / MESSAGES) /* the kernel glues no more than 128 together */
 #define MESSAGE_BYTES 65536
 #define CONTROL_BYTES 256
 
@@ -192,16 +193,14 @@ static size_t read_control(struct rx *rx, struct msghdr *m, struct account_peer 
 static size_t cut(struct rx *rx, unsigned i, size_t n_packets)
 {
 	struct msghdr *m = &rx->msg[i].msg_hdr;
-	size_t left = rx->msg[i].msg_len, at = 0, segment;
+	size_t left = rx->msg[i].msg_len, at = 0, last = n_packets + SEGMENTS - 1, segment;
 	struct account_peer peer = {0};
 
 	(void)ip_from_sockaddr((struct sockaddr *)&rx->from[i], &peer.ip, &peer.port);
 	segment = read_control(rx, m, &peer);
 	do {
-		size_t n = segment && segment < left && n_packets + 1 < RX_PACKETS ? segment : left;
+		size_t n = segment && segment < left && n_packets < last ? segment : left;
 
-		if (n_packets == RX_PACKETS)
-			break;
 		rx->packets[n_packets++] = (struct worker_packet){
 			.bytes = {(char *)rx->iov[i].iov_base + at, n},
 			.peer = peer,
