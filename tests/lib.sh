@@ -21,6 +21,8 @@ meson_build() {
 	shift
 	if [[ ! -f "$folder/build.ninja" ]]; then
 		said="$(meson setup "$folder" "$@" 2>&1)" || { say "$said"; return 1; }
+	elif ! grep -q 'tests/unit/' "$folder/build.ninja"; then # ./run made it
+		said="$(meson configure "$folder" -Dtests=true 2>&1)" || { say "$said"; return 1; }
 	fi
 	ninja -C "$folder" | sed -n '/^ninja: \|^\[/!p; /FAILED/p' | head -60
 	return "${PIPESTATUS[0]}"
