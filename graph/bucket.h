@@ -26,7 +26,6 @@ struct bucket {
 	uint64_t rows;      /* sum(rows) that came, the lost ones included */
 	uint64_t rows_out;  /* sum(rows) the stage wrote, set by its emit() */
 	uint64_t lost_late; /* sum(rows) too late for anything */
-	uint64_t lost_poison;
 	struct bucket_entry *entries, **last;
 	size_t n;
 	struct bucket_entry **hash;

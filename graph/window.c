@@ -30,11 +30,14 @@
  *   5. revision = H * 4096 + partition. H grows with every commit that carries rows (a row moves it), so rows of one
  *      interval written twice have different revisions and add, and the same rows are never written twice.
  *   6. Late rows wait for the next commit, at most one interval: a revision an interval, not one a row.
- *   7. Nothing decides below H: what is read again only refills buckets and the table of producers.
+ *   7. Nothing decides below H: what is read again only refills buckets and the table of producers. A commit there would
+ *      take H back, and rows between the two would be counted again as late ones.
  *
  * Lost on a crash: nothing that is in the log. Lost on overload: nothing here; past max_entries reading stops, the log
  * grows to its bound, its producers fold on and count what they shed. Only if one interval alone exceeds the memory are
- * the oldest open intervals closed early (`forced`); their later rows are late ones.
+ * the oldest open intervals closed early (`forced`); their later rows are late ones. What was open at H is read again
+ * even past max_entries: it fitted its last owner. Rows and markers more than WINDOW_OPEN intervals ahead of both the log
+ * and the clock are poison.
  *
  * Why not a changelog of the state, as stream frameworks keep: an open interval lives seconds, reading its rows again is
  * cheaper than writing each change, and there is nothing else to remember. Why not deduplicate by message id instead of
@@ -199,6 +202,17 @@ static bool part_too_late(const struct window *w, const struct window_part *part
 	return max && interval < part->closed && part->closed - interval > max;
 }
 
+/* Ahead of the log and of our clock: whoever wrote that has neither. Believed, it would hold R for ages (a row) or make
+ * everybody else late (a marker). One of the two is enough: our clock may be wrong, and the log may have rested. */
+static bool part_too_early(const struct window *w, const struct window_part *part, uint32_t interval,
+			   uint16_t interval_s)
+{
+	int64_t newest = part->producers.newest, now = w->now / 1000000;
+
+	newest = part->closed > newest ? part->closed : newest;
+	return interval > (now > newest ? now : newest) + WINDOW_OPEN * (int64_t)interval_s;
+}
+
 static int part_row(struct window *w, struct window_part *part, const struct bus_msg *msg, bool below)
 {
 	const struct window_stage *stage = w->opts.stage;
@@ -210,8 +224,7 @@ static int part_row(struct window *w, struct window_part *part, const struct bus
 	size_t n;
 	int r = stage->when(&w->msg, &interval, &interval_s, &rows);
 
-	if (r == 0 && (!interval_valid(interval, interval_s) ||
-		       (ps->newest && interval > ps->newest + WINDOW_OPEN * (uint32_t)interval_s)))
+	if (r == 0 && (!interval_valid(interval, interval_s) || part_too_early(w, part, interval, interval_s)))
 		r = -EBADMSG;
 	if (below && (r < 0 || interval <= part->closed))
 		return 0;
@@ -236,7 +249,7 @@ static int part_row(struct window *w, struct window_part *part, const struct bus
 		return r;
 	b->rows += rows;
 	b->lost_late += r == -ETIME ? rows : 0;
-	if (part->n_open > WINDOW_OPEN)
+	if (!below && part->n_open > WINDOW_OPEN)
 		part_force(part);
 	part->due |= part->n_late > WINDOW_OPEN;
 	return 0;
@@ -248,7 +261,7 @@ static int part_marker(struct window *w, struct window_part *part, const struct 
 	uint32_t closable;
 	int r;
 
-	if (!interval_valid(m->interval, m->interval_s))
+	if (!interval_valid(m->interval, m->interval_s) || part_too_early(w, part, m->interval, m->interval_s))
 		return below ? 0 : part_poison(w, part, msg, 0);
 	r = producers_marker(&part->producers, m, msg->offset, !below);
 	if (r < 0)
@@ -336,21 +349,22 @@ static int window_clock(struct window *w)
 /* Too much in memory: what is due goes out first, else the oldest interval does. */
 static int window_relieve(struct window *w)
 {
+	bool full = w->entries >= w->opts.max_entries;
 	struct window_part *oldest = NULL;
 	int r;
 
-	if (w->entries < w->opts.max_entries)
-		return 0;
 	for (unsigned i = 0; i < w->n_parts; i++) {
 		struct window_part *part = w->parts[i];
 
-		if (!part || part->broken || !part->buckets)
+		if (!part || part->broken || part->pos < part->h)
 			continue;
-		if (part->due)
+		if (part->due && (full || part->n_late > WINDOW_OPEN || part->n_poison >= WINDOW_POISON))
 			return -EAGAIN; /* window_clock() has just tried */
-		if (!oldest || part->buckets->interval < oldest->buckets->interval)
+		if (part->buckets && (!oldest || part->buckets->interval < oldest->buckets->interval))
 			oldest = part;
 	}
+	if (!full)
+		return 0;
 	if (!oldest)
 		return 0;
 	part_force(oldest);
@@ -358,10 +372,26 @@ static int window_relieve(struct window *w)
 	return r < 0 ? r : oldest->due ? -EAGAIN : 0;
 }
 
+/* The wall clock was set back: what waits for a time waits from now on. */
+static void window_clock_back(struct window *w, int64_t now_us)
+{
+	for (unsigned i = 0; i < w->n_parts; i++) {
+		struct window_part *part = w->parts[i];
+
+		if (!part)
+			continue;
+		part->retry_at = 0;
+		part->marker_at = part->marker_at < now_us ? part->marker_at : now_us;
+		part->pending_since = part->pending_since < now_us ? part->pending_since : now_us;
+	}
+}
+
 int window_step(struct window *w, int64_t now_us, int timeout_ms)
 {
 	int n, r, err;
 
+	if (now_us < w->now)
+		window_clock_back(w, now_us);
 	w->now = now_us;
 	w->err = 0;
 	for (unsigned i = 0; i < w->n_parts; i++) {

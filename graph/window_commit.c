@@ -72,8 +72,7 @@ static int commit_ledger(struct window *w, struct window_part *part, struct comm
 						.interval_s = b->interval_s,
 						.rows_in = b->rows,
 						.rows_out = b->rows_out,
-						.lost_late = b->lost_late,
-						.lost_poison = b->lost_poison};
+						.lost_late = b->lost_late};
 
 		commit_line(w, c, &add);
 	}
@@ -201,14 +200,7 @@ static void commit_done(struct window *w, struct window_part *part, const struct
 		w->entries -= b->n;
 		bucket_free(b);
 	}
-	while (part->poison) {
-		struct window_poison *p = part->poison;
-
-		part->poison = p->next;
-		free(p);
-	}
-	part->last_poison = &part->poison;
-	part->n_poison = 0;
+	window_part_clear_poison(part);
 	part->told = (struct ledger_line){0};
 	part->closed = part->close_to;
 	part->h = part->pos;
@@ -221,7 +213,7 @@ int window_commit(struct window *w, struct window_part *part)
 	struct commit c;
 	int r;
 
-	if (!part->due || w->now < part->retry_at)
+	if (!part->due || part->pos < part->h || w->now < part->retry_at)
 		return 0;
 	r = commit_collect(w, part, &c);
 	if (r == 0)

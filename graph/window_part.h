@@ -63,6 +63,8 @@ int window_restore(struct window *w, struct window_part *part);
 
 /* Forgets what is in memory. */
 void window_part_clear(struct window *w, struct window_part *part);
+void window_part_clear_poison(struct window_part *part);
 
-/* Writes out what is due, if it is time. 0 also when the bus was full (it stays due); other errors: restored. */
+/* Writes out what is due, if it is time (never below H). 0 also when the bus was full (it stays due); other errors:
+ * restored. */
 int window_commit(struct window *w, struct window_part *part);

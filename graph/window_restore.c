@@ -7,6 +7,18 @@
 
 #include "graph/window_part.h"
 
+void window_part_clear_poison(struct window_part *part)
+{
+	while (part->poison) {
+		struct window_poison *p = part->poison;
+
+		part->poison = p->next;
+		free(p);
+	}
+	part->last_poison = &part->poison;
+	part->n_poison = 0;
+}
+
 void window_part_clear(struct window *w, struct window_part *part)
 {
 	while (part->buckets) {
@@ -16,12 +28,7 @@ void window_part_clear(struct window *w, struct window_part *part)
 		w->entries -= b->n;
 		bucket_free(b);
 	}
-	while (part->poison) {
-		struct window_poison *p = part->poison;
-
-		part->poison = p->next;
-		free(p);
-	}
+	window_part_clear_poison(part);
 	producers_deinit(&part->producers);
 	*part = (struct window_part){.partition = part->partition, .last_poison = &part->poison};
 	if (w->opts.stage->forget)

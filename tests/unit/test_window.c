@@ -603,6 +603,81 @@ static void too_many_open(void **state)
 	world_close(&w);
 }
 
+/* The successor has less memory than what is to be read again: it must not close anything before it is past H. */
+static void small_successor(void **state)
+{
+	static struct world w;
+	struct window *e;
+
+	world_open(&w);
+	e = engine(&w);
+	for (unsigned i = 0; i < 300; i++) /* more than one read */
+		row(&w, 0, 1, i % KEYS, 1);
+	row(&w, 0, 0, 3, 5);
+	marker(&w, 0, 'A', 0, 305);
+	settle(&w, e);
+	window_free(e);
+	e = engine_sized(&w, 2);
+	settle(&w, e);
+	marker(&w, 0, 'A', 1, 0);
+	settle(&w, e);
+	assert_int_equal(out_rows(&w, 0), 5);
+	assert_int_equal(out_rows(&w, 1), 300);
+	window_free(e);
+	world_close(&w);
+}
+
+/* A marker from the future does not make everybody late; after a rest of the whole log the clock says what is late. */
+static void ahead_of_all(void **state)
+{
+	static struct world w;
+	struct graph_stage_stats s;
+	struct window *e;
+
+	world_open(&w);
+	e = engine(&w);
+	row(&w, 0, 0, 0, 1);
+	marker(&w, 0, 'A', 0, 1);
+	marker(&w, 0, 'X', 400000, 0);
+	settle(&w, e);
+	row(&w, 0, 1, 0, 2);
+	marker(&w, 0, 'A', 1, 2);
+	settle(&w, e);
+	window_stats(e, &s);
+	assert_int_equal(out_rows(&w, 1), 2);
+	assert_int_equal(s.late_rows, 0);
+	w.now += 75ll * LEN * 1000000;
+	row(&w, 0, 74, 0, 3);
+	marker(&w, 0, 'A', 74, 3);
+	settle(&w, e);
+	assert_int_equal(out_rows(&w, 74), 3);
+	assert_int_equal(w.dead, 1);
+	window_free(e);
+	world_close(&w);
+}
+
+/* The wall clock goes back an hour: late rows and a full bus are not waited for that long. */
+static void clock_set_back(void **state)
+{
+	static struct world w;
+	struct window *e;
+
+	world_open(&w);
+	e = engine(&w);
+	row(&w, 0, 0, 0, 1);
+	marker(&w, 0, 'A', 0, 1);
+	settle(&w, e);
+	row(&w, 0, 0, 0, 2); /* late: waits for an interval at most */
+	(void)step(&w, e);
+	w.now -= 3600ll * 1000000;
+	(void)step(&w, e);
+	w.now += 2ll * LEN * 1000000;
+	settle(&w, e);
+	assert_int_equal(out_rows(&w, 0), 3);
+	window_free(e);
+	world_close(&w);
+}
+
 /* Nobody takes the edges away: the engine keeps what it has, stops reading, and goes on when there is room. */
 static void full_bus(void **state)
 {
@@ -930,6 +1005,9 @@ int main(void)
 		cmocka_unit_test(unannounced_rows),
 		cmocka_unit_test(poison),
 		cmocka_unit_test(too_many_open),
+		cmocka_unit_test(small_successor),
+		cmocka_unit_test(ahead_of_all),
+		cmocka_unit_test(clock_set_back),
 		cmocka_unit_test(full_bus),
 		cmocka_unit_test(aborted_output_is_not_seen),
 		cmocka_unit_test(restart_knows_the_producers),
