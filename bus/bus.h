@@ -67,8 +67,8 @@ void bus_producer_close(struct bus_producer *p); /* aborts what is open */
 
 int bus_begin(struct bus_producer *p);
 /* Copies key and value. -EAGAIN: the bus is full, nothing was taken; the caller folds on and offers it again.
- * Outside a transaction the message is visible at once. A topic no group reads never refuses: its oldest go.
- * A compacted topic (BUS_HOSTS) needs a key; only there value may be NULL. -EINVAL, -ENOMEM. */
+ * Outside a transaction the message is visible at once. A topic no group reads never refuses: its oldest go;
+ * likewise a compacted one. A compacted topic (BUS_HOSTS) needs a key; only there value may be NULL. -EINVAL, -ENOMEM. */
 int bus_produce(struct bus_producer *p, enum bus_topic t, unsigned partition, const void *key, size_t key_len,
 		const void *value, size_t value_len);
 /* Makes everything since begin visible and commits `pos` for the group of `reader` in one step.
@@ -112,6 +112,7 @@ int bus_bounds(struct bus *bus, enum bus_topic t, unsigned partition, int64_t *r
 
 struct bus_stats {
 	uint64_t bytes, messages, refused; /* kept now; produce calls answered -EAGAIN */
+	uint64_t evicted;                  /* records of a compacted topic that had to make room */
 };
 
 void bus_stats(struct bus *bus, struct bus_stats *ret);

@@ -243,21 +243,36 @@ void log_append(struct log *log, struct log_record *rec)
 		log_key_put(log, rec);
 }
 
+static void log_key_drop(struct log *log, struct log_record *rec)
+{
+	struct log_record **at = log->n_buckets ? log_key_find(log, rec) : NULL;
+
+	if (at && *at == rec) {
+		*at = rec->next_key;
+		log->n_keys--;
+	}
+	log_remove(log, rec);
+}
+
+void log_drop_oldest(struct log *log)
+{
+	struct log_record *rec = log_find(log, INT64_MIN);
+
+	assert(log->compacted && rec);
+	log_key_drop(log, rec);
+	log_close_holes(log);
+}
+
 void log_drop_tombstones(struct log *log, int64_t read)
 {
 	for (size_t i = 0; log->tombstones && log->n_buckets && i < log->count; i++) {
-		struct log_record *rec = *log_slot(log, i), **at;
+		struct log_record *rec = *log_slot(log, i);
 
 		if (!rec || !rec->tombstone)
 			continue;
 		if (rec->offset >= read)
 			break;
-		at = log_key_find(log, rec);
-		if (*at == rec) {
-			*at = rec->next_key;
-			log->n_keys--;
-		}
-		log_remove(log, rec);
+		log_key_drop(log, rec);
 		i = (size_t)-1; /* the ring has moved; tombstones are rare */
 	}
 	log_close_holes(log);

@@ -59,3 +59,5 @@ int64_t log_oldest(const struct log *log); /* its offset; log->next when empty *
 void log_set_floor(struct log *log, int64_t floor, size_t history);
 /* Compacted: drops tombstones below `read`: every open reader has seen them. */
 void log_drop_tombstones(struct log *log, int64_t read);
+/* Compacted, not empty: drops the record that has gone longest without being replaced. */
+void log_drop_oldest(struct log *log);

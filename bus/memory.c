@@ -12,7 +12,9 @@
  *      with the positions: readers see all or nothing, and a position is never ahead of or behind its output.
  *   3. Room for a staged record is reserved when it is produced: a commit cannot fail for want of memory.
  *   4. A record is dropped when every group of its topic has committed past it, but for 1/8 of the budget, kept for
- *      groups yet to come. A topic without a group keeps what fits and drops the oldest, and never refuses.
+ *      groups yet to come. A topic without a group keeps what fits and drops the oldest, and never refuses. Nor does a
+ *      compacted one, whose records stay until replaced: the longest not said again go, counted (`evicted`). Refusing
+ *      would stop its producer for ever.
  *   5. Each topic has its own budget. With one for all, flows could fill the bus, the graph could then not write, so
  *      not commit, so never free the flows. Roles read one topic and write later ones: with budgets the chain always
  *      moves at its end.
@@ -124,7 +126,7 @@ static void memory_stats(struct bus *bus, struct bus_stats *ret)
 	struct memory_bus *m = memory_of(bus);
 
 	pthread_mutex_lock(&m->lock);
-	*ret = (struct bus_stats){.refused = m->refused};
+	*ret = (struct bus_stats){.refused = m->refused, .evicted = m->evicted};
 	for (unsigned t = 0; t < BUS_TOPICS; t++) {
 		for (unsigned p = 0; p < m->topics[t].n; p++) {
 			const struct log *log = &m->topics[t].logs[p];
@@ -240,7 +242,11 @@ static int producer_admit(struct memory_bus *m, const struct memory_producer *p,
 	size_t used;
 
 	memory_retain(m, (enum bus_topic)rec->topic, rec->partition);
-	used = memory_needed(topic) + topic->staged - p->staged[rec->topic];
+	while (log->compacted && log->bytes && log->bytes + topic->staged + log_record_bytes(rec) > topic->budget) {
+		log_drop_oldest(log);
+		m->evicted++;
+	}
+	used = log->compacted ? 0 : memory_needed(topic) + topic->staged - p->staged[rec->topic];
 	if (used && used + (p->open ? 0 : log_record_bytes(rec)) > topic->budget) {
 		m->refused++;
 		return -EAGAIN;

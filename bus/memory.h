@@ -60,7 +60,7 @@ struct memory_bus {
 	struct memory_topic topics[BUS_TOPICS];
 	struct memory_group *groups;
 	struct memory_reader *readers; /* in the order they came */
-	uint64_t refused;
+	uint64_t refused, evicted;
 };
 
 extern const struct bus_ops memory_ops;

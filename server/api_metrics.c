@@ -41,6 +41,7 @@ static void metrics_own(struct api *a, struct buf *b)
 		{"bus_bytes", "gauge", "bytes kept on the bus", bus.bytes},
 		{"bus_messages", "gauge", "messages kept on the bus", bus.messages},
 		{"bus_refused_total", "counter", "produce calls answered with full", bus.refused},
+		{"bus_evicted_total", "counter", "host and listener records that had to make room", bus.evicted},
 	};
 
 	for (i = 0; i < ARRAY_LEN(rows); i++)

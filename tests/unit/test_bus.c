@@ -331,6 +331,41 @@ static void compacted(void **state)
 	bus_close(bus);
 }
 
+/* Ever new keys and a group that never reads: the longest not said again go, nobody is refused. */
+static void memory_compacted_full(void **state)
+{
+	struct bus *bus = open_bus(1);
+	struct bus_producer *p = open_producer(bus);
+	struct bus_reader *stuck = open_reader(bus, "store", BUS_HOSTS), *r;
+	struct bus_stats s;
+	struct bus_msg m;
+	char key[16], value[200];
+	bool kept = false;
+	int n = 0;
+
+	memset(value, 'v', sizeof(value));
+	for (int i = 0; i < 5000; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		assert_int_equal(bus_produce(p, BUS_HOSTS, 0, key, strlen(key), value, sizeof(value)), 0);
+		assert_int_equal(put(p, BUS_HOSTS, 0, "again", "and again"), 0);
+	}
+	bus_stats(bus, &s);
+	assert_true(s.bytes <= (8u << 20) / 100 * 5 + 1);
+	r = open_reader(bus, NULL, BUS_HOSTS);
+	while (bus_read(r, &m, 1, 0) == 1) {
+		kept |= m.key_len == 5 && memcmp(m.key, "again", 5) == 0;
+		n++;
+	}
+	assert_true(kept);
+	assert_int_equal(s.evicted + (uint64_t)n, 5001);
+	assert_int_equal(s.messages, n);
+	assert_int_equal(s.refused, 0);
+	bus_reader_close(r);
+	bus_reader_close(stuck);
+	bus_producer_close(p);
+	bus_close(bus);
+}
+
 /* Many keys, many rounds, against a plain array. */
 static void compacted_many(void **state)
 {
@@ -583,10 +618,15 @@ static void memory_bad_options(void **state)
 int main(void)
 {
 	static const struct CMUnitTest every[] = {
-		cmocka_unit_test(order_and_offsets),   cmocka_unit_test(transactions),
-		cmocka_unit_test(committed_positions), cmocka_unit_test(group_shares_partitions),
-		cmocka_unit_test(two_groups),          cmocka_unit_test(compacted),
-		cmocka_unit_test(compacted_many),      cmocka_unit_test(blocking_read),
+		cmocka_unit_test(order_and_offsets),
+		cmocka_unit_test(transactions),
+		cmocka_unit_test(committed_positions),
+		cmocka_unit_test(group_shares_partitions),
+		cmocka_unit_test(two_groups),
+		cmocka_unit_test(compacted),
+		cmocka_unit_test(compacted_many),
+		cmocka_unit_test(blocking_read),
+		cmocka_unit_test(memory_compacted_full),
 		cmocka_unit_test(threads_and_bound),
 	};
 	static const struct CMUnitTest memory[] = {
