@@ -56,7 +56,7 @@ struct graph_stage_stats {
 struct graph_stats {
 	struct graph_stage_stats pair, edge;
 	uint64_t hosts, listeners; /* records known */
-	uint64_t hosts_bad;        /* messages of the hosts topic nobody could read, or no memory for */
+	uint64_t hosts_bad;        /* messages of the hosts topic nobody could read, or no room for */
 };
 
 void graph_stats(struct graph *g, struct graph_stats *ret);

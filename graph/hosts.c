@@ -295,12 +295,14 @@ int hosts_put(struct hosts *h, struct str key, const void *value, size_t value_l
 		return -EBADMSG;
 	if (value && h->msg.type != FLOW_MSG_HOST && h->msg.type != FLOW_MSG_LISTENER)
 		return -EBADMSG;
+	old = hosts_by_key(h, key);
+	if (value && !old && h->keys.n >= HOSTS_MAX)
+		return -ENOSPC;
 	rec = !value                         ? NULL
 	      : h->msg.type == FLOW_MSG_HOST ? host_from(&h->msg.host, key)
 					     : listener_from(&h->msg.listener, key);
 	if (value && !rec)
 		return -ENOMEM;
-	old = hosts_by_key(h, key);
 	if (old)
 		hosts_remove(h, old);
 	if (!rec)
@@ -452,6 +454,16 @@ bool hosts_name(const struct hosts *h, const struct hosts_where *at, struct str 
 	return true;
 }
 
+/* Until when a record is kept that is not said again. */
+static uint64_t record_until(const struct record *rec)
+{
+	const struct listener *l = (const struct listener *)rec;
+
+	if (rec->kind == RECORD_HOST)
+		return (uint64_t)((const struct host *)rec)->interval + HOSTS_HOST_S;
+	return (uint64_t)l->interval + HOSTS_KEEP_S + (l->alive ? HOSTS_UNSEEN_S : 0);
+}
+
 void hosts_expire(struct hosts *h, uint32_t interval)
 {
 	/* a part of the table a call: no call is long */
@@ -460,11 +472,9 @@ void hosts_expire(struct hosts *h, uint32_t interval)
 
 		for (; n; n = next) {
 			struct record *rec = CONTAINER(n, struct record, by_key);
-			const struct listener *l = (const struct listener *)rec;
 
 			next = n->next;
-			if (rec->kind == RECORD_LISTENER &&
-			    (uint64_t)l->interval + (l->alive ? HOSTS_UNSEEN_S : 0) + HOSTS_KEEP_S < interval)
+			if (record_until(rec) < interval)
 				hosts_remove(h, rec);
 		}
 	}

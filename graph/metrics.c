@@ -68,8 +68,9 @@ void graph_metrics(struct graph *g, struct buf *b)
 		   "# HELP skyfall_graph_listeners Listener records known.\n# TYPE skyfall_graph_listeners gauge\n"
 		   "skyfall_graph_listeners %" PRIu64 "\n",
 		   s.listeners);
-	buf_printf(b,
-		   "# HELP skyfall_graph_hosts_bad_total Messages of the hosts topic nobody could read.\n"
-		   "# TYPE skyfall_graph_hosts_bad_total counter\nskyfall_graph_hosts_bad_total %" PRIu64 "\n",
-		   s.hosts_bad);
+	buf_printf(
+		b,
+		"# HELP skyfall_graph_hosts_bad_total Messages of the hosts topic nobody could read, or no room for.\n"
+		"# TYPE skyfall_graph_hosts_bad_total counter\nskyfall_graph_hosts_bad_total %" PRIu64 "\n",
+		s.hosts_bad);
 }

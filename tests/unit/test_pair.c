@@ -319,7 +319,7 @@ static void listeners_as_of_the_time(void **state)
 		if (w.edges[i].name.port == 80 || w.edges[i].name.port == 81 || w.edges[i].name.port == 83)
 			assert_true(str_eq(w.edges[i].name.server_service, STR("host:alpha")));
 	}
-	hosts_expire(w.hosts, T0 + 100000);
+	hosts_expire(w.hosts, T0 + 10000);
 	uint64_t hosts, listeners;
 
 	hosts_count(w.hosts, &hosts, &listeners);
@@ -659,6 +659,13 @@ static void hosts_replace_and_remove(void **state)
 	at.ip = ip("10.0.1.1");
 	assert_true(hosts_name(w.hosts, &at, &name));
 	assert_true(str_eq(name, STR("h1"))); /* equally new: the first by id, whatever the order */
+	for (int i = 0; i < 100; i++)
+		hosts_expire(w.hosts, T0 + HOSTS_HOST_S);
+	assert_true(hosts_name(w.hosts, &at, &name));
+	for (int i = 0; i < 100; i++)
+		hosts_expire(w.hosts, T0 + HOSTS_HOST_S + 1);
+	hosts_count(w.hosts, &hosts, &listeners);
+	assert_int_equal(hosts, 0);
 	close_world();
 }
 
