@@ -262,7 +262,7 @@ static void *receive(void *arg)
 
 	for (;;) {
 		const struct worker_packet *packets;
-		bool stop = atomic_load(&t->c->stop_rx); /* before recv(): nothing may come between an empty one and it */
+		bool stop = atomic_load(&t->c->stop_rx); /* first: what comes after an empty recv() is then read */
 		int n = ops->recv(t->rx, &packets);
 
 		if (n > 0) {

@@ -2,12 +2,15 @@
 /*
  * Folding: from datagram rows to one row per conversation and interval.
  *
- * Layout. Four flat arrays, mapped once, touched at once, never grown:
+ * Layout. Three flat arrays, mapped once, never grown, each with an index (collector/index.h):
  *
- *     index    u64 x 2^k >= 2 x max_rows      hash's upper half << 32 | row number + 1; 0 is free. Linear probing.
  *     rows     struct row x max_rows          key (56 bytes), flags, ports, then the sums; filled from the front
- *     names    six string numbers + quality   with an index of its own, of the same kind
- *     strings  offset and length into bytes   likewise
+ *     names    six string numbers + quality
+ *     strings  offset and length into bytes
+ *
+ * Their pages come when they are used: a small site pays for what it has, not for max_rows. A fresh page costs the one
+ * who touches it first, so fold_clear(), which runs in the publishing thread, touches room for twice the rows there were;
+ * the receive thread meets fresh pages only when traffic more than doubles from one interval to the next.
  *
  * The key is (interval, net, scope, protocol, client, server, port, other port, view, names). The interval is
  * part of it, so one table holds every open interval: a row that is late or early simply makes a row of its own, and
@@ -22,7 +25,6 @@
  *   1  rows_in = sum(rows) of all rows in the table + sum(lost), for each interval (law L7).
  *   2  A row found no room for leaves the table unchanged but for its counter: half a row is never added.
  *   3  Rows are appended, never moved or removed before fold_clear(); row numbers below n are always valid.
- *   4  The index is at most half full, so a probe ends.
  *
  * What is lost. When rows, names, strings or intervals run out the newcomer is shed and counted by reason under its
  * interval; conversations already in the table go on folding. A crash loses what is in the table: the agents'
@@ -30,16 +32,16 @@
  * port scan: past max_roleless of them the ports are set to 0, which merges them per address pair; nothing is lost.
  *
  * Why not evict, or grow? Eviction writes to the bus from the receive thread, which must never wait; growing copies
- * everything in one go and page-faults (700 ns a row) just when load is highest.
+ * everything in one go just when load is highest.
  */
 #include "collector/fold.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "base/hash.h"
+#include "collector/index.h"
 #include "wire/body.h"
 
 #define STRING_MAX (2 * FLOW_NAME_MAX)
@@ -65,13 +67,13 @@ struct string {
 
 struct fold {
 	struct fold_opts opts;
-	uint64_t *index, *names_index, *strings_index;
-	uint32_t index_mask, names_mask, strings_mask;
+	struct index rows_index, names_index, strings_index;
 	struct row *rows;
 	struct names *names;
 	struct string *strings;
 	char *bytes;
 	uint32_t n_rows, n_names, n_strings, n_bytes;
+	uint32_t touched; /* rows whose pages are there */
 	uint32_t n_roleless;
 	uint64_t roleless_merged;
 	uint32_t n_counts, last_count;
@@ -80,33 +82,11 @@ struct fold {
 
 static_assert(sizeof(struct fold_key) == 56, "no padding: the key is hashed and compared as bytes");
 
-static uint32_t index_size(uint32_t n)
-{
-	uint32_t size = 16;
-
-	while (size < 2 * n)
-		size *= 2;
-	return size;
-}
-
-static void *map(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void unmap(void *p, size_t bytes)
-{
-	if (p)
-		munmap(p, bytes);
-}
-
 size_t fold_bytes(const struct fold_opts *o)
 {
-	return (size_t)o->max_rows * sizeof(struct row) + (size_t)index_size(o->max_rows) * 8 +
-	       (size_t)o->max_names * sizeof(struct names) + (size_t)index_size(o->max_names) * 8 +
-	       (size_t)o->max_strings * sizeof(struct string) + (size_t)index_size(o->max_strings) * 8 +
+	return (size_t)o->max_rows * sizeof(struct row) + (size_t)index_slots(o->max_rows) * 8 +
+	       (size_t)o->max_names * sizeof(struct names) + (size_t)index_slots(o->max_names) * 8 +
+	       (size_t)o->max_strings * sizeof(struct string) + (size_t)index_slots(o->max_strings) * 8 +
 	       o->string_bytes;
 }
 
@@ -114,6 +94,7 @@ int fold_new(struct fold **ret, const struct fold_opts *o)
 {
 	const uint32_t most = 1u << 28;
 	struct fold *f;
+	int r;
 
 	if (!o->max_rows || !o->max_names || !o->max_strings || !o->string_bytes || o->max_rows > most ||
 	    o->max_names > most || o->max_strings > most)
@@ -122,17 +103,14 @@ int fold_new(struct fold **ret, const struct fold_opts *o)
 	if (!f)
 		return -ENOMEM;
 	f->opts = *o;
-	f->index_mask = index_size(o->max_rows) - 1;
-	f->names_mask = index_size(o->max_names) - 1;
-	f->strings_mask = index_size(o->max_strings) - 1;
-	f->index = map(((size_t)f->index_mask + 1) * 8);
-	f->names_index = map(((size_t)f->names_mask + 1) * 8);
-	f->strings_index = map(((size_t)f->strings_mask + 1) * 8);
-	f->rows = map((size_t)o->max_rows * sizeof(struct row));
-	f->names = map((size_t)o->max_names * sizeof(struct names));
-	f->strings = map((size_t)o->max_strings * sizeof(struct string));
-	f->bytes = map(o->string_bytes);
-	if (!f->index || !f->names_index || !f->strings_index || !f->rows || !f->names || !f->strings || !f->bytes) {
+	f->rows = pages_map((size_t)o->max_rows * sizeof(struct row));
+	f->names = pages_map((size_t)o->max_names * sizeof(struct names));
+	f->strings = pages_map((size_t)o->max_strings * sizeof(struct string));
+	f->bytes = pages_map(o->string_bytes);
+	r = index_init(&f->rows_index, o->max_rows);
+	r = index_init(&f->names_index, o->max_names) < 0 ? -ENOMEM : r;
+	r = index_init(&f->strings_index, o->max_strings) < 0 ? -ENOMEM : r;
+	if (r < 0 || !f->rows || !f->names || !f->strings || !f->bytes) {
 		fold_free(f);
 		return -ENOMEM;
 	}
@@ -144,21 +122,32 @@ void fold_free(struct fold *f)
 {
 	if (!f)
 		return;
-	unmap(f->index, ((size_t)f->index_mask + 1) * 8);
-	unmap(f->names_index, ((size_t)f->names_mask + 1) * 8);
-	unmap(f->strings_index, ((size_t)f->strings_mask + 1) * 8);
-	unmap(f->rows, (size_t)f->opts.max_rows * sizeof(struct row));
-	unmap(f->names, (size_t)f->opts.max_names * sizeof(struct names));
-	unmap(f->strings, (size_t)f->opts.max_strings * sizeof(struct string));
-	unmap(f->bytes, f->opts.string_bytes);
+	index_deinit(&f->rows_index);
+	index_deinit(&f->names_index);
+	index_deinit(&f->strings_index);
+	pages_unmap(f->rows, (size_t)f->opts.max_rows * sizeof(struct row));
+	pages_unmap(f->names, (size_t)f->opts.max_names * sizeof(struct names));
+	pages_unmap(f->strings, (size_t)f->opts.max_strings * sizeof(struct string));
+	pages_unmap(f->bytes, f->opts.string_bytes);
 	free(f);
+}
+
+static void touch_ahead(struct fold *f)
+{
+	uint32_t want = f->n_rows < f->opts.max_rows / 2 ? 2 * f->n_rows : f->opts.max_rows;
+
+	if (want <= f->touched)
+		return;
+	pages_touch(&f->rows[f->touched], (want - f->touched) * sizeof(struct row));
+	f->touched = want;
 }
 
 void fold_clear(struct fold *f)
 {
-	memset(f->index, 0, ((size_t)f->index_mask + 1) * 8);
-	memset(f->names_index, 0, ((size_t)f->names_mask + 1) * 8);
-	memset(f->strings_index, 0, ((size_t)f->strings_mask + 1) * 8);
+	touch_ahead(f);
+	index_clear(&f->rows_index);
+	index_clear(&f->names_index);
+	index_clear(&f->strings_index);
 	memset(f->counts, 0, sizeof(f->counts));
 	f->n_rows = f->n_names = f->n_strings = f->n_bytes = 0;
 	f->n_roleless = f->n_counts = f->last_count = 0;
@@ -177,11 +166,10 @@ int fold_string(struct fold *f, struct str s, uint32_t *ret)
 		return 0;
 	}
 	hash = hash64(s.p, s.n);
-	for (at = hash & f->strings_mask; (i = (uint32_t)f->strings_index[at]); at = (at + 1) & f->strings_mask) {
+	for (at = index_start(hash); (i = index_next(&f->strings_index, hash, &at)); at++) {
 		const struct string *have = &f->strings[i - 1];
 
-		if (f->strings_index[at] >> 32 == hash >> 32 && have->n == s.n &&
-		    !memcmp(f->bytes + have->at, s.p, s.n)) {
+		if (have->n == s.n && !memcmp(f->bytes + have->at, s.p, s.n)) {
 			*ret = i;
 			return 0;
 		}
@@ -191,7 +179,7 @@ int fold_string(struct fold *f, struct str s, uint32_t *ret)
 	memcpy(f->bytes + f->n_bytes, s.p, s.n);
 	f->strings[f->n_strings] = (struct string){f->n_bytes, (uint32_t)s.n};
 	f->n_bytes += (uint32_t)s.n;
-	f->strings_index[at] = hash >> 32 << 32 | ++f->n_strings;
+	index_put(&f->strings_index, hash, at, f->n_strings++);
 	*ret = f->n_strings;
 	return 0;
 }
@@ -210,8 +198,8 @@ int fold_names(struct fold *f, const struct flow_names *n, uint32_t *ret)
 			return r;
 	}
 	hash = hash64(&want, sizeof(want));
-	for (at = hash & f->names_mask; (i = (uint32_t)f->names_index[at]); at = (at + 1) & f->names_mask) {
-		if (f->names_index[at] >> 32 == hash >> 32 && !memcmp(&f->names[i - 1], &want, sizeof(want))) {
+	for (at = index_start(hash); (i = index_next(&f->names_index, hash, &at)); at++) {
+		if (!memcmp(&f->names[i - 1], &want, sizeof(want))) {
 			*ret = i - 1;
 			return 0;
 		}
@@ -219,7 +207,7 @@ int fold_names(struct fold *f, const struct flow_names *n, uint32_t *ret)
 	if (f->n_names == f->opts.max_names)
 		return -ENOSPC;
 	f->names[f->n_names] = want;
-	f->names_index[at] = hash >> 32 << 32 | (f->n_names + 1);
+	index_put(&f->names_index, hash, at, f->n_names);
 	*ret = f->n_names++;
 	return 0;
 }
@@ -272,15 +260,12 @@ static void add_port(struct row *r, uint16_t port)
 /* The row of the key; NULL and where in the index it would stand when there is none. */
 static struct row *find(struct fold *f, const struct fold_item *it, uint32_t *ret_at)
 {
-	uint32_t at, i;
+	uint32_t i;
 
-	for (at = it->hash & f->index_mask; (i = (uint32_t)f->index[at]); at = (at + 1) & f->index_mask) {
-		struct row *r = &f->rows[i - 1];
-
-		if (f->index[at] >> 32 == it->hash >> 32 && !memcmp(&r->key, &it->key, sizeof(r->key)))
-			return r;
+	for (*ret_at = index_start(it->hash); (i = index_next(&f->rows_index, it->hash, ret_at)); ++*ret_at) {
+		if (!memcmp(&f->rows[i - 1].key, &it->key, sizeof(it->key)))
+			return &f->rows[i - 1];
 	}
-	*ret_at = at;
 	return NULL;
 }
 
@@ -299,10 +284,10 @@ static struct row *find_or_make(struct fold *f, struct fold_item *it)
 	}
 	if (r || f->n_rows == f->opts.max_rows)
 		return r;
+	index_put(&f->rows_index, it->hash, at, f->n_rows);
 	r = &f->rows[f->n_rows++];
 	memset(r, 0, sizeof(*r));
 	r->key = it->key;
-	f->index[at] = it->hash >> 32 << 32 | f->n_rows;
 	f->n_roleless += roleless;
 	return r;
 }
@@ -335,10 +320,10 @@ void fold_add(struct fold *f, struct fold_item *items, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		assert(!items[i].key.zero && items[i].n_ports <= FLOW_PORTS);
 		items[i].hash = hash64(&items[i].key, sizeof(items[i].key));
-		__builtin_prefetch(&f->index[items[i].hash & f->index_mask]);
+		index_prefetch(&f->rows_index, items[i].hash);
 	}
 	for (size_t i = 0; i < n; i++) {
-		uint32_t row = (uint32_t)f->index[items[i].hash & f->index_mask];
+		uint32_t at = index_start(items[i].hash), row = index_next(&f->rows_index, items[i].hash, &at);
 		const char *p = (const char *)&f->rows[row ? row - 1 : f->n_rows < f->opts.max_rows ? f->n_rows : 0];
 
 		__builtin_prefetch(p, 1);

@@ -57,7 +57,7 @@ struct fold_count {
 
 struct fold;
 
-/* All memory is taken and touched now. -ENOMEM, -EINVAL. */
+/* All memory is reserved now; pages come as they are used. -ENOMEM, -EINVAL. */
 int fold_new(struct fold **ret, const struct fold_opts *opts);
 void fold_free(struct fold *f);
 
@@ -88,8 +88,8 @@ uint64_t fold_roleless_merged(const struct fold *f);
 /* How full the rows are, in thousandths. */
 uint64_t fold_fill_pm(const struct fold *f);
 
-/* Empties the table; the memory stays. */
+/* Empties the table; the memory stays, and room for twice the rows is made ready. Takes time: not for the receive thread. */
 void fold_clear(struct fold *f);
 
-/* Memory of such a table. */
+/* Memory of such a table when it is full. */
 size_t fold_bytes(const struct fold_opts *opts);

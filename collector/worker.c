@@ -34,7 +34,12 @@ struct worker_state {
 	uint32_t serial;
 	size_t n_items;
 	struct fold_item items[BATCH];
-	uint32_t names[WIRE_NAMES]; /* of the open flows record -> the pane's */
+	/* of the open flows record -> the pane's */
+	uint32_t names[WIRE_NAMES];
+	struct {
+		uint32_t wire, id;
+	} scope; /* of the row before */
+	uint32_t net;
 	union {
 		struct wire_flows flows;
 		struct wire_listeners listeners;
@@ -185,21 +190,35 @@ static uint32_t names_of(struct worker *w, uint32_t index, const struct flow_nam
 	return *id;
 }
 
-/* "<host id>", for one network namespace "<host id>/<inode>". */
+/* "<host id>", for one network namespace "<host id>/<inode>". Rows of one scope mostly follow each other. */
 static int scope_of(struct worker *w, const struct wire_head *h, uint32_t scope, uint32_t *ret)
 {
+	struct worker_state *s = w->state;
 	char text[FLOW_NAME_MAX + 16];
-	int n;
+	int r = 0;
 
 	if (scope == 0) {
 		*ret = 0;
 		return 0;
 	}
-	if (scope == 1)
-		return fold_string(pane(w)->fold, h->host, ret);
-	n = snprintf(text, sizeof(text), "%.*s/%u", STR_FMT(h->host), scope);
-	return fold_string(pane(w)->fold, (struct str){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1},
-			   ret);
+	if (scope != s->scope.wire) {
+		snprintf(text, sizeof(text), "%.*s/%u", STR_FMT(h->host), scope);
+		r = fold_string(pane(w)->fold, scope == 1 ? h->host : str_from(text), &s->scope.id);
+		s->scope.wire = r < 0 ? 0 : scope;
+	}
+	*ret = s->scope.id;
+	return r;
+}
+
+/* Numbers of the record's strings are looked up once; those of a former one may be of another pane. */
+static void begin_flows(struct worker *w, const struct wire_flows *f)
+{
+	struct worker_state *s = w->state;
+
+	memset(s->names, 0xff, f->tables.n_names * sizeof(s->names[0]));
+	s->scope.wire = 0;
+	if (fold_string(pane(w)->fold, f->head.net, &s->net) < 0)
+		s->net = NAMES_NONE;
 }
 
 static void flow(struct worker *w, struct reading *rd, const struct wire_head *h, const struct wire_flow *f)
@@ -218,10 +237,10 @@ static void flow(struct worker *w, struct reading *rd, const struct wire_head *h
 		.protocol = conv.protocol,
 		.view = f->view,
 		.interval = interval,
+		.net = s->net,
 		.names = names_of(w, f->names_index, f->names),
 	};
-	if (it->key.names == NAMES_NONE || fold_string(pane(w)->fold, h->net, &it->key.net) < 0 ||
-	    scope_of(w, h, f->scope, &it->key.scope) < 0) {
+	if (it->key.names == NAMES_NONE || it->key.net == NAMES_NONE || scope_of(w, h, f->scope, &it->key.scope) < 0) {
 		fold_shed(pane(w)->fold, interval, FOLD_LOST_NAMES, fold_rows(f->present, f->body));
 		return;
 	}
@@ -251,7 +270,8 @@ static enum wire_error flows(struct worker *w, struct reading *rd, const struct 
 		rd->shift = clock_shift(&rd->track->clock, f->head.interval, f->head.interval_s, rd->now_us);
 	if (refused == COLLECTOR_REJECTS && f->head.spread_ms > lines(w)->spread_ms)
 		lines(w)->spread_ms = f->head.spread_ms;
-	memset(w->state->names, 0xff, f->tables.n_names * sizeof(w->state->names[0]));
+	if (refused == COLLECTOR_REJECTS)
+		begin_flows(w, f);
 	while ((e = wire_flows_next(f, &row)) != WIRE_END) {
 		uint64_t rows;
 

@@ -4,8 +4,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -293,6 +295,46 @@ static void full_names_are_refused(void **state)
 	fold_free(f);
 }
 
+static size_t resident_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
+	fclose(f);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* A table for a million rows takes what its rows take, empties wholly, and again. */
+static void memory_follows_use(void **state)
+{
+	const struct fold_opts large = {.max_rows = 1 << 20,
+					.max_names = 1 << 18,
+					.max_strings = 1 << 20,
+					.string_bytes = 1 << 26,
+					.max_roleless = 1 << 18};
+	size_t before = resident_bytes();
+	struct sample s = {.key = {.protocol = 6, .interval = 1000}, .stats = {.rows = 1}};
+	struct fold *f;
+
+	assert_int_equal(fold_new(&f, &large), 0);
+	for (unsigned round = 0; round < 4; round++) {
+		for (unsigned i = 0; i < 2000; i++) {
+			s.key.client = address(i + round * 1000);
+			body_of(&s);
+			offer(f, &s, NULL, 1);
+		}
+		assert_int_equal(fold_n(f), 2000);
+		assert_int_equal(folded(f), 2000);
+		fold_clear(f);
+		assert_int_equal(fold_n(f), 0);
+	}
+	assert_true(fold_bytes(&large) > 900u << 20);
+	assert_true(resident_bytes() - before < 30u << 20);
+	fold_free(f);
+}
+
 static void too_many_intervals_are_shed(void **state)
 {
 	struct sample s = {.key = {.protocol = 6}, .stats = {.rows = 2}};
@@ -358,11 +400,9 @@ static void roleless_rows_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums_in_any_order),
-		cmocka_unit_test(full_table_sheds_and_counts),
-		cmocka_unit_test(full_names_are_refused),
-		cmocka_unit_test(too_many_intervals_are_shed),
-		cmocka_unit_test(ports_are_listed_then_counted),
+		cmocka_unit_test(sums_in_any_order),           cmocka_unit_test(full_table_sheds_and_counts),
+		cmocka_unit_test(full_names_are_refused),      cmocka_unit_test(memory_follows_use),
+		cmocka_unit_test(too_many_intervals_are_shed), cmocka_unit_test(ports_are_listed_then_counted),
 		cmocka_unit_test(roleless_rows_are_bounded),
 	};
 
