@@ -30,7 +30,7 @@ struct collector_opts {
 	const char *instance; /* names this collector in markers and ledger; NULL: the host's name */
 	struct opt_list nets; /* net names accepted; none given: all */
 	uint32_t enterprise;  /* of our sFlow records; 0: 32473 */
-	uint32_t max_rows;    /* bound on a thread's folded rows, all open intervals; 1.6 KiB each, when used */
+	uint32_t max_rows;    /* bound on a thread's folded rows, all open intervals; 1.5 KiB each, when used */
 	uint32_t max_agents;  /* (agent, sub-agent) pairs a thread follows */
 	uint64_t rcvbuf;      /* bytes asked for each socket's receive queue */
 	bool no_ack;          /* one-way networks: never answer agents */

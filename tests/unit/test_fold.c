@@ -330,7 +330,7 @@ static void memory_follows_use(void **state)
 		fold_clear(f);
 		assert_int_equal(fold_n(f), 0);
 	}
-	assert_true(fold_bytes(&large) > 900u << 20);
+	assert_true(fold_bytes(&large) > 512u << 20);
 	assert_true(resident_bytes() - before < 30u << 20);
 	fold_free(f);
 }
