@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role with its threads: rows in, edges, pairs and ledger out, within a deadline. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -16,6 +18,7 @@
 
 #define T0 1700000000u
 #define ROUNDS 5u
+#define FLOOD_ROWS 20u
 
 struct world {
 	struct bus *bus;
@@ -198,6 +201,107 @@ static void stop_flushes(void **state)
 	world_close(&w);
 }
 
+/* What a store took: sum(rows) of edges and of pairs. Commits what it read. */
+static void drain(struct world *w, struct bus_reader *store, uint64_t taken[2])
+{
+	struct bus_msg m;
+
+	while (bus_read(store, &m, 1, 0) == 1) {
+		const struct bus_position pos = {.topic = m.topic, .partition = m.partition, .offset = m.offset + 1};
+
+		assert_int_equal(flow_msg_decode(m.value, m.value_len, &w->msg), 0);
+		for (unsigned v = 0; w->msg.type != FLOW_MSG_MARKER && m.topic != BUS_LEDGER && v < FLOW_VIEWS; v++)
+			taken[m.topic == BUS_PAIRS] += w->msg.edge.view[v].rows;
+		assert_int_equal(bus_commit_positions(store, &pos, 1), 0);
+	}
+}
+
+/* Puts what is in w->buf on the flows. When that is refused for half a second, the store begins to take. */
+static void flood(struct world *w, unsigned partition, struct bus_reader *store, uint64_t taken[2], bool *stuck)
+{
+	int64_t since = clock_mono_us();
+
+	while (bus_produce(w->p, BUS_FLOWS, partition, "k", 1, w->buf.p, w->buf.n) == -EAGAIN) {
+		*stuck |= clock_mono_us() - since > 500000;
+		if (*stuck)
+			drain(w, store, taken);
+		assert_true(clock_mono_us() - since < 30 * 1000000);
+		usleep(1000);
+	}
+}
+
+static void flood_interval(struct world *w, uint32_t interval, struct bus_reader *store, uint64_t taken[2], bool *stuck)
+{
+	struct flow_row row = {.interval = interval, .interval_s = 1, .conv = {.protocol = 6, .port = 80}};
+	struct flow_marker m = {.producer = STR("c1"), .boot = 1, .interval = interval, .interval_s = 1};
+
+	row.names.service = STR("web");
+	row.stats.rows = 1;
+	for (unsigned k = 0; k < FLOOD_ROWS; k++) {
+		unsigned partition;
+
+		row.conv.client = (struct ip){{[10] = 0xff, [11] = 0xff, [12] = 10, [15] = (uint8_t)k}};
+		row.conv.server = (struct ip){{[10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1}};
+		partition = bus_partition(w->bus, BUS_FLOWS, flow_conv_partition(&row.conv));
+		w->rows[partition]++;
+		buf_clear(&w->buf);
+		flow_msg_encode(&w->buf, FLOW_MSG_ROW, &row);
+		flood(w, partition, store, taken, stuck);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		m.rows = m.messages = w->rows[i];
+		w->rows[i] = 0;
+		buf_clear(&w->buf);
+		flow_msg_encode(&w->buf, FLOW_MSG_MARKER, &m);
+		flood(w, i, store, taken, stuck);
+	}
+}
+
+/* The store stands still until the whole bus is full, up to the collector; then it goes on, and nothing is missing. */
+static void store_stands_still(void **state)
+{
+	const struct bus_memory_opts opts = {.partitions = 2, .max_bytes = 600000, .start_us = 1000};
+	const enum bus_topic topics[] = {BUS_EDGES, BUS_PAIRS, BUS_LEDGER};
+	const uint64_t rows = 200 * FLOOD_ROWS;
+	int64_t until;
+	static struct world w;
+	struct graph_opts g = {.instance = "test", .boot = 7};
+	struct bus_reader *store;
+	struct graph_stats s;
+	uint64_t taken[2] = {0};
+	bool stuck = false;
+
+	memset(&w, 0, sizeof(w));
+	buf_init(&w.buf, 0);
+	assert_int_equal(bus_memory_open(&w.bus, &opts), 0);
+	assert_int_equal(bus_producer_open(&w.p, w.bus, "test"), 0);
+	assert_int_equal(bus_reader_open(&store, w.bus, "store", topics, 3, NULL), 0);
+	g.bus = w.bus;
+	assert_int_equal(graph_new(&w.g, &g), 0);
+	assert_int_equal(graph_start(w.g), 0);
+	for (uint32_t i = 0; i < 200; i++)
+		flood_interval(&w, T0 + i, store, taken, &stuck);
+	assert_true(stuck);
+	until = clock_mono_us() + 30 * 1000000;
+	while ((taken[0] < rows || taken[1] < rows) && clock_mono_us() < until) {
+		drain(&w, store, taken);
+		usleep(1000);
+	}
+	assert_int_equal(taken[0], rows);
+	assert_int_equal(taken[1], rows);
+	graph_stop(w.g);
+	graph_stats(w.g, &s);
+	assert_true(s.pair.busy > 0);
+	assert_int_equal(s.pair.aborts + s.edge.aborts, 0);
+	assert_int_equal(s.pair.lost_late_unjoined + s.pair.lost_poison + s.pair.lost_in_bus, 0);
+	assert_int_equal(s.edge.lost_poison + s.edge.lost_in_bus, 0);
+	graph_free(w.g);
+	bus_reader_close(store);
+	bus_producer_close(w.p);
+	bus_close(w.bus);
+	buf_deinit(&w.buf);
+}
+
 static void bad_options(void **state)
 {
 	struct graph *g = NULL;
@@ -212,6 +316,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_become_edges),
 		cmocka_unit_test(stop_flushes),
+		cmocka_unit_test(store_stands_still),
 		cmocka_unit_test(bad_options),
 	};
 
