@@ -157,15 +157,19 @@ void opens_free(struct opens *o)
 	free(o);
 }
 
-void opens_read(struct opens *o, int64_t now_ms, uint64_t *ret_active, uint64_t *ret_passive)
+void opens_scan(struct opens *o, int64_t now_ms)
+{
+	if (now_ms < o->next_scan_ms)
+		return;
+	if (o->next_scan_ms)
+		spaces_scan(o, false);
+	o->next_scan_ms = now_ms + SCAN_MS;
+}
+
+void opens_read(struct opens *o, uint64_t *ret_active, uint64_t *ret_passive)
 {
 	uint64_t sum[2] = {o->gone[0], o->gone[1]}, now[2];
 
-	if (now_ms >= o->next_scan_ms) {
-		if (o->next_scan_ms)
-			spaces_scan(o, false);
-		o->next_scan_ms = now_ms + SCAN_MS;
-	}
 	for (size_t i = 0; i < o->n; i++) {
 		struct space *s = &o->v[i];
 

@@ -13,5 +13,8 @@ int opens_new(struct opens **ret, const uint32_t *netns, size_t n_netns);
 void opens_free(struct opens *o);
 
 /* Sums since opens_new(). A namespace that appeared since counts from its first connection, one that is gone keeps its
- * last number. now_ms: a clock that never steps; new namespaces are looked for every ten seconds. */
-void opens_read(struct opens *o, int64_t now_ms, uint64_t *ret_active, uint64_t *ret_passive);
+ * last number. To be called as near as can be to the cut our own counts have. */
+void opens_read(struct opens *o, uint64_t *ret_active, uint64_t *ret_passive);
+
+/* Looks for namespaces that came or went, every ten seconds: slow, so not beside a cut. now_ms: a clock that never steps. */
+void opens_scan(struct opens *o, int64_t now_ms);

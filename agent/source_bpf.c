@@ -129,7 +129,6 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 
 	count_rows(c, rows);
 	count_programs(s);
-	opens_read(s->opens, mono_ns() / 1000000, &c->active_opens, &c->passive_opens);
 	c->replaced = k->replaced;
 	c->recovered = k->recovered;
 	c->finalised = w->finalised;
@@ -145,7 +144,8 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	*ret = *c;
 }
 
-/* The swap acts at once and returns late; meanwhile the walk reads what is open, on time. */
+/* The swap acts at once and returns late; meanwhile the kernel's own count is read and the walk reads what is open, both
+ * on time. */
 static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_rows *rows, struct source_counts *ret_counts)
 {
 	struct drain swap;
@@ -153,6 +153,7 @@ static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_row
 
 	if (r)
 		return r;
+	opens_read(s->opens, &s->counts.active_opens, &s->counts.passive_opens);
 	walked = walk_run(s->walk, &s->load, cut_us * 1000, rows);
 	if (s->load.dial && !walked)
 		walked = drain_dials(&s->load, (uint64_t)mono_ns(), rows, &s->drained);
@@ -165,6 +166,7 @@ static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_row
 		return r;
 	agent_rows_stamp(rows);
 	count(s, rows, ret_counts);
+	opens_scan(s->opens, mono_ns() / 1000000);
 	return 0;
 }
 

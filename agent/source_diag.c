@@ -416,7 +416,8 @@ static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_ro
 	if (r < 0)
 		return r;
 	diag_sweep(s);
-	opens_read(s->opens, cut_us / 1000, &s->counts.active_opens, &s->counts.passive_opens);
+	opens_read(s->opens, &s->counts.active_opens, &s->counts.passive_opens);
+	opens_scan(s->opens, cut_us / 1000);
 	s->former_us = s->now_us;
 	agent_rows_stamp(rows);
 	s->counts.rows_out += agent_rows_count(rows);
