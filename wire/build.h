@@ -17,10 +17,13 @@
 #include "flow/msg.h"
 #include "wire/wire.h"
 
+struct wire_adapters;
+
 struct wire_opts {
 	uint32_t enterprise; /* 0: WIRE_ENTERPRISE */
 	uint32_t
 		size; /* bound on the datagram; 0: WIRE_SIZE; clamped to WIRE_SIZE_MIN .. WIRE_SIZE_MAX, made a multiple of 4 */
+	const struct wire_adapters *adapters; /* sent with a host record (wire/host.h); NULL: none */
 };
 
 /* What a sending thread counts on: one per (agent, sub-agent). All start at 0 with a new sub-agent id. */
@@ -47,7 +50,7 @@ struct wire_build {
 	uint32_t names[WIRE_NAMES][7];
 	uint32_t n_extra;
 	uint8_t head[2048];
-	uint8_t extra[256]; /* a whole sample after ours */
+	uint8_t extra[512]; /* a whole sample after ours */
 	uint8_t strings[WIRE_SIZE_MAX];
 	uint8_t items[WIRE_SIZE_MAX];
 };

@@ -5,7 +5,8 @@
  *
  * 1. Each part says who the host is, so one is enough to name it; a lost part loses its addresses until the next minute.
  * 2. Shares are cut by count, each address taken as IPv6: the same host gives the same parts.
- * Part 0 brings host_descr, the standard record, in a counter sample: common collectors learn the host's name from it.
+ * Part 0 brings the standard records host_descr and host_adapters in a counter sample (sflow.org, sflow_host.txt): common
+ * collectors learn the host's name from the one, and which switch ports it is on from the other.
  */
 #include "wire/host.h"
 
@@ -14,7 +15,8 @@
 
 #include "wire/put.h"
 
-enum { ADDRESS_BYTES = 4 + 16 + 3 * 4, HOST_DESCR = 2000, OS_LINUX = 2, UUID_BYTES = 16 };
+enum { ADDRESS_BYTES = 4 + 16 + 3 * 4, HOST_DESCR = 2000, HOST_ADAPTERS = 2001, OS_LINUX = 2, UUID_BYTES = 16 };
+enum { ADAPTER_BYTES = 2 * 4 + 8, EXTRA_HEAD_BYTES = 5 * 4 };
 
 #if defined(__x86_64__)
 enum { MACHINE = 3 };
@@ -46,30 +48,62 @@ static void host_uuid(struct str id, uint8_t uuid[UUID_BYTES])
 	}
 }
 
-/* A counter sample (0:2) with host_descr (0:2000). */
-static void put_descr(struct wire_build *b, const struct flow_host *h, struct str id)
+/* How many adapters may go with a host record that has this size without them. */
+static unsigned adapters_room(const struct wire_build *b, const struct wire_adapters *a)
 {
-	uint8_t record[128], uuid[UUID_BYTES], *p = record;
+	size_t fixed = wire_build_size(b) + 2 * 4, room = fixed < b->size ? (b->size - fixed) / 2 : 0;
+	size_t n = room > 3 * 4 ? (room - 3 * 4) / ADAPTER_BYTES : 0;
+
+	assert(a->n <= WIRE_ADAPTERS);
+	return n < a->n ? n : a->n;
+}
+
+/* host_adapters: each with one MAC address, which takes 8 bytes. */
+static uint8_t *put_adapters(uint8_t *p, const struct wire_adapters *a, unsigned n)
+{
+	p = put_u32(p, HOST_ADAPTERS);
+	p = put_u32(p, 4 + n * ADAPTER_BYTES);
+	p = put_u32(p, n);
+	for (unsigned i = 0; i < n; i++) {
+		p = put_u32(p, a->v[i].ifindex);
+		p = put_u32(p, 1);
+		p = put_fill(put_bytes(p, a->v[i].mac, sizeof(a->v[i].mac)), sizeof(a->v[i].mac));
+	}
+	return p;
+}
+
+/* host_descr. */
+static uint8_t *put_descr(uint8_t *p, const struct flow_host *h, struct str id)
+{
+	uint8_t uuid[UUID_BYTES], *body = p + 8;
 	char text[64];
 
 	host_uuid(id, uuid);
+	p = put_u32(p, HOST_DESCR) + 4;
 	p = put_opaque(p, text, wire_text_clean(h->hostname, text, 64));
 	p = put_bytes(p, uuid, UUID_BYTES);
 	p = put_u32(p, MACHINE);
 	p = put_u32(p, OS_LINUX);
 	p = put_opaque(p, text, wire_text_clean(h->kernel, text, 32));
-	b->n_extra = 7 * 4 + (uint32_t)(p - record);
-	assert(b->n_extra <= sizeof(b->extra));
-	uint8_t *q = b->extra;
+	put_u32(body - 4, p - body);
+	return p;
+}
 
+/* A counter sample (0:2) with the standard records. */
+static void put_extra(struct wire_build *b, const struct flow_host *h, struct str id, const struct wire_adapters *a)
+{
+	uint8_t *p = put_descr(b->extra + EXTRA_HEAD_BYTES, h, id), *q = b->extra;
+
+	b->n_extra = p - b->extra;
+	if (a)
+		p = put_adapters(p, a, adapters_room(b, a));
+	b->n_extra = p - b->extra;
+	assert(b->n_extra <= sizeof(b->extra));
 	q = put_u32(q, 2); /* 0:2 */
 	q = put_u32(q, b->n_extra - 8);
 	q = put_u32(q, 1);           /* sequence: these are not counted */
 	q = put_u32(q, 2 << 24 | 1); /* physical entity 1 */
-	q = put_u32(q, 1);
-	q = put_u32(q, HOST_DESCR);
-	q = put_u32(q, p - record);
-	put_bytes(q, record, p - record);
+	put_u32(q, a ? 2 : 1);
 }
 
 /* Addresses that a part has room for. */
@@ -88,7 +122,7 @@ static void host_open(struct wire_build *b, const struct flow_host *h, const str
 	wire_build_head_text(b, h->kernel);
 	wire_build_head_text(b, h->mode);
 	wire_build_head_text(b, h->version);
-	put_descr(b, h, head->host);
+	put_extra(b, h, head->host, opts ? opts->adapters : NULL);
 }
 
 static unsigned host_parts(const struct flow_host *h, unsigned share)

@@ -8,7 +8,7 @@
  *       record    format <enterprise>:1..5, length, one of our records (flows.c, host.c, listeners.c, health.c)
  *       record    format <enterprise>:14, length, zeros: padding, where a run of equal sizes is sent
  *       record    format <enterprise>:15: the signature; reserved
- *     sample    format 0:2 (counters), with a host record only: host_descr, standard
+ *     sample    format 0:2 (counters), with a host record only: host_descr and host_adapters, standard
  *
  * 1. One flow sample of ours a datagram, one record of ours in it. An unknown *sample* type makes the usual collectors
  *    throw the datagram away, an unknown *record* none of them (they pass it by its length): hence a record.

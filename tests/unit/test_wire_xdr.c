@@ -242,6 +242,54 @@ static void test_host(void **state)
 	close_frame(&fr);
 }
 
+/* host_adapters beside host_descr; with a small bound as many as leave room to addresses. */
+static void test_adapters(void **state)
+{
+	struct wire_adapters adapters = {.n = WIRE_ADAPTERS};
+	struct wire_opts opts = {.adapters = &adapters};
+	struct wire_build *b = malloc(sizeof(*b));
+	struct flow_host h = sample_host_of(5);
+
+	assert_non_null(b);
+	for (unsigned i = 0; i < WIRE_ADAPTERS; i++)
+		adapters.v[i] = (struct wire_adapter){7 + i, {2, 0, 0xab, 1, 2, (uint8_t)i}};
+	for (unsigned k = 0; k < 4; k++) {
+		struct wire_sender sender = sample_sender();
+		sky_counter_sample counters = {0};
+		sky_host_adapters got = {0};
+		struct frame fr;
+		struct sample s;
+
+		adapters.n = k == 0 ? 0 : k == 1 ? 3 : WIRE_ADAPTERS;
+		opts.size = k == 3 ? WIRE_SIZE_MIN : 0;
+		s.n = wire_host_put(b, &h, 0, &sample_head, &opts, &sender, 1, s.p, sizeof(s.p));
+		assert_in_range(s.n, 100, k == 3 ? WIRE_SIZE_MIN : WIRE_SIZE);
+		open_frame(&fr, &s, 2, 1);
+		sky_sample *second = fr.d.samples.samples_val + 1;
+		XDR_ALL(sky_counter_sample, second->body.body_val, second->body.body_len, &counters);
+		assert_int_equal(counters.records.records_len, 2);
+		assert_int_equal(counters.records.records_val[0].data_format, 2000);
+		sky_record *r = &counters.records.records_val[1];
+		assert_int_equal(r->data_format, 2001);
+		XDR_ALL(sky_host_adapters, r->body.body_val, r->body.body_len, &got);
+		if (k < 3)
+			assert_int_equal(got.adapters.adapters_len, adapters.n);
+		else
+			assert_in_range(got.adapters.adapters_len, 1, WIRE_ADAPTERS - 1);
+		for (unsigned i = 0; i < got.adapters.adapters_len; i++) {
+			const sky_host_adapter *a = &got.adapters.adapters_val[i];
+
+			assert_int_equal(a->ifindex, 7 + i);
+			assert_int_equal(a->macs.macs_len, 1);
+			assert_memory_equal(a->macs.macs_val[0].address, adapters.v[i].mac, 6);
+		}
+		XDR_FREE(sky_host_adapters, &got);
+		XDR_FREE(sky_counter_sample, &counters);
+		close_frame(&fr);
+	}
+	free(b);
+}
+
 static void test_listeners(void **state)
 {
 	struct frame fr;
@@ -361,7 +409,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flows_v4),  cmocka_unit_test(test_flows_v6), cmocka_unit_test(test_host),
 		cmocka_unit_test(test_listeners), cmocka_unit_test(test_health),   cmocka_unit_test(test_ack),
-		cmocka_unit_test(test_padding),
+		cmocka_unit_test(test_padding),   cmocka_unit_test(test_adapters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
