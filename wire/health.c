@@ -3,7 +3,8 @@
  * The health record: head, strings, then ledger lines: interval, its length, rows in, rows out, losses, infos. A loss or
  * an info is a string index and 64 bits: names describe themselves, a new one needs nothing of the reader.
  *
- * A line is whole or not there: a ledger line replaces its former self, so half of one would be believed.
+ * A line is whole or not there: a ledger line replaces its former self, so half of one would be believed. Only infos may
+ * be left out, and then the line says so.
  */
 #include "wire/health.h"
 
@@ -14,37 +15,54 @@
 
 enum { COUNT_BYTES = 12, LINE_BYTES = 2 * 4 + 2 * 8 + 2 * 4 + COUNT_BYTES * (FLOW_LOSSES + FLOW_INFOS) };
 
-/* NULL: the tables are full. */
+/* Each is NULL when the tables are full, and passes on a NULL. */
+static uint8_t *put_count(struct wire_build *b, uint8_t *p, struct str text, uint64_t n)
+{
+	int name = p ? wire_tables_string(b, text) : -1;
+
+	return name < 0 ? NULL : put_u64(put_u32(p, name), n);
+}
+
 static uint8_t *put_counts(struct wire_build *b, uint8_t *p, const struct flow_count *counts, unsigned n)
 {
-	p = put_u32(p, n);
-	for (unsigned i = 0; i < n; i++) {
-		int name = wire_tables_string(b, counts[i].name);
-
-		if (name < 0)
-			return NULL;
-		p = put_u32(p, name);
-		p = put_u64(p, counts[i].n);
-	}
+	for (unsigned i = 0; i < n; i++)
+		p = put_count(b, p, counts[i].name, counts[i].n);
 	return p;
 }
 
-int wire_health_add(struct wire_build *b, const struct flow_ledger *line)
+/* The line with its first `infos` infos. */
+static int add_line(struct wire_build *b, const struct flow_ledger *line, unsigned infos)
 {
 	struct wire_mark mark = wire_build_mark(b);
+	unsigned left_out = line->n_info - infos;
 	uint8_t item[LINE_BYTES], *p = item;
 	int r;
 
-	assert(b->format == WIRE_HEALTH && line->n_lost <= FLOW_LOSSES && line->n_info <= FLOW_INFOS);
 	p = put_u32(p, line->interval);
 	p = put_u32(p, line->interval_s);
 	p = put_u64(p, line->rows_in);
 	p = put_u64(p, line->rows_out);
+	p = put_u32(p, line->n_lost);
 	p = put_counts(b, p, line->lost, line->n_lost);
 	if (p)
-		p = put_counts(b, p, line->info, line->n_info);
+		p = put_u32(p, infos + !!left_out);
+	p = put_counts(b, p, line->info, infos);
+	if (left_out)
+		p = put_count(b, p, STR("infos_left_out"), left_out);
 	r = p ? wire_build_item(b, item, p - item, 1) : -ENOSPC;
 	return r ? wire_build_undo(b, mark, r) : 1;
+}
+
+int wire_health_add(struct wire_build *b, const struct flow_ledger *line)
+{
+	unsigned infos = line->n_info;
+	int r;
+
+	assert(b->format == WIRE_HEALTH && line->n_lost <= FLOW_LOSSES && line->n_info <= FLOW_INFOS);
+	do {
+		r = add_line(b, line, infos);
+	} while (r == -EMSGSIZE && infos--);
+	return r;
 }
 
 enum wire_error wire_health_open(struct wire_health *h, const struct wire_record *r)

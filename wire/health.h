@@ -8,7 +8,12 @@
 #include "wire/build.h"
 #include "wire/tables.h"
 
-/* Adds a line; role "agent", instance and boot come from the head. 1, or as wire_flows_add(): -ENOSPC, -EMSGSIZE. */
+/*
+ * Adds a line; role "agent", instance and boot come from the head. 1, or as wire_flows_add(): -ENOSPC, -EMSGSIZE.
+ * A line must not be split: a reader takes the second half for the line. One that fits no datagram of this bound is
+ * shortened here: infos are left out from the end until it does, and the info "infos_left_out" says how many. So put those
+ * first that matter most. Rows and losses are never left out; -EMSGSIZE means that even they do not fit: count it.
+ */
 int wire_health_add(struct wire_build *b, const struct flow_ledger *line);
 
 /* A health record being read. */

@@ -112,6 +112,47 @@ static void test_full_changes_nothing(void **state)
 	assert_memory_equal(s.p, before.p, s.n);
 }
 
+/* A ledger line that fits no datagram: rows and losses are all there, the infos that are not are counted. */
+static void test_long_lines(void **state)
+{
+	static char name[FLOW_LOSSES + FLOW_INFOS][16];
+	static struct wire_health health;
+	static struct flow_ledger line, got;
+	struct wire_opts opts = {.size = WIRE_SIZE_MIN};
+	struct wire_sender sender = sample_sender();
+	struct wire_datagram d;
+	unsigned n;
+
+	line = (struct flow_ledger){.interval = SAMPLE_INTERVAL,
+				    .interval_s = 10,
+				    .rows_in = 10,
+				    .rows_out = 4,
+				    .n_lost = 6,
+				    .n_info = FLOW_INFOS};
+	for (unsigned i = 0; i < FLOW_INFOS; i++) {
+		snprintf(name[i], sizeof(name[i]), "name_%u", i);
+		line.info[i] = (struct flow_count){str_from(name[i]), i};
+		if (i < line.n_lost)
+			line.lost[i] = (struct flow_count){str_from(name[i]), 1};
+	}
+	wire_build_open(&build, WIRE_HEALTH, &sample_head, &opts);
+	assert_int_equal(wire_health_add(&build, &line), 1);
+	assert_int_equal(wire_health_add(&build, &line), -ENOSPC); /* not shortened while an empty one may do */
+	s.n = wire_build_close(&build, &sender, 0, 0, s.p, sizeof(s.p));
+	assert_in_range(s.n, 400, WIRE_SIZE_MIN);
+	struct wire_record r = only_record(&d, WIRE_HEALTH);
+	assert_int_equal(wire_health_open(&health, &r), WIRE_OK);
+	assert_int_equal(wire_health_next(&health, &got), WIRE_OK);
+	assert_int_equal(got.rows_in, 10);
+	assert_int_equal(got.n_lost, 6);
+	n = got.n_info - 1u;
+	assert_in_range(n, 3, FLOW_INFOS - 2);
+	for (unsigned i = 0; i < n; i++)
+		assert_true(str_eq(got.info[i].name, line.info[i].name) && got.info[i].n == i);
+	assert_int_equal(flow_count_get(got.info, got.n_info, "infos_left_out"), FLOW_INFOS - n);
+	assert_int_equal(wire_health_next(&health, &got), WIRE_END);
+}
+
 static void test_limits(void **state)
 {
 	static char name[6][300];
@@ -262,9 +303,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_overflow),   cmocka_unit_test(test_full_changes_nothing),
-		cmocka_unit_test(test_limits),     cmocka_unit_test(test_padding),
-		cmocka_unit_test(test_accounting), cmocka_unit_test(test_stamp),
-		cmocka_unit_test(test_example),
+		cmocka_unit_test(test_long_lines), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_padding),    cmocka_unit_test(test_accounting),
+		cmocka_unit_test(test_stamp),      cmocka_unit_test(test_example),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
