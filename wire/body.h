@@ -9,7 +9,16 @@
 #include "flow/stats.h"
 #include "wire/wire.h"
 
-#define WIRE_BODY_MAX (8 * FLOW_FIELDS + 8 * (FLOW_BUCKETS + 1) + 64) /* bytes of the largest body we write */
+/* Bytes of the largest body: every field present, histograms in full. */
+#define WIRE_BODY_U32 4
+#define WIRE_BODY_U64 8
+#define WIRE_BODY_HIST (4 * (1 + FLOW_BUCKETS))
+enum {
+#define FIELD(name, width, dir, column, unit, seen, meaning) +WIRE_BODY_##width
+	WIRE_BODY_MAX = 0
+#include "flow/fields.def"
+#undef FIELD
+};
 
 /*
  * Writes what fits one wire row of *left and takes it out of *left; call again while left is not empty. Returns
