@@ -544,6 +544,15 @@ void flow_listener_key(struct buf *b, const struct flow_listener *l)
 	buf_put(b, &port, sizeof(port));
 }
 
+uint64_t flow_edge_rows(const struct flow_edge *e)
+{
+	uint64_t rows = 0;
+
+	for (unsigned v = 0; v < FLOW_VIEWS; v++)
+		rows += e->view[v].rows;
+	return rows;
+}
+
 uint64_t flow_count_get(const struct flow_count *c, unsigned n, const char *name)
 {
 	unsigned i;

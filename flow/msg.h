@@ -151,5 +151,7 @@ const char *flow_msg_name(enum flow_msg_type type); /* "Flow", "Marker", "Edge",
 void flow_host_key(struct buf *b, const struct flow_host *h);
 void flow_listener_key(struct buf *b, const struct flow_listener *l);
 
+uint64_t flow_edge_rows(const struct flow_edge *e); /* sum(rows) over its views: what the ledger balances */
+
 /* The number called `name`, 0 when absent. */
 uint64_t flow_count_get(const struct flow_count *c, unsigned n, const char *name);

@@ -19,15 +19,6 @@ static bool edge_eq(const struct bucket_entry *e, const void *key)
 	return ((const struct edge_entry *)e)->edge.id == *(const uint64_t *)key;
 }
 
-static uint64_t edge_rows(const struct flow_edge *e)
-{
-	uint64_t rows = 0;
-
-	for (unsigned v = 0; v < FLOW_VIEWS; v++)
-		rows += e->view[v].rows;
-	return rows;
-}
-
 static int edge_when(const struct flow_msg *m, uint32_t *ret_interval, uint16_t *ret_interval_s, uint64_t *ret_rows)
 {
 	const struct flow_edge *e = &m->edge;
@@ -35,7 +26,7 @@ static int edge_when(const struct flow_msg *m, uint32_t *ret_interval, uint16_t 
 				    e->name.client_zone, e->name.server_service,
 				    e->name.server_zone, e->via};
 
-	*ret_rows = edge_rows(e);
+	*ret_rows = flow_edge_rows(e);
 	*ret_interval = e->interval;
 	*ret_interval_s = e->interval_s;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -106,7 +97,7 @@ static int edge_emit(void *arg, struct window_batch *batch)
 			struct flow_edge *e = &((struct edge_entry *)at)->edge;
 
 			e->revision = batch->revision;
-			b->rows_out += edge_rows(e);
+			b->rows_out += flow_edge_rows(e);
 			r = window_put(batch, BUS_EDGES, bus_partition(bus, BUS_EDGES, e->id), &e->id, sizeof(e->id),
 				       FLOW_MSG_EDGE, e);
 		}

@@ -40,21 +40,12 @@ struct join_edge {
 	struct flow_edge edge;
 };
 
-static uint64_t edge_rows(const struct flow_edge *e)
-{
-	uint64_t rows = 0;
-
-	for (unsigned v = 0; v < FLOW_VIEWS; v++)
-		rows += e->view[v].rows;
-	return rows;
-}
-
 static int join_put(struct join *j, enum bus_topic t, enum flow_msg_type type, const struct flow_edge *e,
 		    struct pair_count *counts)
 {
 	unsigned partition = bus_partition(j->p->bus, t, e->id);
 
-	counts[partition].rows += edge_rows(e);
+	counts[partition].rows += flow_edge_rows(e);
 	counts[partition].messages++;
 	return window_put(j->batch, t, partition, &e->id, sizeof(e->id), type, e);
 }
@@ -245,38 +236,24 @@ static int join_sides(struct join *j, enum flow_view view)
 
 /* --- dividing */
 
-static int join_divide_clients(struct join *j, struct flow_edge *edges)
+/* The views of the services at one end, each among the services at the other. */
+static int join_divide(struct join *j, enum flow_view view, struct flow_edge *edges)
 {
+	bool client = view == FLOW_VIEW_CLIENT;
+	const struct side *own = client ? j->clients : j->servers, *other = client ? j->servers : j->clients;
+	unsigned n_own = client ? j->n_clients : j->n_servers, n_other = client ? j->n_servers : j->n_clients;
 	const struct flow_stats *weights[PAIR_ENDS];
 	struct flow_stats *parts[PAIR_ENDS];
 	int r = 0;
 
-	for (unsigned k = 0; k < j->n_servers; k++)
-		weights[k] = j->servers[k].weight;
-	for (unsigned i = 0; i < j->n_clients && r == 0; i++) {
-		if (!j->clients[i].stats)
+	for (unsigned k = 0; k < n_other; k++)
+		weights[k] = other[k].weight;
+	for (unsigned i = 0; i < n_own && r == 0; i++) {
+		if (!own[i].stats)
 			continue;
-		for (unsigned k = 0; k < j->n_servers; k++)
-			parts[k] = &edges[i * j->n_servers + k].view[FLOW_VIEW_CLIENT];
-		r = split_stats(j->clients[i].stats, weights, j->n_servers, true, parts);
-	}
-	return r;
-}
-
-static int join_divide_servers(struct join *j, struct flow_edge *edges)
-{
-	const struct flow_stats *weights[PAIR_ENDS];
-	struct flow_stats *parts[PAIR_ENDS];
-	int r = 0;
-
-	for (unsigned i = 0; i < j->n_clients; i++)
-		weights[i] = j->clients[i].weight;
-	for (unsigned k = 0; k < j->n_servers && r == 0; k++) {
-		if (!j->servers[k].stats)
-			continue;
-		for (unsigned i = 0; i < j->n_clients; i++)
-			parts[i] = &edges[i * j->n_servers + k].view[FLOW_VIEW_SERVER];
-		r = split_stats(j->servers[k].stats, weights, j->n_clients, true, parts);
+		for (unsigned k = 0; k < n_other; k++)
+			parts[k] = &edges[client ? i * j->n_servers + k : k * j->n_servers + i].view[view];
+		r = split_stats(own[i].stats, weights, n_other, true, parts);
 	}
 	return r;
 }
@@ -334,9 +311,9 @@ static int join_settled(struct join *j)
 	edges = calloc((size_t)j->n_clients * j->n_servers, sizeof(*edges));
 	if (!edges)
 		return -ENOMEM;
-	r = join_divide_clients(j, edges);
+	r = join_divide(j, FLOW_VIEW_CLIENT, edges);
 	if (r == 0)
-		r = join_divide_servers(j, edges);
+		r = join_divide(j, FLOW_VIEW_SERVER, edges);
 	if (r == 0 && j->has_network)
 		r = join_divide_network(j, edges);
 	for (unsigned i = 0; i < j->n_clients; i++) {
@@ -412,7 +389,7 @@ static int join_write(struct join *j)
 	for (struct bucket_entry *e = j->edges->entries; e && r == 0; e = e->next) {
 		const struct flow_edge *edge = &((struct join_edge *)e)->edge;
 
-		j->b->rows_out += edge_rows(edge);
+		j->b->rows_out += flow_edge_rows(edge);
 		r = join_put(j, BUS_PARTIALS, FLOW_MSG_EDGE, edge, j->p->partials);
 	}
 	return r;

@@ -173,15 +173,6 @@ static int writer_append(struct writer *w)
 	return 0;
 }
 
-static uint64_t writer_rows(const struct flow_edge *e)
-{
-	uint64_t n = 0;
-
-	for (unsigned v = 0; v < FLOW_VIEWS; v++)
-		n += e->view[v].rows;
-	return n;
-}
-
 /* Stores what was gathered, with the lines that changed before. */
 static int writer_flush(struct writer *w)
 {
@@ -202,7 +193,7 @@ static int writer_flush(struct writer *w)
 	store_stats(w->opts.store, &after);
 	/* Which of the rows were too old is not told apart by interval: the batch's oldest has them. */
 	for (size_t i = 0; i < b->n_edges; i++) {
-		lines_add(&w->lines, b->edges[i].interval, writer_rows(&b->edges[i]), 0);
+		lines_add(&w->lines, b->edges[i].interval, flow_edge_rows(&b->edges[i]), 0);
 		totals_add(w->opts.totals, &b->edges[i]);
 	}
 	if (after.too_old > before.too_old && b->n_edges) {
