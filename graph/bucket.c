@@ -114,5 +114,6 @@ int bucket_add(struct bucket *b, struct bucket_entry *e, uint64_t hash)
 	e->next_hash = b->hash[hash & (b->n_hash - 1)];
 	b->hash[hash & (b->n_hash - 1)] = e;
 	b->n++;
+	b->held++;
 	return 0;
 }

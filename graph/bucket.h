@@ -28,6 +28,7 @@ struct bucket {
 	uint64_t lost_late; /* sum(rows) too late for anything */
 	struct bucket_entry *entries, **last;
 	size_t n;
+	size_t held; /* entries, and what the stage hangs on them: what max_entries counts */
 	struct bucket_entry **hash;
 	size_t n_hash;
 	struct bucket_chunk *chunks;

@@ -22,8 +22,8 @@ struct graph_opts {
 	const struct inventory *inv; /* NULL: none; outlives the graph */
 	const char *instance;        /* in ledger lines; copied */
 	uint64_t boot;               /* of this instance: its start time, us; in ledger lines */
-	size_t max_entries;          /* keyed entries a stage holds before it stops reading; 0: 1,000,000 */
-	bool flush_on_stop;          /* graph_stop() closes what is open: for a bus that ends with the process */
+	size_t max_entries; /* conversations, ends and edges a stage holds before it stops reading; 0: 1,000,000 */
+	bool flush_on_stop; /* graph_stop() closes what is open: for a bus that ends with the process */
 };
 
 /* -EINVAL, -ENOMEM, or what the bus says. Joins the groups at once, so nothing produced after it is missed. */
@@ -50,7 +50,7 @@ struct graph_stage_stats {
 	uint32_t open_intervals;        /* now, the most in one partition */
 	uint32_t producers_live, producers_silent;
 	uint32_t partitions; /* assigned now */
-	uint64_t entries;    /* keyed entries in memory now */
+	uint64_t entries;    /* conversations, ends and edges in memory now */
 };
 
 struct graph_stats {

@@ -89,6 +89,7 @@ static int end_get(struct bucket *b, struct pair_entry *e, const struct pair_end
 		if (r < 0)
 			return r;
 		*at = end;
+		b->held++;
 	}
 	*ret = *at;
 	return 0;

@@ -221,7 +221,7 @@ static int part_row(struct window *w, struct window_part *part, const struct bus
 	uint16_t interval_s;
 	uint64_t rows = 1;
 	struct bucket *b;
-	size_t n;
+	size_t held;
 	int r = stage->when(&w->msg, &interval, &interval_s, &rows);
 
 	if (r == 0 && (!interval_valid(interval, interval_s) || part_too_early(w, part, interval, interval_s)))
@@ -240,9 +240,9 @@ static int part_row(struct window *w, struct window_part *part, const struct bus
 		part->told.late_rows += rows;
 		part_wait_commit(w, part);
 	}
-	n = b->n;
+	held = b->held;
 	r = part_too_late(w, part, interval) ? -ETIME : stage->fold(w->opts.arg, b, &w->msg);
-	w->entries += b->n - n;
+	w->entries += b->held - held;
 	if (r == -EBADMSG)
 		return part_poison(w, part, msg, rows);
 	if (r < 0 && r != -ETIME)

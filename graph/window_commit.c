@@ -124,7 +124,7 @@ static size_t commit_entries(const struct commit *c)
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->batch.n; i++)
-		n += c->batch.buckets[i]->n;
+		n += c->batch.buckets[i]->held;
 	return n;
 }
 
@@ -197,7 +197,7 @@ static void commit_done(struct window *w, struct window_part *part, const struct
 		part->buckets = b->next;
 		part->n_late -= b->late;
 		part->n_open -= !b->late;
-		w->entries -= b->n;
+		w->entries -= b->held;
 		bucket_free(b);
 	}
 	window_part_clear_poison(part);

@@ -25,7 +25,7 @@ void window_part_clear(struct window *w, struct window_part *part)
 		struct bucket *b = part->buckets;
 
 		part->buckets = b->next;
-		w->entries -= b->n;
+		w->entries -= b->held;
 		bucket_free(b);
 	}
 	window_part_clear_poison(part);
