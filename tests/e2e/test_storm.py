@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Twenty thousand short connections in a burst, with receive packet steering off, on one CPU and on all (as network
-cards' interrupts do): a program interrupted by itself is passed over by the kernel."""
+cards' interrupts do): a program interrupted by itself is passed over by the kernel, and with steering now and then
+both attachments are (docs/performance.md says how often)."""
 
 import os
 
@@ -38,16 +39,10 @@ class Storm(case.Case):
         self.expect(self.views(*self.storm("up=101", "down=211")))
         self.adds_up()
 
-    def test_burst_steered_to_one_cpu(self):
-        self.steer("1")
-        self.expect(self.views(*self.storm("up=101", "down=211")))
-        self.adds_up()
-
-    def test_burst_steered_to_all_cpus(self):
-        """Not every transition reaches a program then (kernels since 6.1). What does not is not lost in silence: the
-        kernel's own ActiveOpens and PassiveOpens say how many, and doctor shows just that; a connection of which only the
-        SYN was seen is among the failed ones."""
-        self.steer(ALL_CPUS)
+    def accounted(self, share):
+        """What reached no program, at most that share, is not lost in silence: the kernel's own ActiveOpens and
+        PassiveOpens say how many, and doctor shows just that; a connection of which only the SYN was seen is among the
+        failed ones. What was seen is in every hop."""
         tallies = self.storm("up=101", "down=211")
         health = self.settled()
         edge = self.find(client=self.client_service)
@@ -61,7 +56,18 @@ class Storm(case.Case):
         self.assertEqual(kernel["hop"], "kernel")
         self.assertEqual(kernel["missing"] + kernel["lost_total"], unseen)
         self.assertEqual(half_seen, sum(n for name, n in edge.items() if name.startswith("client_failed_")))
-        self.assertLessEqual(unseen + half_seen, 2 * made // 100)
-        self.assertLessEqual(abs(edge["client_c2s_bytes"] - tallies[0]["sent"]), tallies[0]["sent"] // 100)
+        self.assertLessEqual(unseen + half_seen, 2 * made * share)
+        for view, side in (("client", tallies[0]), ("server", tallies[1])):
+            sent, received = ("sent", "received") if view == "client" else ("received", "sent")
+            self.assertLessEqual(abs(edge[f"{view}_c2s_bytes"] - side[sent]), side[sent] * share)
+            self.assertLessEqual(abs(edge[f"{view}_s2c_bytes"] - side[received]), side[received] * share)
         for hop in health["chain"][1:]:
             self.assertTrue(hop["adds_up"], hop)
+
+    def test_burst_steered_to_one_cpu(self):
+        self.steer("1")
+        self.accounted(0.01)
+
+    def test_burst_steered_to_all_cpus(self):
+        self.steer(ALL_CPUS)
+        self.accounted(0.01)
