@@ -31,6 +31,7 @@
 	X(rows_lost, "sum(rows) shed, or left behind at the stop")                          \
 	X(messages, "folded rows put on the bus")                                           \
 	X(records, "host, listener and ledger messages put on the bus")                     \
+	X(records_lost, "host, listener and ledger messages left behind at the stop")       \
 	X(markers, "markers put on the bus")                                                \
 	X(late_rows, "sum(rows) of intervals whose markers were written before")            \
 	X(bus_full, "times the bus had no room and the message was offered again")          \
@@ -58,7 +59,7 @@ enum collector_reject {
 
 #define COLLECTOR_COUNTER_MEMBER(name, help) uint64_t name;
 
-/* One writer each; any thread may read with counters_read_*(). */
+/* One writer each; any thread may read with counters_sum_*(). */
 struct counters_rx {
 	COLLECTOR_RX_COUNTERS(COLLECTOR_COUNTER_MEMBER)
 	uint64_t rejected[COLLECTOR_REJECTS];

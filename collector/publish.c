@@ -181,6 +181,24 @@ static void leave_behind(struct publish *p, const struct fold *f, uint32_t from)
 	}
 }
 
+/* Neither will its records from `at` on. */
+static void leave_records(struct publish *p, const struct records *r, size_t at)
+{
+	struct records_message m;
+
+	while (records_next(r, &at, &m))
+		counters_add(&p->counters.records_lost, 1);
+}
+
+/* Of the tables being written, what is not yet. */
+static void leave_rest(struct publish *p, unsigned w, const struct worker_pane *pane)
+{
+	if (p->phase == PHASE_RECORDS && w >= p->worker)
+		leave_records(p, &pane->records, w == p->worker ? p->record_at : 0);
+	if (p->phase == PHASE_RECORDS || (p->phase == PHASE_ROWS && w >= p->worker))
+		leave_behind(p, pane->fold, p->phase == PHASE_ROWS && w == p->worker ? p->row : 0);
+}
+
 void publish_give_up(struct publish *p)
 {
 	bool taken = p->phase != PHASE_IDLE && p->phase != PHASE_SWAP;
@@ -189,16 +207,15 @@ void publish_give_up(struct publish *p)
 		struct worker *wk = p->opts.workers[w];
 
 		for (unsigned i = 0; i < 2; i++) {
-			const struct fold *f = wk->pane[i].fold;
+			const struct worker_pane *pane = &wk->pane[i];
 
-			if (!taken || i != swap_given(&wk->pane_swap)) {
-				phase_take_counts(p, f);
-				leave_behind(p, f, 0);
-			} else if (p->phase == PHASE_RECORDS || (p->phase == PHASE_ROWS && w > p->worker)) {
-				leave_behind(p, f, 0);
-			} else if (p->phase == PHASE_ROWS && w == p->worker) {
-				leave_behind(p, f, p->row);
+			if (taken && i == swap_given(&wk->pane_swap)) {
+				leave_rest(p, w, pane);
+				continue;
 			}
+			phase_take_counts(p, pane->fold);
+			leave_behind(p, pane->fold, 0);
+			leave_records(p, &pane->records, 0);
 		}
 	}
 	p->phase = PHASE_LEDGER; /* has room of its own on the bus, maybe */

@@ -426,7 +426,9 @@ static void a_full_bus_is_folded_over(void **state)
 static void what_is_left_behind_is_counted(void **state)
 {
 	struct rig_opts o = two_threads;
+	struct flow_ledger line = {.interval_s = L};
 	const struct counters_publish *c;
+	uint8_t p[WIRE_SIZE_MAX];
 	struct rig_agent a;
 	struct output got;
 	struct rig r;
@@ -440,8 +442,13 @@ static void what_is_left_behind_is_counted(void **state)
 		rig_until(&r, (T0 + L * (k + 1)) * US + 100000);
 		forty_rows(&r, &a, T0 + L * k, k % 2);
 	}
+	line.interval = T0;
+	wire_build_open(a.build, WIRE_HEALTH, &a.head, NULL);
+	assert_int_equal(wire_health_add(a.build, &line), 1);
+	rig_datagram(&r, 1, &a.peer, p, rig_agent_finish(&a, r.now_us, p));
 	rig_stop(&r, 5 * US);
 	c = publish_counters(r.publish);
+	assert_int_equal(c->records_lost, 1);
 	assert_true(c->rows_lost > 0);
 	assert_true(c->rows_out > 0);
 	assert_int_equal(c->rows_out + c->rows_lost, 12000);
