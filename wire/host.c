@@ -172,18 +172,6 @@ size_t wire_host_put(struct wire_build *b, const struct flow_host *h, unsigned p
 	return wire_build_close(b, s, uptime_ms, 0, dst, cap);
 }
 
-static enum wire_error read_text(struct cursor *c, struct str *ret)
-{
-	struct str s = cursor_opaque(c);
-
-	if (c->err)
-		return WIRE_SHORT;
-	if (s.n > WIRE_STRING_MAX)
-		return WIRE_STRING;
-	*ret = s;
-	return wire_text_ok(s) ? WIRE_OK : WIRE_TEXT;
-}
-
 /* WIRE_VALUE: this one is no good, the next may be. */
 static enum wire_error read_address(struct cursor *c, struct flow_address *ret)
 {
@@ -234,7 +222,7 @@ enum wire_error wire_host_read(const struct wire_record *r, struct wire_head *re
 	if (e)
 		return e;
 	for (unsigned i = 0; i < 4; i++) {
-		e = read_text(&c, texts[i]);
+		e = wire_text_read(&c, texts[i]);
 		if (e)
 			return e;
 	}

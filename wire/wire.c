@@ -218,7 +218,7 @@ size_t wire_extent(const void *p, size_t n)
 	return d.cur.p - (const uint8_t *)p;
 }
 
-static enum wire_error head_text(struct cursor *c, struct str *ret)
+enum wire_error wire_text_read(struct cursor *c, struct str *ret)
 {
 	*ret = cursor_opaque(c);
 	if (c->err)
@@ -241,10 +241,10 @@ enum wire_error wire_head_read(struct cursor *c, struct wire_head *ret)
 	ret->interval_s = cursor_u32(c);
 	ret->spread_ms = cursor_u32(c);
 	ret->boot = cursor_u64(c);
-	e = head_text(c, &ret->net);
+	e = wire_text_read(c, &ret->net);
 	if (e)
 		return e;
-	e = head_text(c, &ret->host);
+	e = wire_text_read(c, &ret->host);
 	if (e)
 		return e;
 	if (!ret->interval_s || ret->interval_s > 60 || 60 % ret->interval_s || ret->interval % ret->interval_s)

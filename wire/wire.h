@@ -113,6 +113,9 @@ enum wire_error wire_head_read(struct cursor *c, struct wire_head *ret);
 /* An XDR address: type (0 unknown, 1 IPv4, 2 IPv6), then 0, 4 or 16 bytes. WIRE_SHORT, WIRE_FAMILY. */
 enum wire_error wire_address(struct cursor *c, struct ip *ret);
 
+/* A string of a record's head. WIRE_SHORT, WIRE_STRING, WIRE_TEXT. */
+enum wire_error wire_text_read(struct cursor *c, struct str *ret);
+
 /* True for UTF-8 without control characters: what a name may be. */
 bool wire_text_ok(struct str s);
 
