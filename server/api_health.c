@@ -114,8 +114,8 @@ static void health_verdict(json_t *root, const struct health_report r[HEALTH_HOP
 			 health_hop_name(bad), (long long)r[bad].missing, (unsigned long long)r[bad].in,
 			 bad == HEALTH_KERNEL ? "connections" : "rows");
 		if (r[bad].missing < 0)
-			snprintf(text, sizeof(text), "%s: %lld rows came out that nobody counted going in",
-				 health_hop_name(bad), -(long long)r[bad].missing);
+			snprintf(text, sizeof(text), "%s: %llu rows came out that nobody counted going in",
+				 health_hop_name(bad), 0 - (unsigned long long)r[bad].missing);
 	} else if (!r[HEALTH_AGENT].instances && !r[HEALTH_STORED].out) {
 		status = "no_data";
 		snprintf(text, sizeof(text), "no agent reported in this range");
@@ -227,7 +227,7 @@ struct lines_list {
 static int ledger_line(void *arg, const struct flow_ledger *l)
 {
 	struct lines_list *x = arg;
-	int64_t lost = 0;
+	uint64_t lost = 0;
 	json_t *o;
 
 	if (x->instance && !str_eq(l->instance, str_from(x->instance)))
@@ -237,7 +237,7 @@ static int ledger_line(void *arg, const struct flow_ledger *l)
 	if (json_array_size(x->list) == x->limit)
 		json_array_remove(x->list, 0);
 	for (unsigned i = 0; i < l->n_lost; i++)
-		lost += (int64_t)l->lost[i].n;
+		lost += l->lost[i].n;
 	o = json_object();
 	json_object_set_new(o, "interval", json_integer(l->interval));
 	json_object_set_new(o, "interval_s", json_integer(l->interval_s));
@@ -248,7 +248,7 @@ static int ledger_line(void *arg, const struct flow_ledger *l)
 	json_object_set_new(o, "rows_out", api_u64(l->rows_out));
 	json_object_set_new(o, "lost", api_counts(l->lost, l->n_lost));
 	json_object_set_new(o, "info", api_counts(l->info, l->n_info));
-	json_object_set_new(o, "missing", json_integer((json_int_t)(l->rows_in - l->rows_out) - lost));
+	json_object_set_new(o, "missing", json_integer((json_int_t)(l->rows_in - l->rows_out - lost)));
 	json_array_append_new(x->list, o);
 	return 0;
 }

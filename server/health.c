@@ -186,7 +186,7 @@ static void health_lose(struct health *h, enum health_hop hop, struct str name, 
 		strcpy(h->lost[hop][i].name, text);
 		h->n_lost[hop]++;
 	}
-	h->lost[hop][i].n += (uint64_t)(sign * (int64_t)n);
+	h->lost[hop][i].n += sign < 0 ? 0 - n : n;
 }
 
 int health_line(struct health *h, const struct flow_ledger *l, bool kernel)

@@ -19,7 +19,6 @@ struct http_reply {
 	int status;
 	const char *type; /* content type; a constant */
 	struct buf body;  /* taken over */
-	bool once;        /* may be cached for ever */
 };
 
 /* The value of a query parameter, decoded; NULL when absent. Lives as long as the request. */

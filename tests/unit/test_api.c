@@ -466,6 +466,47 @@ static void test_health(void **state)
 	json_decref(root);
 }
 
+/* Sums that wrap and ids that are no text, as a stranger could have them stored. */
+static void test_hostile_lines(void **state)
+{
+	struct world *w = *state;
+	struct flow_ledger g = {.interval_s = 1,
+				.role = STR("agent"),
+				.rows_in = INT64_MAX,
+				.rows_out = 1,
+				.n_lost = 1,
+				.lost[0] = {STR("no_memory"), INT64_MAX}};
+	struct flow_listener l = {.host = STR("\xff\xfe"), .netns = 1, .port = 1, .protocol = 6, .alive = 1};
+	struct flow_host h = {.id = STR("\xff\xfe"), .hostname = STR("\xff"), .mode = STR("bpf"), .interval_s = 1};
+	char path[256];
+	json_t *root;
+
+	for (uint32_t i = 0; i < 6; i++) {
+		g.interval = h.interval = l.interval = w->now + i / 2;
+		g.instance = i % 2 ? h.id : STR("h2");
+		produce(w, BUS_LEDGER, 0, FLOW_MSG_LEDGER, &g);
+		produce(w, BUS_HOSTS, 11, FLOW_MSG_HOST, &h);
+		produce(w, BUS_HOSTS, 12, FLOW_MSG_LISTENER, &l);
+	}
+	h.id = STR("h2");
+	produce(w, BUS_HOSTS, 13, FLOW_MSG_HOST, &h);
+	shop(w);
+	root = get_json(w, "/api/v1/hosts?host=h2", 200);
+	assert_int_equal(num(root, "hosts.0.loss.rows_in"), (json_int_t)(3u * (uint64_t)INT64_MAX));
+	assert_string_equal(text(root, "hosts.0.hostname"), "?");
+	json_decref(root);
+	root = get_json(w, "/api/v1/hosts", 200);
+	assert_int_equal(json_array_size(at(root, "hosts")), 3);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/health", ""), 200);
+	assert_string_equal(text(root, "status"), "broken");
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/ledger", "&instance=h2"), 200);
+	assert_int_equal(num(root, "lines.0.missing"), -1);
+	json_decref(root);
+	json_decref(get_json(w, "/api/v1/services/api", 200));
+}
+
 static void test_wrong_questions(void **state)
 {
 	struct world *w = *state;
@@ -625,6 +666,7 @@ int main(void)
 		T(test_one_edge_and_its_series),
 		T(test_services_and_hosts),
 		T(test_health),
+		T(test_hostile_lines),
 		T(test_wrong_questions),
 		T(test_texts),
 		T(test_poison_is_put_aside),
