@@ -82,7 +82,7 @@ static void note(const struct tally *t, struct tally_agent *a, const struct acco
 		a->reported = false;
 		sums->agents++;
 	}
-	a->period_datagrams += l->datagrams;
+	a->period_datagrams += l->key.boot ? l->datagrams : 0; /* what could not be read is not acknowledged */
 	a->period_rows += l->rows;
 	a->peer = l->peer;
 	if (l->interval > a->interval)

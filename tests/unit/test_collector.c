@@ -779,6 +779,9 @@ static void an_unreadable_head_is_one_loss_of_rows(void **state)
 	assert_int_equal(got.network_rows - got.found_rows, 3);
 	assert_int_equal(publish_counters(r.publish)->lost_network_datagrams, 0);
 	assert_int_equal(publish_counters(r.publish)->restarts, 0);
+	assert_int_equal(r.n_acks, 1);
+	assert_int_equal(r.acks[0].ack.datagrams, 2);
+	assert_int_equal(r.acks[0].ack.rows, 6);
 	free(got.rows.group);
 	rig_agent_close(&a);
 	rig_close(&r);
