@@ -107,20 +107,20 @@ enum wire_error wire_flows_open(struct wire_flows *f, const struct wire_record *
 	enum wire_error e;
 	uint32_t family;
 
-	f->cur = cursor_over(r->body);
-	f->left = 0;
-	e = wire_head_read(&f->cur, &f->head);
+	f->items.cur = cursor_over(r->body);
+	f->items.left = 0;
+	e = wire_head_read(&f->items.cur, &f->head);
 	if (e)
 		return e;
-	e = wire_tables_strings(&f->tables, &f->cur);
+	e = wire_tables_strings(&f->tables, &f->items.cur);
 	if (e)
 		return e;
-	e = wire_tables_names(&f->tables, &f->cur);
+	e = wire_tables_names(&f->tables, &f->items.cur);
 	if (e)
 		return e;
-	family = cursor_u32(&f->cur);
-	f->n_rows = f->left = cursor_u32(&f->cur);
-	if (f->cur.err)
+	family = cursor_u32(&f->items.cur);
+	f->n_rows = f->items.left = cursor_u32(&f->items.cur);
+	if (f->items.cur.err)
 		return WIRE_SHORT;
 	if (family != 1 && family != 2)
 		return WIRE_FAMILY;
@@ -139,28 +139,18 @@ static enum wire_error judge(const struct wire_flows *f, const struct wire_flow 
 	return wire_body_check(row->present, row->body);
 }
 
-/* Nothing more can be read: says why, once. */
-static enum wire_error give_up(struct wire_flows *f, enum wire_error e)
-{
-	f->left = 0;
-	f->cur.p = f->cur.end;
-	return e;
-}
-
 enum wire_error wire_flows_next(struct wire_flows *f, struct wire_flow *row)
 {
-	struct cursor *c = &f->cur;
+	struct cursor *c = &f->items.cur;
 	size_t n = f->family == 4 ? 4 : 16;
 	const uint8_t *local, *remote;
 	enum wire_error e;
 	struct str ports;
 	uint32_t word;
 
-	if (!f->left)
-		return cursor_left(c) ? give_up(f, WIRE_LENGTH) : WIRE_END;
-	if (!cursor_left(c))
-		return give_up(f, WIRE_COUNT);
-	f->left--;
+	e = wire_items_next(&f->items);
+	if (e)
+		return e;
 	local = cursor_take(c, n);
 	remote = cursor_take(c, n);
 	word = cursor_u32(c);
@@ -177,7 +167,7 @@ enum wire_error wire_flows_next(struct wire_flows *f, struct wire_flow *row)
 	row->present = cursor_u64(c);
 	row->body = cursor_opaque(c);
 	if (c->err)
-		return give_up(f, WIRE_SHORT);
+		return wire_items_lost(&f->items, WIRE_SHORT);
 	e = judge(f, row, ports);
 	if (e)
 		return e;

@@ -45,8 +45,7 @@ struct wire_flows {
 	uint32_t n_rows;           /* as the record says */
 	struct wire_tables tables; /* tables.names[row.names_index], tables.n_names of them */
 	/* inside: */
-	uint32_t left;
-	struct cursor cur;
+	struct wire_items items;
 };
 
 /* Reads head and tables of record `r` (ours, WIRE_FLOWS). Not WIRE_OK: the whole record is lost. */

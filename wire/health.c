@@ -69,29 +69,22 @@ enum wire_error wire_health_open(struct wire_health *h, const struct wire_record
 {
 	enum wire_error e;
 
-	h->cur = cursor_over(r->body);
-	h->left = 0;
-	e = wire_head_read(&h->cur, &h->head);
+	h->items.cur = cursor_over(r->body);
+	h->items.left = 0;
+	e = wire_head_read(&h->items.cur, &h->head);
 	if (e)
 		return e;
-	e = wire_tables_strings(&h->tables, &h->cur);
+	e = wire_tables_strings(&h->tables, &h->items.cur);
 	if (e)
 		return e;
-	h->n_lines = h->left = cursor_u32(&h->cur);
-	return h->cur.err ? WIRE_SHORT : WIRE_OK;
-}
-
-static enum wire_error give_up(struct wire_health *h, enum wire_error e)
-{
-	h->left = 0;
-	h->cur.p = h->cur.end;
-	return e;
+	h->n_lines = h->items.left = cursor_u32(&h->items.cur);
+	return h->items.cur.err ? WIRE_SHORT : WIRE_OK;
 }
 
 /* Reads all, keeps at most `max`. The error of a name is returned after all were passed. */
 static enum wire_error read_counts(struct wire_health *h, struct flow_count *counts, unsigned max, uint8_t *ret_n)
 {
-	struct cursor *c = &h->cur;
+	struct cursor *c = &h->items.cur;
 	uint32_t n = cursor_u32(c);
 	enum wire_error bad = WIRE_OK;
 
@@ -113,14 +106,12 @@ static enum wire_error read_counts(struct wire_health *h, struct flow_count *cou
 
 enum wire_error wire_health_next(struct wire_health *h, struct flow_ledger *ret)
 {
-	struct cursor *c = &h->cur;
-	enum wire_error lost, info;
+	struct cursor *c = &h->items.cur;
+	enum wire_error e, lost, info;
 
-	if (!h->left)
-		return cursor_left(c) ? give_up(h, WIRE_LENGTH) : WIRE_END;
-	if (!cursor_left(c))
-		return give_up(h, WIRE_COUNT);
-	h->left--;
+	e = wire_items_next(&h->items);
+	if (e)
+		return e;
 	ret->role = STR("agent");
 	ret->instance = h->head.host;
 	ret->boot = h->head.boot;
@@ -131,7 +122,7 @@ enum wire_error wire_health_next(struct wire_health *h, struct flow_ledger *ret)
 	lost = read_counts(h, ret->lost, FLOW_LOSSES, &ret->n_lost);
 	info = read_counts(h, ret->info, FLOW_INFOS, &ret->n_info);
 	if (c->err)
-		return give_up(h, WIRE_SHORT);
+		return wire_items_lost(&h->items, WIRE_SHORT);
 	ret->interval_s = (uint16_t)interval_s;
 	if (!interval_s || interval_s > 60 || 60 % interval_s || ret->interval % interval_s)
 		return WIRE_INTERVAL;

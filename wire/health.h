@@ -22,8 +22,7 @@ struct wire_health {
 	uint32_t n_lines;
 	/* inside: */
 	struct wire_tables tables;
-	uint32_t left;
-	struct cursor cur;
+	struct wire_items items;
 };
 
 enum wire_error wire_health_open(struct wire_health *h, const struct wire_record *r);

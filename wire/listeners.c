@@ -38,46 +38,37 @@ enum wire_error wire_listeners_open(struct wire_listeners *l, const struct wire_
 {
 	enum wire_error e;
 
-	l->cur = cursor_over(r->body);
-	l->left = 0;
-	e = wire_head_read(&l->cur, &l->head);
+	l->items.cur = cursor_over(r->body);
+	l->items.left = 0;
+	e = wire_head_read(&l->items.cur, &l->head);
 	if (e)
 		return e;
-	e = wire_tables_strings(&l->tables, &l->cur);
+	e = wire_tables_strings(&l->tables, &l->items.cur);
 	if (e)
 		return e;
-	e = wire_tables_names(&l->tables, &l->cur);
+	e = wire_tables_names(&l->tables, &l->items.cur);
 	if (e)
 		return e;
-	l->n_rows = l->left = cursor_u32(&l->cur);
-	return l->cur.err ? WIRE_SHORT : WIRE_OK;
-}
-
-static enum wire_error give_up(struct wire_listeners *l, enum wire_error e)
-{
-	l->left = 0;
-	l->cur.p = l->cur.end;
-	return e;
+	l->n_rows = l->items.left = cursor_u32(&l->items.cur);
+	return l->items.cur.err ? WIRE_SHORT : WIRE_OK;
 }
 
 enum wire_error wire_listeners_next(struct wire_listeners *l, struct flow_listener *ret)
 {
-	struct cursor *c = &l->cur;
+	struct cursor *c = &l->items.cur;
 	uint32_t word, names;
 	enum wire_error e;
 
-	if (!l->left)
-		return cursor_left(c) ? give_up(l, WIRE_LENGTH) : WIRE_END;
-	if (!cursor_left(c))
-		return give_up(l, WIRE_COUNT);
-	l->left--;
+	e = wire_items_next(&l->items);
+	if (e)
+		return e;
 	ret->net = l->head.net;
 	ret->host = l->head.host;
 	ret->interval = l->head.interval;
 	ret->netns = cursor_u32(c);
 	e = wire_address(c, &ret->addr);
 	if (e)
-		return give_up(l, e);
+		return wire_items_lost(&l->items, e);
 	word = cursor_u32(c);
 	ret->port = word >> 16;
 	ret->protocol = word >> 8 & 0xff;
@@ -88,7 +79,7 @@ enum wire_error wire_listeners_next(struct wire_listeners *l, struct flow_listen
 	ret->queue_max = cursor_u32(c);
 	names = cursor_u32(c);
 	if (c->err)
-		return give_up(l, WIRE_SHORT);
+		return wire_items_lost(&l->items, WIRE_SHORT);
 	if (names >= l->tables.n_names)
 		return WIRE_NAME;
 	ret->names = l->tables.names[names];

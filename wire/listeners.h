@@ -14,8 +14,7 @@ struct wire_listeners {
 	uint32_t n_rows;
 	/* inside: */
 	struct wire_tables tables;
-	uint32_t left;
-	struct cursor cur;
+	struct wire_items items;
 };
 
 enum wire_error wire_listeners_open(struct wire_listeners *l, const struct wire_record *r);

@@ -251,3 +251,20 @@ enum wire_error wire_head_read(struct cursor *c, struct wire_head *ret)
 		return WIRE_INTERVAL;
 	return WIRE_OK;
 }
+
+enum wire_error wire_items_lost(struct wire_items *it, enum wire_error why)
+{
+	it->left = 0;
+	it->cur.p = it->cur.end;
+	return why;
+}
+
+enum wire_error wire_items_next(struct wire_items *it)
+{
+	if (!it->left)
+		return cursor_left(&it->cur) ? wire_items_lost(it, WIRE_LENGTH) : WIRE_END;
+	if (!cursor_left(&it->cur))
+		return wire_items_lost(it, WIRE_COUNT);
+	it->left--;
+	return WIRE_OK;
+}

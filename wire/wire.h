@@ -107,6 +107,18 @@ enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret);
  */
 size_t wire_extent(const void *p, size_t n);
 
+/* What stands counted at the end of a record, one after the other. */
+struct wire_items {
+	struct cursor cur;
+	uint32_t left;
+};
+
+/* WIRE_OK: one stands at it->cur. WIRE_END. WIRE_LENGTH, WIRE_COUNT, once: count and bytes disagree. */
+enum wire_error wire_items_next(struct wire_items *it);
+
+/* Where the next one begins is not known: returns why, and WIRE_END comes next. */
+enum wire_error wire_items_lost(struct wire_items *it, enum wire_error why);
+
 /* Reads the head of one of our records at c. WIRE_SHORT, WIRE_VERSION, WIRE_STRING, WIRE_TEXT, WIRE_INTERVAL. */
 enum wire_error wire_head_read(struct cursor *c, struct wire_head *ret);
 
