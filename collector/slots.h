@@ -16,8 +16,9 @@
 struct slots_key {
 	struct ip agent;
 	uint32_t sub_agent;
-	uint32_t foreign; /* 1: no agent of ours; a switch or another program may use the same address and sub-agent id */
-	uint64_t boot;    /* 0: not part of the identity, or not said */
+	uint32_t
+		foreign; /* 1: no agent of ours; a switch or another program may use the same address and sub-agent id */
+	uint64_t boot;   /* 0: not part of the identity, or not said */
 };
 
 struct slots {

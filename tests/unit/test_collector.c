@@ -790,12 +790,18 @@ static void an_unreadable_head_is_one_loss_of_rows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums_are_those_of_a_naive_model), cmocka_unit_test(silence_is_marked),
-		cmocka_unit_test(a_full_bus_is_folded_over),       cmocka_unit_test(what_is_left_behind_is_counted),
-		cmocka_unit_test(a_full_table_is_in_the_ledger),   cmocka_unit_test(wrong_clocks_are_moved),
-		cmocka_unit_test(refusals_have_reasons),           cmocka_unit_test(agents_are_answered),
-		cmocka_unit_test(hosts_and_listeners_pass),        cmocka_unit_test(scopes_and_roles),
-		cmocka_unit_test(a_clock_set_back_is_followed),    cmocka_unit_test(a_clock_set_back_is_marked),
+		cmocka_unit_test(sums_are_those_of_a_naive_model),
+		cmocka_unit_test(silence_is_marked),
+		cmocka_unit_test(a_full_bus_is_folded_over),
+		cmocka_unit_test(what_is_left_behind_is_counted),
+		cmocka_unit_test(a_full_table_is_in_the_ledger),
+		cmocka_unit_test(wrong_clocks_are_moved),
+		cmocka_unit_test(refusals_have_reasons),
+		cmocka_unit_test(agents_are_answered),
+		cmocka_unit_test(hosts_and_listeners_pass),
+		cmocka_unit_test(scopes_and_roles),
+		cmocka_unit_test(a_clock_set_back_is_followed),
+		cmocka_unit_test(a_clock_set_back_is_marked),
 		cmocka_unit_test(an_unreadable_head_is_one_loss_of_rows),
 	};
 
