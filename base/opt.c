@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/table.h"
+
+#define OPT_HELP_AT 31 /* column where an option's text begins */
 
 struct opt_unit {
 	const char *word;
@@ -237,6 +240,27 @@ static void opt_left(const struct opt *o, char *text, size_t n)
 	snprintf(text, n, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 }
 
+/* A help text behind its option, on a terminal in lines that fit. */
+static void opt_help_text(const char *text, FILE *out)
+{
+	struct winsize w = {0};
+	size_t room = 0;
+
+	if (ioctl(fileno(out), TIOCGWINSZ, &w) == 0 && w.ws_col > OPT_HELP_AT + 20)
+		room = w.ws_col - OPT_HELP_AT;
+	while (room && strlen(text) > room) {
+		size_t n = room;
+
+		while (n && text[n] != ' ')
+			n--;
+		if (!n)
+			break;
+		fprintf(out, "%.*s\n%*s", (int)n, text, OPT_HELP_AT, "");
+		text += n + 1;
+	}
+	fprintf(out, "%s\n", text);
+}
+
 void opt_help(const char *program, const struct opt_command *cmd, FILE *out)
 {
 	const struct opt *o;
@@ -246,7 +270,8 @@ void opt_help(const char *program, const struct opt_command *cmd, FILE *out)
 		cmd->args ? cmd->args : "", cmd->summary);
 	if (cmd->about)
 		fprintf(out, "\n%s\n", cmd->about);
-	fputc('\n', out);
+	if (cmd->opts->type != OPT_GROUP)
+		fputc('\n', out);
 	for (o = cmd->opts; o->name || o->help; o++) {
 		if (o->type == OPT_GROUP) {
 			fprintf(out, "\n%s\n", o->help);
@@ -254,9 +279,10 @@ void opt_help(const char *program, const struct opt_command *cmd, FILE *out)
 		}
 		opt_left(o, left, sizeof(left));
 		if (strlen(left) > 28)
-			fprintf(out, "  %s\n  %-28s %s\n", left, "", o->help);
+			fprintf(out, "  %s\n%*s", left, OPT_HELP_AT, "");
 		else
-			fprintf(out, "  %-28s %s\n", left, o->help);
+			fprintf(out, "  %-28s ", left);
+		opt_help_text(o->help, out);
 	}
 	fprintf(out, "  %-28s %s\n", "-h, --help", "show this");
 }
