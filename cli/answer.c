@@ -78,9 +78,6 @@ int answer_exit(const struct client *c, const char *command, int r)
 {
 	if (r >= 0)
 		return CMD_OK;
-	if (c)
-		fprintf(stderr, CMD_PROGRAM " %s: %s\n", command, client_error(c));
-	else
-		fprintf(stderr, CMD_PROGRAM " %s: %s\n", command, strerror(-r));
+	fprintf(stderr, CMD_PROGRAM " %s: %s\n", command, c && *client_error(c) ? client_error(c) : strerror(-r));
 	return client_exit_code(r);
 }

@@ -125,7 +125,7 @@ static int client_refused(struct client *c, long status, struct buf *body)
 	const char *error = client_str(json, "error", ""), *hint = client_str(json, "hint", "");
 
 	if (*error)
-		snprintf(c->error, sizeof(c->error), "%s%s%s", error, *hint ? ": " : "", hint);
+		snprintf(c->error, sizeof(c->error), "%s%s%s%s", error, *hint ? " (" : "", hint, *hint ? ")" : "");
 	else
 		snprintf(c->error, sizeof(c->error), "%s answers with status %ld: is that Skyfall's API?", c->api,
 			 status);

@@ -172,7 +172,7 @@ static void doctor_head(const json_t *health)
 	char range[96], text[UNIT_TEXT];
 
 	answer_range(from, to, range, sizeof(range));
-	printf("%s, intervals of %.0f s; newest stored ended %s ago\n", range, client_num(health, "interval_s", 0),
+	printf("%s, intervals of %.0f s; newest ended %s ago\n", range, client_num(health, "interval_s", 0),
 	       unit_time_us(age * 1e6, text));
 	printf("%.0f of %.0f agents reporting", client_num(agents, "reporting", 0), client_num(agents, "known", 0));
 	for (size_t i = 0; i < json_array_size(silent) && i < 5; i++)
@@ -285,30 +285,20 @@ static void doctor_path(const struct doctor_conf *conf, struct buf *path)
 
 static int doctor_answer(struct client *c, const char *path, bool json)
 {
-	json_error_t error;
-	json_t *health = NULL;
-	struct buf body;
-	int r;
+	json_t *health;
+	int r = client_get(c, path, &health);
 
-	buf_init(&body, 0);
-	r = client_get_raw(c, path, &body);
 	if (r < 0)
-		goto out;
-	health = json_loadb(body.p, body.n, 0, &error);
-	if (!health) {
-		r = -EPROTO;
-		goto out;
-	}
+		return r;
 	if (json) {
-		printf("%s\n", buf_text(&body));
+		json_dumpf(health, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
+		putchar('\n');
 		r = client_num(health, "adds_up", 0) != 0 && !*client_str(health, "first_bad", "") ? CMD_OK
 												   : CMD_FAILED;
 	} else {
 		r = doctor_print(health, client_api(c));
 	}
-out:
 	json_decref(health);
-	buf_deinit(&body);
 	return r;
 }
 

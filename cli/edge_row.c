@@ -156,16 +156,17 @@ enum table_style edge_row_note(const struct edge_row *row, double per_s, char no
 			{.title = "P99", .right = true, .drop = 4}, {.title = "CONNECT", .right = true, .drop = 9},   \
 			{.title = "RESENT", .right = true, .drop = 8}, {.title = "SEEN BY", .drop = 3},               \
 			{.title = "ZONES", .drop = 10}, {.title = "ID", .drop = 11},                                  \
-			{.title = "NOTE", .cut_to = 16, .drop = 1},                                                   \
+			{.title = "NOTE", .cut_to = 18, .drop = 1},                                                   \
 	}
 
 const struct table_column edge_row_totals[] = EDGE_ROW_COLUMNS("");
 const struct table_column edge_row_rates[] = EDGE_ROW_COLUMNS("/s");
 const size_t edge_row_columns = ARRAY_LEN(edge_row_totals);
+_Static_assert(ARRAY_LEN(edge_row_totals) <= EDGE_ROW_COLUMNS_MAX, "as the header says");
 
 static void edge_row_zones(const struct edge_row *row, char *text, size_t size)
 {
-	if (*row->client_zone || *row->server_zone)
+	if (*row->client_zone || *row->server_zone || (!*row->client && !*row->server))
 		snprintf(text, size, "%s > %s", *row->client_zone ? row->client_zone : "-",
 			 *row->server_zone ? row->server_zone : "-");
 	else
@@ -187,7 +188,8 @@ void edge_row_cells(struct table *t, const struct edge_row *row, double per_s)
 	table_cell(t, TABLE_PLAIN, row->client);
 	table_cell(t, TABLE_PLAIN, row->server);
 	snprintf(text, sizeof(text), "%u", row->port);
-	table_cell(t, TABLE_PLAIN, row->port ? text : "-");
+	/* A group has no protocol, and ports of its own only if they are all the same. */
+	table_cell(t, TABLE_PLAIN, row->port ? text : *row->protocol ? "-" : "");
 	edge_row_count(t, row->c2s_bytes, unit_bytes(row->c2s_bytes / by, text), TABLE_PLAIN);
 	edge_row_count(t, row->s2c_bytes, unit_bytes(row->s2c_bytes / by, text), TABLE_PLAIN);
 	edge_row_count(t, row->opened, unit_count(row->opened / by, text), TABLE_PLAIN);

@@ -46,6 +46,7 @@ enum table_style edge_row_note(const struct edge_row *row, double per_s, char no
 extern const struct table_column edge_row_totals[];
 extern const struct table_column edge_row_rates[];
 extern const size_t edge_row_columns;
+#define EDGE_ROW_COLUMNS_MAX 16
 
 /* Adds the row's cells. per_s as above. */
 void edge_row_cells(struct table *t, const struct edge_row *row, double per_s);

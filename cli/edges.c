@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/answer.h"
@@ -14,6 +15,8 @@ struct edges_conf {
 	uint64_t port, limit;
 	bool reverse, json, csv;
 };
+
+#define EDGES_MAX 10000ull /* the API gives no more */
 
 #define AT(member) .offset = offsetof(struct edges_conf, member)
 
@@ -55,7 +58,7 @@ static const struct opt edges_opts[] = {
 	 .arg = "N",
 	 .help = "so many at most; default 100",
 	 .min = 1,
-	 .max = 10000},
+	 .max = EDGES_MAX},
 	CLIENT_OPT(struct edges_conf, api),
 	{.name = "json", .letter = 'j', .type = OPT_FLAG, AT(json), .help = "the API's answer as it is"},
 	{.name = "csv", .type = OPT_FLAG, AT(csv), .help = "comma-separated, every column"},
@@ -67,7 +70,7 @@ const struct opt_command edges_command = {
 	.summary = "which service talked to which, and how much",
 	.args = "[FILTER ...]",
 	.about =
-		"Sums over a range, one line an edge. A word of FILTER must be part of a service's or zone's name, or\n"
+		"Sums over a range, one line an edge. Each word of FILTER must be part of a service's or zone's name, or\n"
 		"be the port. C2S is what the client sent, S2C what the server sent, each as the better informed end\n"
 		"counted it; --json has every sum of both views.",
 	.opts = edges_opts,
@@ -75,7 +78,8 @@ const struct opt_command edges_command = {
 	.max_args = 16,
 };
 
-static void edges_path(const struct edges_conf *conf, struct buf *path)
+/* With words, the table is cut after they have chosen. */
+static void edges_path(const struct edges_conf *conf, bool words, struct buf *path)
 {
 	char number[24];
 
@@ -92,7 +96,7 @@ static void edges_path(const struct edges_conf *conf, struct buf *path)
 	answer_param(path, "group", conf->group);
 	answer_param(path, "order", conf->reverse ? "asc" : NULL);
 	answer_param(path, "format", conf->csv ? "csv" : NULL);
-	snprintf(number, sizeof(number), "%llu", (unsigned long long)conf->limit);
+	snprintf(number, sizeof(number), "%llu", words ? EDGES_MAX : (unsigned long long)conf->limit);
 	answer_param(path, "limit", number);
 	snprintf(number, sizeof(number), "%llu", (unsigned long long)conf->port);
 	answer_param(path, "port", conf->port != UINT64_MAX ? number : NULL);
@@ -106,18 +110,25 @@ static bool edges_wanted(const struct edge_row *row, char **words, int n)
 	return true;
 }
 
-static int edges_print(const json_t *answer, char **words, int n_words)
+static int edges_print(const struct edges_conf *conf, const json_t *answer, char **words, int n_words)
 {
+	struct table_column columns[EDGE_ROW_COLUMNS_MAX];
+	const char *what = conf->group && strcmp(conf->group, "edge") ? "groups" : "edges";
 	const json_t *edges = json_object_get(answer, "edges");
 	double from = client_num(answer, "from", 0), to = client_num(answer, "to", 0);
 	size_t matched = (size_t)client_num(answer, "matched", 0), n = json_array_size(edges);
 	char range[96];
 	struct table *t;
-	int r = table_new(&t, edge_row_totals, edge_row_columns);
+	int r;
 
+	/* What groups do not have is left out. */
+	memcpy(columns, edge_row_totals, edge_row_columns * sizeof(*columns));
+	for (size_t i = 0; i < 3; i++)
+		columns[i].drop = *what == 'g';
+	r = table_new(&t, columns, edge_row_columns);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && table_rows(t) < conf->limit; i++) {
 		struct edge_row row;
 
 		edge_row_read(json_array_get(edges, i), &row);
@@ -127,7 +138,9 @@ static int edges_print(const json_t *answer, char **words, int n_words)
 	answer_range(from, to, range, sizeof(range));
 	if (table_rows(t)) {
 		r = answer_table(t);
-		printf("\n%zu of %zu edges, %s\n", table_rows(t), matched, range);
+		printf("\n%zu of %zu %s, %s\n", table_rows(t), matched, what, range);
+	} else if (n) {
+		printf("None of %zu %s has these words, %s.\n", matched, what, range);
 	} else {
 		printf("No edge, %s. Is an agent reporting? `skyfall hosts` lists them.\n", range);
 	}
@@ -146,13 +159,20 @@ int cmd_edges(int argc, char **argv)
 
 	if (r)
 		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
+	if (n && (conf.json || conf.csv)) {
+		fprintf(stderr,
+			CMD_PROGRAM
+			" edges: '%s': --json and --csv are chosen by --service, --port, ..., not by words\n",
+			words[0]);
+		return CMD_USAGE;
+	}
 	buf_init(&path, 0);
-	edges_path(&conf, &path);
+	edges_path(&conf, n, &path);
 	r = client_new(&c, conf.api);
 	if (r == 0 && (conf.json || conf.csv))
 		r = answer_verbatim(c, buf_text(&path));
 	else if (r == 0 && (r = client_get(c, buf_text(&path), &answer)) == 0)
-		r = edges_print(answer, words, n);
+		r = edges_print(&conf, answer, words, n);
 	r = answer_exit(c, "edges", r);
 	json_decref(answer);
 	client_free(c);

@@ -90,6 +90,7 @@ static void hosts_cells(struct table *t, const json_t *host)
 	const json_t *cost = json_object_get(host, "cost"), *loss = json_object_get(host, "loss");
 	bool reporting = client_num(host, "reporting", 0) != 0;
 	double lost = hosts_lost(host), busy = client_num(cost, "cpu_busy_pm", NAN);
+	double age = client_num(host, "age_s", NAN);
 	const char *id = client_str(host, "id", "?");
 	char text[64];
 
@@ -99,7 +100,8 @@ static void hosts_cells(struct table *t, const json_t *host)
 	table_cell(t, reporting ? TABLE_GOOD : TABLE_BAD, reporting ? "reporting" : "silent");
 	table_cell(t, TABLE_PLAIN, client_str(host, "kernel", "-"));
 	table_cell(t, TABLE_PLAIN, client_str(host, "agent", "-"));
-	table_cell(t, TABLE_PLAIN, unit_time_us(client_num(host, "age_s", NAN) * 1e6, text));
+	/* An interval may end after the question was asked. */
+	table_cell(t, TABLE_PLAIN, age <= 0 ? "now" : unit_time_us(age * 1e6, text));
 	table_cell(t, TABLE_PLAIN, unit_count(client_num(loss, "rows_in", NAN), text));
 	table_cell(t, lost > 0 ? TABLE_BAD : TABLE_DIM, unit_count(lost, text));
 	table_cell(t, TABLE_PLAIN, unit_count(client_num(cost, "socks_open", NAN), text));

@@ -72,6 +72,8 @@ static int roles_collector(struct roles *r, const struct roles_opts *opts, char 
 		snprintf(why, why_len, "--sflow: %s", reason);
 		return e;
 	}
+	/* One receives what a rack of hosts sends; each has tables of its own. */
+	co.threads = 1;
 	co.interval_s = (uint16_t)(opts->interval_ms / 1000);
 	co.spread_ms = opts->spread_ms;
 	co.instance = r->instance;

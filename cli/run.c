@@ -290,14 +290,19 @@ static void run_wait(struct run *r)
 
 /* --- the whole */
 
+int run_interval_check(uint32_t ms, char *why, size_t why_len)
+{
+	if (ms % 1000 == 0 && 60000 % ms == 0)
+		return 0;
+	snprintf(why, why_len,
+		 "--interval must divide 60s in whole seconds: 1s, 2s, 3s, 4s, 5s, 6s, 10s, 12s, 15s, 20s, 30s, 60s");
+	return -EINVAL;
+}
+
 static int run_check(struct run_conf *conf, char *why, size_t why_len)
 {
-	if (conf->interval_ms % 1000 || 60000 % conf->interval_ms) {
-		snprintf(
-			why, why_len,
-			"--interval must divide 60s in whole seconds: 1s, 2s, 3s, 5s, 6s, 10s, 12s, 15s, 20s, 30s, 60s");
+	if (run_interval_check(conf->interval_ms, why, why_len) < 0)
 		return -EINVAL;
-	}
 	if (conf->spread_ms == UINT32_MAX)
 		conf->spread_ms = conf->interval_ms / 5;
 	if (conf->spread_ms >= conf->interval_ms) {

@@ -30,6 +30,9 @@ struct run {
 	int exit_code;
 };
 
+/* 0, or -EINVAL with a sentence in `why`: an interval's length must divide a minute. */
+int run_interval_check(uint32_t ms, char *why, size_t why_len);
+
 /* The folder when none is given: /var/lib/skyfall for root, else below the user's state folder. */
 void run_data_folder(const char *given, char *path, size_t size);
 

@@ -80,6 +80,18 @@ int cmd_server(int argc, char **argv)
 	if (r)
 		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
 	run_data_folder(conf.data, data, sizeof(data));
+	if (run_interval_check(conf.interval_ms, why, sizeof(why)) < 0) {
+		fprintf(stderr, CMD_PROGRAM " server: %s\n", why);
+		return CMD_USAGE;
+	}
+	snprintf(why, sizeof(why), "%.900s/skyfall.db", data);
+	if (access(why, F_OK) < 0) {
+		fprintf(stderr,
+			CMD_PROGRAM
+			" server: nothing is stored in %.900s: name the folder of a former `skyfall run` with --data\n",
+			data);
+		return CMD_FAILED;
+	}
 	so.data = data;
 	so.listen = conf.listen ? conf.listen : so.listen;
 	so.store = store_defaults;

@@ -206,7 +206,9 @@ static int sqlite_folder(const char *path)
 	char part[4096];
 	size_t n = strlen(path);
 
-	if (!n || n >= sizeof(part) - 64)
+	if (!n)
+		return -ENOENT;
+	if (n >= sizeof(part) - 64)
 		return -ENAMETOOLONG;
 	memcpy(part, path, n + 1);
 	for (size_t i = 1; i <= n; i++) {
