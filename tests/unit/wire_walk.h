@@ -70,7 +70,7 @@ static inline void walk_flows(struct walk *w, struct walk_memory *m, const struc
 		w->ok++;
 		if (w->n_rows < WALK_ROWS) {
 			w->row[w->n_rows] = walk_row(&row);
-			w->row_end[w->n_rows++] = (size_t)(m->flows.cur.p - (const uint8_t *)start);
+			w->row_end[w->n_rows++] = (size_t)(m->flows.items.cur.p - (const uint8_t *)start);
 		}
 	}
 }
