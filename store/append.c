@@ -245,6 +245,11 @@ static int fold_end(struct fold *x)
 	while ((r = sqlite3_step(q)) == SQLITE_ROW)
 		columns_read(&x->st->columns, COLUMNS_PAIRS, q, &x->other);
 	sqlite3_finalize(q);
+	/* Half read, it must not replace the former one. */
+	if (r != SQLITE_DONE) {
+		r = sqlite_fail(x->st, x->d->db, r, "storing pairs");
+		goto out;
+	}
 	x->other.scope = x->other.via = (struct str){0};
 	x->other.revision = 0;
 	buf_clear(&sql);
