@@ -276,6 +276,8 @@ static const struct {
 
 size_t probe_all(struct probe_result *ret, size_t max)
 {
+	/* What fails is the answer, no error to print. */
+	libbpf_print_fn_t print = libbpf_set_print(NULL);
 	size_t n = 0;
 
 	for (; n < ARRAY_LEN(probes) && n < max; n++) {
@@ -287,6 +289,7 @@ size_t probe_all(struct probe_result *ret, size_t max)
 			say(&p, "%s", strerror(-r));
 		memcpy(ret[n].why, p.why, sizeof(ret[n].why));
 	}
+	libbpf_set_print(print);
 	return n;
 }
 
