@@ -41,6 +41,13 @@ class Usage(case.Case):
         self.refused(2, [paths.AGENT, "--interval", "7s"], "interval")
         self.refused(2, [paths.SKYFALL, "run", "--interval", "7s"], "interval")
 
+    def test_words_choose_rows_of_the_table_only(self):
+        self.refused(2, [paths.SKYFALL, "edges", "--json", "shop"], "shop", "--service")
+
+    def test_a_folder_nothing_is_stored_in(self):
+        self.refused(1, [paths.SKYFALL, "server", "--data", "/nonexistent/data"], "/nonexistent/data", "--data")
+        self.refused(2, [paths.SKYFALL, "server", "--interval", "7s"], "interval")
+
     def test_wrong_command(self):
         self.refused(2, [paths.SKYFALL, "nonsense"], "nonsense")
 
