@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The messages that travel between roles. One table per record (flow/msg.c) gives its Avro schema,
+ * The messages that travel between roles. One table per record (flow/schema.c) gives its Avro schema,
  * its encoder and its decoder. On the bus every message is Avro binary with the single-object header
  * (Avro 1.11 specification, "Single-object encoding"): C3 01, then the CRC-64-AVRO fingerprint of the
  * schema, little-endian.
@@ -142,10 +142,10 @@ void flow_msg_encode(struct buf *b, enum flow_msg_type type, const void *record)
 /* -EBADMSG: too short, unknown schema, broken body, bytes left over. ret is unspecified then. */
 int flow_msg_decode(const void *p, size_t n, struct flow_msg *ret);
 
-/* (flow/schema.c) The Avro schema of a type as JSON text (parsing canonical form, plus "doc"s when `doc`), NUL-terminated in b. */
+/* The Avro schema of a type as JSON text (parsing canonical form, plus "doc"s when `doc`), NUL-terminated in b. */
 void flow_msg_schema(struct buf *b, enum flow_msg_type type, bool doc);
 
-const char *flow_msg_name(enum flow_msg_type type); /* flow/schema.c: "Flow", "Marker", "Edge", "Pair", "Host", "Listener", "Ledger" */
+const char *flow_msg_name(enum flow_msg_type type); /* "Flow", "Marker", "Edge", "Pair", "Host", "Listener", "Ledger" */
 
 /* Compaction key of a host or listener message: appended to b. */
 void flow_host_key(struct buf *b, const struct flow_host *h);
