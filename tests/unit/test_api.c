@@ -558,8 +558,8 @@ static void extra(void *arg, struct buf *b)
 static void test_texts(void **state)
 {
 	struct world *w = *state;
-	char path[256];
-	json_t *root;
+	char path[256], words[96];
+	json_t *root, *list;
 	struct buf b;
 	int seven = 7;
 
@@ -589,6 +589,12 @@ static void test_texts(void **state)
 	buf_deinit(&b);
 	root = get_json(w, "/api/v1/openapi.json", 200);
 	assert_non_null(json_object_get(at(root, "paths"), "/api/v1/edges/{id}/series"));
+	/* The words of the flags are those that answers hold. */
+	list = at(root, "components.schemas.Edge.properties.flags.items.enum");
+	for (unsigned i = 0; i < 6; i++)
+		assert_string_equal(json_string_value(json_array_get(list, i)), flow_flags_text(1u << i, words));
+	assert_int_equal(json_array_size(list), 6);
+	assert_string_equal(flow_flags_text(1u << 6, words), "");
 	json_decref(root);
 }
 
