@@ -195,7 +195,8 @@ static int shop_run(const struct shop_conf *conf)
 		fflush(stdout);
 		shop_wait(&s);
 	} else {
-		fprintf(stderr, "skyfall-shop: cannot build the shop; what `ip` said is above (is the kernel without veth or bridge?)\n");
+		fprintf(stderr,
+			"skyfall-shop: cannot build the shop; what `ip` said is above (is the kernel without veth or bridge?)\n");
 	}
 	for (size_t i = nodes_n; i > 0; i--)
 		shop_stop(&s, i - 1);
