@@ -20,6 +20,7 @@
 #define NODE_WEB_MS 100 /* between two requests of web */
 #define NODE_MAIL_MS 500
 #define NODE_MESSAGE 8192 /* bytes of one message in the queue */
+#define NODE_RETRY_MS 200 /* until api tries the queue again */
 #define NODE_READ_MS 25   /* the slow reader's rest after each piece */
 #define NODE_SMALL_BUFFER 8192
 #define NODE_SENDBUF 32768
@@ -207,9 +208,12 @@ static void *node_api_queue(void *arg)
 {
 	const struct node_api *api = arg;
 	struct tally_peer *t = tally_peer("client", NODE_PREFIX "queue", PORT_QUEUE);
-	int fd = talk_connect(t, node_find("queue")->address, NODE_SENDBUF);
+	int fd;
 	char end;
 
+	do /* the queue may open a moment later than this one */
+		fd = talk_connect(t, node_find("queue")->address, NODE_SENDBUF);
+	while (fd < 0 && !node_stopped(api->stop_fd, NODE_RETRY_MS));
 	if (fd < 0)
 		return NULL;
 	while (!node_stopped(api->stop_fd, 0) && talk_send(fd, t, NODE_MESSAGE) == 0)
