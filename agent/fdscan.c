@@ -141,6 +141,10 @@ static void fdscan_look(struct fdscan *f, const char *name)
 	char link[64];
 	ssize_t n = readlinkat(dirfd(f->fds), name, link, sizeof(link) - 1);
 
+	if (n < 0 && errno == EACCES) { /* what holds for one descriptor holds for all of the process */
+		closedir(f->fds);
+		f->fds = NULL;
+	}
 	if (n <= 0)
 		return;
 	link[n] = '\0';

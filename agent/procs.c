@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +14,7 @@
 
 #define PROCS_WAYS 8            /* places a pid may have in its bucket */
 #define PROCS_READ (64u * 1024) /* bytes of an environment that are looked at */
-#define PROCS_PIDS (1u << 22)   /* the kernel's bound on pids */
+#define PROCS_FEW 64            /* so many new pids are asked one by one, more looked for among all */
 #define PROCS_YOUNG_MS 1000
 
 struct procs {
@@ -21,13 +22,10 @@ struct procs {
 	uint64_t epoch, clock;
 	size_t buckets;
 	struct procs_one *v; /* buckets x PROCS_WAYS */
-	/* watching: who was there at the last look and at this one, a bit a pid; pages are touched where pids are */
-	uint64_t *seen[2];
-	unsigned turn;
-	bool watched;
+	/* watching: the pid made last at the former look, and who was new then */
+	uint32_t last_pid;
 	uint32_t recent[PROCS_NEW];
 	unsigned n_recent;
-	unsigned last_pid;
 	char buf[PROCS_READ];
 };
 
@@ -39,9 +37,7 @@ int procs_new(struct procs **ret, const char *root, size_t max)
 		return -ENOMEM;
 	p->buckets = (max + PROCS_WAYS - 1) / PROCS_WAYS;
 	p->v = calloc(p->buckets * PROCS_WAYS, sizeof(*p->v));
-	p->seen[0] = calloc(PROCS_PIDS / 64, sizeof(uint64_t));
-	p->seen[1] = calloc(PROCS_PIDS / 64, sizeof(uint64_t));
-	if (!p->v || !p->seen[0] || !p->seen[1]) {
+	if (!p->v) {
 		procs_free(p);
 		return -ENOMEM;
 	}
@@ -54,8 +50,6 @@ void procs_free(struct procs *p)
 {
 	if (!p)
 		return;
-	free(p->seen[0]);
-	free(p->seen[1]);
 	free(p->v);
 	free(p);
 }
@@ -217,20 +211,12 @@ found:
 	return o;
 }
 
-static void procs_clear(uint64_t *bits)
+/* The pid made last, the fifth word of /proc/loadavg; 0 not known. Pids are given in turn, so what is new lies between its
+ * values of two looks, threads included. */
+static uint32_t procs_last_pid(struct procs *p)
 {
-	size_t i;
-
-	for (i = 0; i < PROCS_PIDS / 64; i++)
-		if (bits[i]) /* writing would touch pages that no pid is in */
-			bits[i] = 0;
-}
-
-/* The pid made last, the fifth word of /proc/loadavg: where it stands still nothing has begun. */
-static bool procs_quiet(struct procs *p)
-{
-	unsigned last = 0;
 	char path[128];
+	uint32_t last;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/loadavg", p->root);
@@ -239,42 +225,63 @@ static bool procs_quiet(struct procs *p)
 		last = 0;
 	if (f)
 		fclose(f);
-	if (last && last == p->last_pid)
+	return last;
+}
+
+/* False: a thread of some process, which has no environment of its own. One that cannot be read may be about to appear. */
+static bool procs_leads(struct procs *p, uint32_t pid)
+{
+	struct str text = procs_read(p, pid, "status");
+	const char *tgid = text.n ? memmem(text.p, text.n, "\nTgid:\t", 7) : NULL;
+
+	if (!tgid || text.n == sizeof(p->buf))
 		return true;
-	p->last_pid = last;
-	return false;
+	p->buf[text.n] = '\0';
+	return strtoul(tgid + 7, NULL, 10) == pid;
+}
+
+static void procs_new_one(struct procs *p, uint32_t pid)
+{
+	if (p->n_recent == PROCS_NEW)
+		return;
+	p->recent[p->n_recent++] = pid;
+	(void)procs_get(p, pid, NULL);
+}
+
+/* All processes with a pid after `from`, up to `to`; from > to: the pids went round. */
+static void procs_new_ones(struct procs *p, uint32_t from, uint32_t to)
+{
+	DIR *d = opendir(p->root);
+	struct dirent *e;
+
+	if (!d)
+		return;
+	while ((e = readdir(d))) {
+		uint32_t pid = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? (uint32_t)strtoul(e->d_name, NULL, 10) : 0;
+
+		if (pid && (from < to ? pid > from && pid <= to : pid > from || pid <= to))
+			procs_new_one(p, pid);
+	}
+	closedir(d);
 }
 
 void procs_watch(struct procs *p)
 {
-	uint64_t *now = p->seen[p->turn], *former = p->seen[!p->turn];
-	unsigned i, n = 0, again = p->n_recent;
-	struct dirent *e;
-	DIR *d;
+	uint32_t from = p->last_pid, to = procs_last_pid(p), pid;
+	unsigned i, again = p->n_recent;
 
 	p->epoch++;
 	for (i = 0; i < again; i++)
 		(void)procs_get(p, p->recent[i], NULL);
 	p->n_recent = 0;
-	if (procs_quiet(p))
+	p->last_pid = to;
+	if (!from || !to || from == to)
 		return;
-	d = opendir(p->root);
-	if (!d)
+	if (to < from || to - from > PROCS_FEW) {
+		procs_new_ones(p, from, to);
 		return;
-	procs_clear(now);
-	while ((e = readdir(d))) {
-		unsigned long pid = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? strtoul(e->d_name, NULL, 10) : 0;
-
-		if (pid == 0 || pid >= PROCS_PIDS)
-			continue;
-		now[pid / 64] |= 1ull << pid % 64;
-		if (p->watched && !(former[pid / 64] >> pid % 64 & 1) && n < PROCS_NEW) {
-			p->recent[n++] = (uint32_t)pid;
-			(void)procs_get(p, (uint32_t)pid, NULL);
-		}
 	}
-	closedir(d);
-	p->n_recent = n;
-	p->watched = true;
-	p->turn = !p->turn;
+	for (pid = from + 1; pid <= to; pid++)
+		if (procs_leads(p, pid))
+			procs_new_one(p, pid);
 }

@@ -455,25 +455,56 @@ static void test_names_full(void **state)
 	names_free(n);
 }
 
+static void put_last_pid(unsigned pid)
+{
+	char text[64];
+
+	put("proc/loadavg", text, (size_t)snprintf(text, sizeof(text), "0.00 0.01 0.05 1/99 %u\n", pid));
+}
+
+/* A process that is gone is known if it was read meanwhile. */
+static void assert_was_read(struct procs *p, unsigned pid, const char *comm, bool read)
+{
+	const struct procs_one *o;
+
+	remove_proc(pid);
+	procs_begin(p);
+	o = procs_get(p, pid, comm);
+	assert_int_equal(o != NULL, read);
+	if (o)
+		assert_false(o->alive);
+}
+
 static void test_watch(void **state)
 {
 	struct procs *p;
 	char proc[128];
-	const struct procs_one *o;
 
 	snprintf(proc, sizeof(proc), "%s/proc", root);
 	assert_int_equal(procs_new(&p, proc, 64), 0);
+	put_proc(490, "old", 90, "", 0, "0::/\n");
+	put_last_pid(499);
 	procs_watch(p);
 	put_proc(500, "brief", 100, "SKYFALL_SERVICE=flash\0", 22, "0::/\n");
+	put_proc(501, "thread", 100, "", 0, "0::/\n");
+	put("proc/501/status", "Name:\tthread\nTgid:\t500\n", 24);
+	put_last_pid(501);
 	procs_watch(p);
-	assert_int_equal(system("true"), 0);
-	remove_proc(500);
-	procs_begin(p);
-	o = procs_get(p, 500, "brief");
-	assert_non_null(o);
-	assert_string_equal(o->service, "flash");
-	assert_false(o->alive);
-	assert_null(procs_get(p, 501, "brief"));
+	assert_string_equal(procs_get(p, 500, "brief")->service, "flash");
+	assert_was_read(p, 500, "brief", true);
+	assert_was_read(p, 501, "thread", false);
+	assert_was_read(p, 490, "old", false);
+
+	put_proc(5000, "one", 200, "", 0, "0::/\n"); /* many new ones */
+	put_last_pid(9000);
+	procs_watch(p);
+	put_proc(20, "two", 300, "", 0, "0::/\n"); /* the pids went round */
+	put_proc(4000, "three", 300, "", 0, "0::/\n");
+	put_last_pid(30);
+	procs_watch(p);
+	assert_was_read(p, 5000, "one", true);
+	assert_was_read(p, 20, "two", true);
+	assert_was_read(p, 4000, "three", false);
 	procs_free(p);
 }
 
