@@ -57,6 +57,7 @@ struct sky_row_value {
 	__u32 ports_seen;        /* ephemeral ports met, listed or not */
 	__u32 tgid;              /* some process of this row: a hint for its name */
 	__u16 ports[SKY_PORTS];  /* 0 = free place */
+	__u64 pad[5];            /* see SKY_ELEMENT below */
 };
 
 enum sky_phase { SKY_CONNECTING = 1, SKY_OPEN };
@@ -72,8 +73,8 @@ struct sky_sock {
 	__u64 id;            /* unique for ever: time of birth << 12 | cpu */
 	struct sky_row_key key; /* the row it belongs to */
 	__u64 since_ns;      /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
-	__u64 walked;        /* not 0: user space may have counted a part of it */
-	__u64 dead;          /* not 0: its CLOSE was seen */
+	__u32 walked;        /* not 0: user space may have counted a part of it */
+	__u32 dead;          /* not 0: its CLOSE was seen */
 	struct sky_first first;
 	__u32 seen;          /* segs_in + segs_out at the last walk */
 	__u32 tgid;          /* hint */
@@ -190,11 +191,17 @@ struct sky_counters {
 
 _Static_assert(sizeof(struct sky_owner) == 32, "owner");
 _Static_assert(sizeof(struct sky_row_key) == 80, "row key");
-_Static_assert(sizeof(struct sky_sock) == 144, "sock");
+_Static_assert(sizeof(struct sky_sock) == 136, "sock");
 _Static_assert(sizeof(struct sky_totals) == 80, "totals");
 _Static_assert(sizeof(struct sky_final) == 120, "final");
 _Static_assert(sizeof(struct sky_answer) == 96, "answer");
 _Static_assert(sizeof(struct sky_listener_key) == 24, "listener key");
 _Static_assert(sizeof(struct sky_listener) == 48, "listener");
 _Static_assert(sizeof(struct sky_dial) == 96, "dial");
-_Static_assert(sizeof(struct sky_row_value) % 8 == 0, "row value");
+/* An element of a hash map is these bytes of the kernel's, the key, the value, side by side from a page's start. Whole
+ * cache lines each, and a row's sums begin on one: two CPUs that add to neighbours, or one that looks for a key while
+ * another adds, do not disturb each other. */
+#define SKY_ELEMENT 48
+_Static_assert((SKY_ELEMENT + sizeof(struct sky_row_key)) % 64 == 0, "row key");
+_Static_assert(sizeof(struct sky_row_value) % 64 == 0, "row value");
+_Static_assert((SKY_ELEMENT + sizeof(__u64) + sizeof(struct sky_sock)) % 64 == 0, "sock");

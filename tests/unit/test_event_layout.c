@@ -52,7 +52,7 @@ static void both_compilers_agree(void **state)
 #define FIELD(name, width, dir, column, unit, seen, meaning) M(sky_row_value, name),
 #include "flow/fields.def"
 #undef FIELD
-		M(sky_row_value, ports_seen), M(sky_row_value, tgid), M(sky_row_value, ports)};
+		M(sky_row_value, ports_seen), M(sky_row_value, tgid), M(sky_row_value, ports), M(sky_row_value, pad)};
 	static const struct member sock[] = {
 		M(sky_sock, id), M(sky_sock, key), M(sky_sock, since_ns), M(sky_sock, walked), M(sky_sock, dead),
 		M(sky_sock, first), M(sky_sock, seen), M(sky_sock, tgid), M(sky_sock, lport), M(sky_sock, rport),
