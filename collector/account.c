@@ -25,23 +25,28 @@
 
 int account_init(struct account *a, uint32_t max_agents)
 {
-	int r = slots_init(&a->slots, max_agents);
+	int r;
 
+	*a = (struct account){0};
+	r = slots_init(&a->slots, max_agents);
 	if (r < 0)
 		return r;
 	a->tracks = calloc(max_agents, sizeof(*a->tracks));
-	if (!a->tracks) {
+	a->clocks = calloc(max_agents, sizeof(*a->clocks));
+	r = a->tracks && a->clocks ? slots_init(&a->clock_slots, max_agents) : -ENOMEM;
+	if (r < 0)
 		account_deinit(a);
-		return -ENOMEM;
-	}
-	return 0;
+	return r;
 }
 
 void account_deinit(struct account *a)
 {
 	slots_deinit(&a->slots);
+	slots_deinit(&a->clock_slots);
 	free(a->tracks);
+	free(a->clocks);
 	a->tracks = NULL;
+	a->clocks = NULL;
 }
 
 int account_lines_init(struct account_lines *l, uint32_t max)
@@ -133,6 +138,23 @@ static struct account_line *line_of(struct account_lines *l, struct account_trac
 	return &l->line[t->line];
 }
 
+static struct clock_agent *clock_of(struct account *a, const struct account_seen *s, int64_t now_s)
+{
+	struct slots_key key = s->key;
+	bool new;
+	uint32_t slot;
+
+	key.sub_agent = 0;
+	slot = slots_take(&a->clock_slots, &key, now_s, &new);
+	if (slot == SLOTS_NONE) {
+		a->nobody = (struct clock_agent){0};
+		return &a->nobody;
+	}
+	if (new)
+		a->clocks[slot] = (struct clock_agent){0};
+	return &a->clocks[slot];
+}
+
 enum account_verdict account_datagram(struct account *a, struct account_lines *l, const struct account_seen *s,
 				      int64_t now_s, struct account_track **ret_track, struct account_line **ret_line)
 {
@@ -159,6 +181,7 @@ enum account_verdict account_datagram(struct account *a, struct account_lines *l
 	} else {
 		v = judge(t, s);
 	}
+	t->clock = clock_of(a, s, now_s);
 	*ret_track = t;
 	line = line_of(l, t, s);
 	if (!line)

@@ -55,12 +55,16 @@ struct account_track {
 	uint64_t seen[ACCOUNT_WINDOW / 64]; /* bit i: top - i was seen */
 	uint32_t top, uptime_ms, generation;
 	uint32_t line, serial; /* its line in the period `serial` */
-	struct clock_agent clock;
+	struct clock_agent *clock;
 };
 
 struct account {
 	struct slots slots;
 	struct account_track *tracks;
+	struct slots
+		clock_slots; /* by (agent, boot): an agent that comes back has another sub-agent id, but that clock */
+	struct clock_agent *clocks;
+	struct clock_agent nobody; /* for one that found no room there */
 };
 
 /* -ENOMEM, -EINVAL. */

@@ -3,14 +3,23 @@
  * The lag of a datagram is its arrival less the end of its interval: delay + (our clock - the agent's). Delay is
  * never negative, so the smallest lag of the last while is the agent's clock error plus next to nothing, and one datagram
  * that was held up proves nothing about a clock. "The last while" is this window of WINDOW intervals and the former one.
+ * Arrival is the kernel's, not when we came to read: after a pause of ours all that waited would seem to come from wrong clocks.
  *
  *   - smallest lag within +-2 intervals: the clock is right, nothing is moved; a datagram with a greater lag is late.
  *   - else all is moved by floor(smallest lag / interval), which puts it where a right clock would have.
  *   - a move once made is kept while the lag left over stays within a quarter interval around [0, 1), so a clock that
  *     drifts across the border does not flutter; and it ends only within 1.5 intervals.
- *   - all datagrams of one agent's interval move alike (law L3: time is never cut again).
- *   - whatever these say, nothing lands more than 2 intervals ahead or CLOCK_LATE behind: such a datagram is moved on its
- *     own. So the number of intervals that can be open is bounded, whatever an agent sends.
+ *   - all datagrams of one agent's interval move alike (law L3: time is never cut again): the shift of an interval is
+ *     decided with its first datagram and remembered for CLOCK_KEPT intervals, late ones included.
+ *   - whatever these say, nothing lands more than 2 intervals ahead of its arrival or CLOCK_LATE behind: such a datagram is
+ *     moved on its own. So the number of intervals that can be open is bounded, whatever an agent sends, by what the
+ *     socket's buffer can hold of the time that we did not read, and that.
+ *   - a ledger line is said up to 24 times, and a later saying replaces the former only at the same interval: it goes
+ *     where the rows of its interval went, though the shift has changed since. A line of an interval of which no rows came
+ *     takes the shift of now, and with it whatever comes of that interval later.
+ *
+ * What is remembered is of one receive thread and one collector: an agent whose clock is set while it changes collectors
+ * (and with it the socket that hears it) may have its unacknowledged lines counted at two intervals. Rows never are.
  */
 #include "collector/clock.h"
 
@@ -48,32 +57,69 @@ static int64_t decide(const struct clock_agent *a, int64_t len)
 	return rest < -len / 4 || rest > len + len / 4 ? floor_div(lag, len) : a->shift;
 }
 
-int64_t clock_shift(struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t now_us)
+static bool within(int64_t lag, int64_t shift, int64_t len)
 {
-	int64_t len = (int64_t)interval_s * 1000000;
-	int64_t lag = now_us - (int64_t)interval * 1000000 - len;
-	int64_t rest;
+	int64_t rest = lag - shift * len;
 
-	note_lag(a, lag, floor_div(now_us, WINDOW * len));
-	if (!a->known || a->interval != interval) {
-		a->shift = decide(a, len);
-		a->interval = interval;
-		a->known = true;
-	}
-	rest = lag - a->shift * len;
-	if (rest < -CLOCK_FAR * len || rest > CLOCK_LATE * len)
-		a->shift = floor_div(lag, len);
-	return a->shift;
+	return rest >= -CLOCK_FAR * len && rest <= CLOCK_LATE * len;
 }
 
-int64_t clock_shift_known(const struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t now_us)
+static struct clock_kept *kept(struct clock_agent *a, uint32_t interval, uint32_t interval_s)
+{
+	return &a->kept[interval / interval_s % CLOCK_KEPT];
+}
+
+/* The first datagram of an interval. */
+static void begin(struct clock_agent *a, struct clock_kept *k, uint32_t interval, int64_t lag, int64_t len)
+{
+	a->shift = decide(a, len);
+	if (!within(lag, a->shift, len))
+		a->shift = floor_div(lag, len);
+	a->known = true;
+	*k = (struct clock_kept){interval, a->shift};
+}
+
+/* One that may not land where the others of its interval did; those like it follow it. */
+static int64_t move_alone(struct clock_agent *a, uint32_t interval, int64_t lag, int64_t len)
+{
+	if (a->alone_of != interval || !within(lag, a->alone, len)) {
+		a->alone_of = interval;
+		a->alone = floor_div(lag, len);
+	}
+	return a->alone;
+}
+
+int64_t clock_shift(struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t at_us)
 {
 	int64_t len = (int64_t)interval_s * 1000000;
-	int64_t lag = now_us - (int64_t)interval * 1000000 - len;
+	int64_t lag = at_us - (int64_t)interval * 1000000 - len;
+	struct clock_kept *k = kept(a, interval, interval_s);
+
+	note_lag(a, lag, floor_div(at_us, WINDOW * len));
+	if (!a->known || k->interval != interval)
+		begin(a, k, interval, lag, len);
+	return within(lag, k->shift, len) ? k->shift : move_alone(a, interval, lag, len);
+}
+
+int64_t clock_shift_known(const struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t at_us)
+{
+	int64_t len = (int64_t)interval_s * 1000000;
+	int64_t lag = at_us - (int64_t)interval * 1000000 - len;
 
 	if (a->known)
 		return a->shift;
 	return lag > CLOCK_FAR * len || lag < -CLOCK_FAR * len ? floor_div(lag, len) : 0;
+}
+
+int64_t clock_shift_line(struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t otherwise)
+{
+	struct clock_kept *k = kept(a, interval, interval_s);
+
+	if (k->interval == interval)
+		return k->shift;
+	if (k->interval < interval) /* not in place of a newer one's */
+		*k = (struct clock_kept){interval, otherwise};
+	return otherwise;
 }
 
 uint32_t clock_moved(uint32_t interval, uint32_t interval_s, int64_t shift)

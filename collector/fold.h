@@ -7,7 +7,7 @@
 
 #include "flow/msg.h"
 
-#define FOLD_INTERVALS 64 /* intervals one table can hold side by side */
+#define FOLD_INTERVALS 256 /* intervals one table can hold side by side: as many may wait in the socket after a pause */
 
 /* Why rows were not folded. Their sum(rows) is counted here and nowhere else. */
 enum fold_loss {

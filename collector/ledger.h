@@ -6,7 +6,7 @@
 #include "collector/fold.h"
 #include "collector/tally.h"
 
-#define LEDGER_INTERVALS 256 /* kept; older ones are final */
+#define LEDGER_INTERVALS 512 /* kept; older ones are final */
 
 /* Losses of rows that were read. */
 enum ledger_loss {

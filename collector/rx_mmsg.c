@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * recvmmsg() with UDP_GRO: one call brings up to MESSAGES buffers of 64 KiB, each one datagram, or a run of equally
- * long ones of the same sender (the last may be shorter) with their length in a control message.
+ * long ones of the same sender (the last may be shorter) with their length in a control message. A run has one time of
+ * arrival (SO_TIMESTAMPNS): a burst the kernel could glue together came within less than a millisecond.
  */
 #include "collector/rx.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef UDP_GRO
@@ -95,6 +97,7 @@ static int bound_socket(const struct rx_opts *o, int family, int *ret)
 	}
 	/* Each is an extra: without it we receive slower, or know less. */
 	(void)set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+	(void)set(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
 	(void)set(fd, IPPROTO_UDP, UDP_GRO, 1);
 	if (family == AF_INET6)
 		(void)set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
@@ -154,8 +157,9 @@ static void note_drops(struct rx *rx, uint32_t n)
 	rx->drops_last = n;
 }
 
-/* Reads the control messages of `m`; returns the length of the datagrams inside, 0 when it is only one. */
-static size_t read_control(struct rx *rx, struct msghdr *m, struct account_peer *peer)
+/* Reads the control messages of `m`; returns the length of the datagrams inside, 0 when it is only one. *ret_at_us: their
+ * arrival, left alone when the kernel does not say. */
+static size_t read_control(struct rx *rx, struct msghdr *m, struct account_peer *peer, int64_t *ret_at_us)
 {
 	size_t segment = 0;
 
@@ -172,6 +176,11 @@ static size_t read_control(struct rx *rx, struct msghdr *m, struct account_peer 
 
 			memcpy(&n, data, sizeof(n));
 			note_drops(rx, n);
+		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+			struct timespec t;
+
+			memcpy(&t, data, sizeof(t));
+			*ret_at_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo i;
 
@@ -195,15 +204,17 @@ static size_t cut(struct rx *rx, unsigned i, size_t n_packets)
 	struct msghdr *m = &rx->msg[i].msg_hdr;
 	size_t left = rx->msg[i].msg_len, at = 0, last = n_packets + SEGMENTS - 1, segment;
 	struct account_peer peer = {0};
+	int64_t at_us = 0;
 
 	(void)ip_from_sockaddr((struct sockaddr *)&rx->from[i], &peer.ip, &peer.port);
-	segment = read_control(rx, m, &peer);
+	segment = read_control(rx, m, &peer, &at_us);
 	do {
 		size_t n = segment && segment < left && n_packets < last ? segment : left;
 
 		rx->packets[n_packets++] = (struct worker_packet){
 			.bytes = {(char *)rx->iov[i].iov_base + at, n},
 			.peer = peer,
+			.at_us = at_us,
 			.truncated = (m->msg_flags & MSG_TRUNC) || (segment && n > segment),
 		};
 		at += n;

@@ -18,7 +18,7 @@
 /* What one datagram is being read with. */
 struct reading {
 	const struct worker_packet *packet;
-	int64_t now_us;
+	int64_t at_us; /* arrival */
 	struct wire_datagram datagram;
 	struct account_track *track; /* NULL: not followed */
 	int64_t shift;
@@ -267,7 +267,7 @@ static enum wire_error flows(struct worker *w, struct reading *rd, const struct 
 	if (refused != COLLECTOR_REJECTS)
 		refuse(w, refused, rd->packet);
 	else if (rd->track)
-		rd->shift = clock_shift(&rd->track->clock, f->head.interval, f->head.interval_s, rd->now_us);
+		rd->shift = clock_shift(rd->track->clock, f->head.interval, f->head.interval_s, rd->at_us);
 	if (refused == COLLECTOR_REJECTS && f->head.spread_ms > lines(w)->spread_ms)
 		lines(w)->spread_ms = f->head.spread_ms;
 	if (refused == COLLECTOR_REJECTS)
@@ -349,12 +349,20 @@ static enum wire_error listeners(struct worker *w, struct reading *rd, const str
 }
 
 /* A line of an interval that is neither within the last day nor about now is of no use to anyone. */
-static bool ledger_interval_ok(const struct worker *w, const struct flow_ledger *l, int64_t now_us)
+static bool ledger_interval_ok(const struct worker *w, const struct flow_ledger *l, int64_t at_us)
 {
-	int64_t age = now_us / 1000000 - l->interval;
+	int64_t age = at_us / 1000000 - l->interval;
 
 	return l->interval_s == w->state->opts.interval_s && l->interval % l->interval_s == 0 && age <= LEDGER_OLD_S &&
 	       age >= -(int64_t)(CLOCK_FAR + 1) * l->interval_s;
+}
+
+/* Where the rows of the line's interval went. */
+static int64_t line_shift(const struct reading *rd, const struct flow_ledger *l, uint32_t interval_s)
+{
+	bool known = rd->track && l->interval_s == interval_s;
+
+	return known ? clock_shift_line(rd->track->clock, l->interval, interval_s, rd->shift) : rd->shift;
 }
 
 static enum wire_error health(struct worker *w, struct reading *rd, const struct wire_record *r)
@@ -376,8 +384,8 @@ static enum wire_error health(struct worker *w, struct reading *rd, const struct
 			refuse(w, e, rd->packet);
 			continue;
 		}
-		to->interval = clock_moved(to->interval, to->interval_s, rd->shift);
-		if (ledger_interval_ok(w, to, rd->now_us))
+		to->interval = clock_moved(to->interval, to->interval_s, line_shift(rd, to, h->head.interval_s));
+		if (ledger_interval_ok(w, to, rd->at_us))
 			kept(w, records_ledger(&pane(w)->records, to));
 		else
 			refuse(w, COLLECTOR_REJECT_LEDGER, rd->packet);
@@ -432,7 +440,7 @@ static enum account_verdict account(struct worker *w, struct reading *rd, bool o
 		.sequence = d->sequence,
 		.uptime_ms = d->uptime_ms,
 	};
-	enum account_verdict v = account_datagram(&w->state->account, &lines(w)->agents, &seen, rd->now_us / 1000000,
+	enum account_verdict v = account_datagram(&w->state->account, &lines(w)->agents, &seen, rd->at_us / 1000000,
 						  &rd->track, ret_line);
 	struct clock_agent unknown = {0};
 
@@ -441,27 +449,24 @@ static enum account_verdict account(struct worker *w, struct reading *rd, bool o
 	counters_add(&w->counters.late_datagrams, v == ACCOUNT_LATE);
 	counters_add(&w->counters.agents_full, v == ACCOUNT_FULL);
 	if (h->interval_s)
-		rd->shift = clock_shift_known(rd->track ? &rd->track->clock : &unknown, h->interval, h->interval_s,
-					      rd->now_us);
+		rd->shift = clock_shift_known(rd->track ? rd->track->clock : &unknown, h->interval, h->interval_s,
+					      rd->at_us);
 	return v;
 }
 
 static void datagram(struct worker *w, const struct worker_packet *p, int64_t now_us)
 {
-	struct reading rd = {.packet = p, .now_us = now_us};
+	struct reading rd = {.packet = p, .at_us = p->at_us ? p->at_us : now_us};
 	struct wire_head head = {0};
 	struct account_line *line;
 	enum account_verdict v;
 	struct wire_record r;
-	enum wire_error e;
 	struct cursor c;
+	unsigned e = wire_open(&rd.datagram, p->bytes.p, p->bytes.n, w->state->opts.enterprise);
 	bool any;
 
-	if (p->truncated) {
-		refuse(w, COLLECTOR_REJECT_TRUNCATED, p);
-		return;
-	}
-	e = wire_open(&rd.datagram, p->bytes.p, p->bytes.n, w->state->opts.enterprise);
+	if (p->truncated)
+		e = COLLECTOR_REJECT_TRUNCATED;
 	if (e) {
 		refuse(w, e, p);
 		return;

@@ -27,6 +27,7 @@ struct worker_opts {
 struct worker_packet {
 	struct str bytes;
 	struct account_peer peer;
+	int64_t at_us; /* arrival in this host's kernel, wall clock; 0: not known, it is when the batch was read */
 	bool truncated;
 };
 
@@ -62,7 +63,7 @@ struct worker {
 int worker_new(struct worker **ret, const struct worker_opts *opts);
 void worker_free(struct worker *w);
 
-/* Folds a batch that came at now_us (wall clock). */
+/* Folds a batch that was read at now_us (wall clock). */
 void worker_batch(struct worker *w, const struct worker_packet *packets, size_t n, int64_t now_us);
 
 /* Swaps what the publishing thread asked for. Between batches. True: something was swapped. */

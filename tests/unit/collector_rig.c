@@ -133,7 +133,7 @@ void rig_until(struct rig *r, int64_t t_us)
 void rig_datagram(struct rig *r, unsigned thread, const struct account_peer *from, const void *p, size_t n)
 {
 	char *copy = malloc(n ? n : 1); /* of its own, so that a read past its end is seen */
-	struct worker_packet packet = {.bytes = {copy, n}, .peer = *from};
+	struct worker_packet packet = {.bytes = {copy, n}, .peer = *from, .at_us = r->at_us};
 
 	if (!copy)
 		abort();

@@ -37,6 +37,7 @@ struct rig_message {
 struct rig {
 	struct rig_opts opts;
 	int64_t now_us, step_us; /* step_us: when publish wants to run next */
+	int64_t at_us;           /* when what rig_datagram() brings came to the kernel; 0: now */
 	struct bus *bus;
 	struct bus_reader *reader, *slow;
 	struct worker *workers[RIG_THREADS];

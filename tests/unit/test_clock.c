@@ -131,6 +131,41 @@ static void others_learn_nothing(void **state)
 	assert_int_equal(clock_shift_known(&a, T0 + L, L, (int64_t)(T0 + L) * US), 4);
 }
 
+/* A line said again after the agent's clock was set right lands where its interval's rows did. */
+static void a_line_follows_its_rows(void **state)
+{
+	struct clock_agent a = {0};
+	uint32_t wrong = T0 + L * 10;
+
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(send(&a, i, 100000, -100 * US), 10);
+	for (unsigned i = 13; i < 30; i++) /* set right: it names later intervals */
+		assert_int_equal(send(&a, i, 100000, 0), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(clock_shift_line(&a, T0 + L * i, L, 0), 10);
+	assert_int_equal(clock_shift_line(&a, T0 + L * 20, L, 7), 0);
+	/* of an interval without rows: as said first; rows that come after all follow it */
+	assert_int_equal(clock_shift_line(&a, wrong, L, 1), 1);
+	assert_int_equal(clock_shift_line(&a, wrong, L, 0), 1);
+	assert_int_equal(send(&a, 10, 2 * L * US, 0), 1);
+	/* a line of long ago takes no newer one's place */
+	assert_int_equal(clock_shift_line(&a, T0 + L * (29 - CLOCK_KEPT), L, 3), 3);
+	assert_int_equal(clock_shift_line(&a, T0 + L * 29, L, 3), 0);
+}
+
+/* A datagram of an interval decided before moves like the others of it, whatever was decided since. */
+static void late_moves_like_its_interval(void **state)
+{
+	struct clock_agent a = {0};
+
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(send(&a, i, 100000, -100 * US), 10);
+	for (unsigned i = 13; i < 20; i++)
+		assert_int_equal(send(&a, i, 100000, 0), 0);
+	assert_int_equal(send(&a, 2, 10 * L * US, -100 * US), 10);
+	assert_int_equal(send(&a, 20, 100000, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +177,8 @@ int main(void)
 		cmocka_unit_test(an_interval_is_never_cut),
 		cmocka_unit_test(moving_stays_in_range),
 		cmocka_unit_test(others_learn_nothing),
+		cmocka_unit_test(a_line_follows_its_rows),
+		cmocka_unit_test(late_moves_like_its_interval),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

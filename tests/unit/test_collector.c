@@ -529,6 +529,105 @@ static void wrong_clocks_are_moved(void **state)
 	rig_close(&r);
 }
 
+static void say_line(struct rig *r, struct rig_agent *a, unsigned thread, uint32_t interval)
+{
+	struct flow_ledger line = {.interval = interval, .interval_s = L, .rows_in = 1, .rows_out = 1};
+	uint8_t p[WIRE_SIZE_MAX];
+
+	wire_build_open(a->build, WIRE_HEALTH, &a->head, NULL);
+	assert_int_equal(wire_health_add(a->build, &line), 1);
+	rig_datagram(r, thread, &a->peer, p, rig_agent_finish(a, r->now_us, p));
+}
+
+/* How often interval i of `n` after T0 has a line of the agent; more than once is fine, elsewhere is not. */
+static void agent_lines(const struct rig *r, unsigned n, unsigned *ret)
+{
+	struct flow_msg *m = malloc(sizeof(*m));
+
+	memset(ret, 0, n * sizeof(*ret));
+	for (size_t i = 0; i < r->n_messages; i++) {
+		rig_decode(r, i, m);
+		if (m->type != FLOW_MSG_LEDGER || !str_eq(m->ledger.role, STR("agent")))
+			continue;
+		assert_in_range(m->ledger.interval, T0, T0 + L * (n - 1));
+		ret[(m->ledger.interval - T0) / L]++;
+	}
+	free(m);
+}
+
+/* The process stood still for 58 intervals, more than any bound on lateness: its socket did not. */
+static void a_stalled_collector_moves_nothing(void **state)
+{
+	enum { STALL = 58, N = 5 + STALL };
+	unsigned lines[N];
+	struct rig_agent a;
+	struct output got;
+	struct rig r;
+
+	rig_open(&r, &two_threads);
+	rig_agent_open(&a, &r, "10.1.0.1", "h", 5);
+	for (unsigned k = 0; k < N; k++) {
+		int64_t at = (T0 + L * (k + 1)) * US + 100000;
+
+		if (k < 5)
+			rig_until(&r, at);
+		else
+			r.now_us = (T0 + L * (N + 1)) * US; /* all is read in one go */
+		r.at_us = at;
+		one_row(&r, &a, T0 + L * k, 0, (struct flow_stats){.rows = 1});
+		for (unsigned i = k > 23 ? k - 23 : 0; i <= k; i++) /* no ack comes: all lines again */
+			say_line(&r, &a, 0, T0 + L * i);
+	}
+	rig_stop(&r, 0);
+	collect(&r, &got);
+	assert_int_equal(got.rows.n, N);
+	for (unsigned k = 0; k < N; k++) {
+		assert_int_equal(got.rows.group[k].interval, T0 + L * k);
+		assert_int_equal(got.rows.group[k].flags, 0);
+	}
+	assert_int_equal(got.in, N);
+	assert_int_equal(got.out, N);
+	assert_int_equal(rig_counters(&r).clock_moved, 0);
+	agent_lines(&r, N, lines);
+	for (unsigned k = 0; k < N; k++)
+		assert_in_range(lines[k], 1, 24);
+	free(got.rows.group);
+	rig_agent_close(&a);
+	rig_close(&r);
+}
+
+/* A clock 100 s behind is set right between two sayings of a line, and the agent comes back under another sub-agent id: the
+ * line stays where its rows went. */
+static void a_line_said_again_stays(void **state)
+{
+	unsigned lines[20];
+	struct rig_agent a;
+	struct output got;
+	struct rig r;
+
+	rig_open(&r, &two_threads);
+	rig_agent_open(&a, &r, "10.1.0.1", "h", 5);
+	for (unsigned k = 0; k < 6; k++) {
+		uint32_t interval = k < 3 ? T0 + L * k - 100 : T0 + L * k;
+
+		rig_until(&r, (T0 + L * (k + 1)) * US + 100000);
+		if (k == 4)
+			a.sender = (struct wire_sender){.agent = a.sender.agent, .sub_agent = 8};
+		one_row(&r, &a, interval, 0, (struct flow_stats){.rows = 1});
+		for (unsigned i = 0; i <= k; i++)
+			say_line(&r, &a, 0, i < 3 ? T0 + L * i - 100 : T0 + L * i);
+	}
+	rig_stop(&r, 0);
+	collect(&r, &got);
+	assert_int_equal(got.rows.n, 6);
+	agent_lines(&r, 20, lines);
+	for (unsigned k = 0; k < 20; k++)
+		assert_int_equal(lines[k], k < 6 ? 6 - k : 0);
+	free(got.rows.group);
+	rig_agent_close(&a);
+	rig_close(&r);
+}
+
 /* What is not ours, not whole, or of another fleet is counted by its reason; its neighbours count. */
 static void refusals_have_reasons(void **state)
 {
@@ -796,6 +895,8 @@ int main(void)
 		cmocka_unit_test(what_is_left_behind_is_counted),
 		cmocka_unit_test(a_full_table_is_in_the_ledger),
 		cmocka_unit_test(wrong_clocks_are_moved),
+		cmocka_unit_test(a_stalled_collector_moves_nothing),
+		cmocka_unit_test(a_line_said_again_stays),
 		cmocka_unit_test(refusals_have_reasons),
 		cmocka_unit_test(agents_are_answered),
 		cmocka_unit_test(hosts_and_listeners_pass),

@@ -131,6 +131,34 @@ static void runs_are_cut_ipv6(void **state)
 	runs_are_cut("::1", "::1");
 }
 
+/* What waited in the socket bears the time it came, a run of it one time. */
+static void arrival_is_the_kernels(void **state)
+{
+	struct rx_opts o = {.rcvbuf = 1 << 20};
+	static char run[3 * 1000];
+	const struct worker_packet *p;
+	int64_t before, after, until = clock_mono_us() + DEADLINE_US;
+	struct rx *rx;
+	int fd, n;
+
+	assert_int_equal(rx_mmsg.open(&rx, &o), 0);
+	fd = connected("127.0.0.1", rx_mmsg.port(rx));
+	before = clock_wall_us();
+	send_run(fd, run, sizeof(run), 1000);
+	after = clock_wall_us();
+	while (clock_wall_us() <= after + 20000) /* the reader is away */
+		;
+	while (!(n = rx_mmsg.recv(rx, &p)) && clock_mono_us() < until)
+		rx_mmsg.wait(rx, 100);
+	assert_true(n > 0);
+	for (int i = 0; i < n; i++) {
+		assert_in_range(p[i].at_us, before, after);
+		assert_int_equal(p[i].at_us, p[0].at_us);
+	}
+	close(fd);
+	rx_mmsg.close(rx);
+}
+
 static void dropped_datagrams_are_counted(void **state)
 {
 	struct rx_opts o = {.rcvbuf = 4096};
@@ -303,11 +331,9 @@ static void a_port_in_use_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(runs_are_cut_ipv4),
-		cmocka_unit_test(runs_are_cut_ipv6),
-		cmocka_unit_test(dropped_datagrams_are_counted),
-		cmocka_unit_test(from_socket_to_bus),
-		cmocka_unit_test(a_port_in_use_is_said),
+		cmocka_unit_test(runs_are_cut_ipv4),      cmocka_unit_test(runs_are_cut_ipv6),
+		cmocka_unit_test(arrival_is_the_kernels), cmocka_unit_test(dropped_datagrams_are_counted),
+		cmocka_unit_test(from_socket_to_bus),     cmocka_unit_test(a_port_in_use_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
