@@ -11,15 +11,14 @@ import time
 import measure
 from measure import work
 
-STATISTICS_NS = 10  # what the kernel's own statistics add to each run (measured with an empty program)
+INTERVAL = 10  # the agent's default
 HOOKS = ("state_a", "state_b", "dial_v")  # the programs an application's calls run: both attachments, connect
 
 
 class Bench:
     def __init__(self, lab, quick):
         self.lab, self.quick = lab, quick
-        self.interval = 5 if quick else 10
-        self.window = 5 if quick else 30
+        self.window = INTERVAL * (1 if quick else 3)  # whole intervals: each window holds as many of their ends
         self.ports = iter(range(7001, 9000))
         self.agent = None
         with lab.inside("b"):
@@ -27,7 +26,7 @@ class Bench:
             self.sink.bind(("127.0.0.1", 6343))
 
     def start_agent(self):
-        words = [measure.paths.AGENT, "--interval", f"{self.interval}s", "--host-id", "bench", "--no-ack", "--collector",
+        words = [measure.paths.AGENT, "--interval", f"{INTERVAL}s", "--host-id", "bench", "--no-ack", "--collector",
                  "127.0.0.1:6343"]
         self.agent = measure.Program(self.lab, "b", "agent", words, "/dev/null")
         pid = self.agent.process.pid
@@ -70,32 +69,29 @@ class Bench:
 
     # --- the numbers
 
-    def kernel_side(self):
+    def idle_cost(self):
         pid = self.agent.process.pid
-        with measure.Statistics():
-            ns, runs = self.hook(pid)
-            connections, _ = self.storm(4 if self.quick else 20)
-            ns, runs = self.hook(pid)[0] - ns, self.hook(pid)[1] - runs
-        sides = 2 * connections
-        measure.note(f"{connections} connections, {runs / sides:.2f} runs a side, {ns / runs:.0f} ns a run")
-        measure.put("kernel_ns_per_connection_side", (ns - STATISTICS_NS * runs) / sides, "ns", 1)
-
-    def user_side(self):
-        """CPU of the agent's process at 20,000 connections/s less CPU idle, windows of whole intervals."""
-        pid = self.agent.process.pid
-        self.to_interval()
         before = measure.cpu_seconds(pid)
         took = self.idle(self.window)
-        idle = (measure.cpu_seconds(pid) - before) / took
-        self.to_interval()
-        before = measure.cpu_seconds(pid)
-        connections, took = self.storm(self.window, "rate=20000")
-        busy = (measure.cpu_seconds(pid) - before) / took
-        rate = connections / took
-        measure.note(f"idle {100 * idle:.3f} %, at {rate:.0f} connections/s {100 * busy:.3f} %")
+        return (measure.cpu_seconds(pid) - before) / took
+
+    def connections(self, idle):
+        """20,000 connections/s: what the programs run for each, and the agent's process more than idle."""
+        pid = self.agent.process.pid
+        with measure.EmptyProgram() as empty, measure.Statistics():
+            before, (ns, runs) = measure.cpu_seconds(pid), self.hook(pid)
+            connections, took = self.storm(self.window, "rate=20000")
+            busy = (measure.cpu_seconds(pid) - before) / took
+            ns, runs = self.hook(pid)[0] - ns, self.hook(pid)[1] - runs
+            empty_ns = empty.ns()
+        rate, sides = connections / took, 2 * connections
+        measure.note(f"{rate:.0f} connections/s, {runs / sides:.2f} runs a side, {ns / runs:.0f} ns a run; "
+                     f"agent {100 * busy:.3f} %, idle {100 * idle:.3f} %")
+        statistics_ns = max(0, empty_ns - measure.EmptyProgram.ENTRY_NS)
+        measure.put("kernel_ns_per_connection_side", (ns - statistics_ns * runs) / sides, "ns", 1)
+        measure.put("empty_program_ns", empty_ns, "ns", 1)
         measure.put("user_cpu_pct_per_20k_conns", 100 * (busy - idle) * 20000 / rate, "%")
         measure.put("user_cpu_pct_idle", 100 * idle, "%")
-        return idle
 
     def calls(self, idle):
         """70,000 send and receive calls a second on eight open connections."""
@@ -104,7 +100,6 @@ class Bench:
         client = work.client(self.lab, "a", "bench-client")
         client.do(f"connect 10.77.0.2 {port} n=8")
         pid = self.agent.process.pid
-        self.to_interval()
         before, begin = measure.cpu_seconds(pid), time.monotonic()
         client.do(f"pingpong {self.window} 70000", self.window + 30)
         took = time.monotonic() - begin
@@ -119,14 +114,10 @@ class Bench:
         measure.put("rss_mib", measure.rss_mib(pid), "MiB", 1)
         measure.put("maps_mib", measure.maps_mib(pid), "MiB", 1)
 
-    def to_interval(self):
-        """The start of an interval, so that a window holds whole ones."""
-        measure.wait.until(lambda: time.time() % self.interval < 0.1, self.interval + 1, "an interval begins")
-
     def throughput(self, name, *options):
         """Connections a second with the agent over those without: median of pairs, order turned each time."""
         ratios = []
-        for number in range(4 if self.quick else 12):
+        for number in range(2 if self.quick else 12):
             rates = {}
             for with_agent in ((False, True) if number % 2 else (True, False)):
                 if with_agent:
@@ -147,8 +138,8 @@ def main():
         bench = Bench(lab, args.quick)
         bench.storm(1)  # warms up
         bench.start_agent()
-        bench.kernel_side()
-        idle = bench.user_side()
+        idle = bench.idle_cost()
+        bench.connections(idle)
         bench.calls(idle)
         bench.memory()
         bench.stop_agent()
