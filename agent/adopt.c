@@ -74,14 +74,20 @@ static int netns_pass(struct load *l, struct adopting *a, const struct netns_set
 	return 0;
 }
 
+int adopt_owners(struct load *l)
+{
+	l->skel->bss->adopt_pass = SKY_ADOPT_OWNERS;
+	return files_pass(l, &(struct adopting){0});
+}
+
 int adopt_run(struct load *l, struct walk *w, const uint32_t *netns, size_t n_netns, uint64_t *ret_n)
 {
 	struct adopting a = {.walk = w};
 	struct netns_set set = {0};
 	int r = netns_scan(&set, netns, n_netns);
 
-	for (unsigned pass = 0; pass < 2 && !r; pass++) {
-		l->skel->bss->adopt_listeners = pass == 0;
+	for (uint32_t pass = SKY_ADOPT_LISTENERS; pass <= SKY_ADOPT_OPEN && !r; pass++) {
+		l->skel->bss->adopt_pass = pass;
 		r = files_pass(l, &a);
 		if (!r)
 			r = netns_pass(l, &a, &set);

@@ -288,10 +288,6 @@ int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t 
 		goto out;
 	step = "fill the maps";
 	r = fill_maps(&l, opts);
-	if (r)
-		goto out;
-	step = "attach";
-	r = attach(&l);
 out:
 	if (r) {
 		snprintf(why, why_len, "BPF: cannot %s: %s", step, strerror(-r));
@@ -300,6 +296,15 @@ out:
 	}
 	*ret = l;
 	return 0;
+}
+
+int load_attach(struct load *l, char *why, size_t why_len)
+{
+	int r = attach(l);
+
+	if (r)
+		snprintf(why, why_len, "BPF: cannot attach: %s", strerror(-r));
+	return r;
 }
 
 void load_close(struct load *l)

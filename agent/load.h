@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel side as one object: opened, sized, loaded, attached. What could not be had is told by `why`. */
+/* The kernel side as one object: opened, sized, loaded, then attached. What could not be had is told by `why`. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,8 +32,9 @@ struct load {
 	struct sky_walk *walk;
 };
 
-/* Opens, sizes, loads and attaches. On failure `why` says in one line what and what to do. */
+/* Opens, sizes and loads; nothing runs before load_attach(). On failure `why` says in one line what and what to do. */
 int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t why_len);
+int load_attach(struct load *l, char *why, size_t why_len);
 void load_close(struct load *l);
 
 /* Bytes of all maps: at most (every place used), and as the kernel says now. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,14 +31,15 @@ struct opens {
 	uint64_t gone[2]; /* of namespaces that are no more */
 };
 
-/* Two lines begin with "Tcp:": names, then numbers. ActiveOpens is the 5th, PassiveOpens the 6th (RFC 1213's order). */
-static int snmp_parse(const char *text, uint64_t ret[2])
+int opens_parse(const char *text, uint64_t ret[2])
 {
 	const char *p = strstr(text, "\nTcp: ");
+	uint64_t v[2];
 
 	p = p ? strstr(p + 1, "\nTcp: ") : NULL;
-	if (!p || sscanf(p, "\nTcp: %*d %*d %*d %*d %lu %lu", &ret[0], &ret[1]) != 2)
+	if (!p || sscanf(p, "\nTcp: %*d %*d %*d %*d %" SCNu64 " %" SCNu64, &v[0], &v[1]) != 2)
 		return -EPROTO;
+	memcpy(ret, v, sizeof(v));
 	return 0;
 }
 
@@ -56,7 +58,7 @@ static int snmp_read(const struct space *s, uint64_t ret[2])
 	if (n < 0)
 		return -err;
 	text[n] = '\0';
-	return snmp_parse(text, ret);
+	return opens_parse(text, ret);
 }
 
 static int snmp_open(void *arg)

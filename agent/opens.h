@@ -16,5 +16,9 @@ void opens_free(struct opens *o);
  * last number. To be called as near as can be to the cut our own counts have. */
 void opens_read(struct opens *o, uint64_t *ret_active, uint64_t *ret_passive);
 
+/* ActiveOpens and PassiveOpens in the text of /proc/net/snmp. Two lines begin with "Tcp:": names, then numbers, the 5th and
+ * 6th (RFC 1213's order). -EPROTO: they are not there; ret is as it was. */
+int opens_parse(const char *text, uint64_t ret[2]);
+
 /* Looks for namespaces that came or went, every ten seconds: slow, so not beside a cut. now_ms: a clock that never steps. */
 void opens_scan(struct opens *o, int64_t now_ms);

@@ -246,6 +246,11 @@ static int whole(struct probe *p)
 	size_t most;
 	int r = load_open(&l, &opts, p->why, sizeof(p->why));
 
+	if (!r) {
+		r = load_attach(&l, p->why, sizeof(p->why));
+		if (r)
+			load_close(&l);
+	}
 	if (r)
 		return r;
 	load_map_bytes(&l, &most);

@@ -46,6 +46,27 @@ static void source_bpf_close(struct source *s)
 	free(s);
 }
 
+/* What is to be known first, the hook, then what is older than it. */
+static int source_start(struct source *s, const struct source_opts *opts, char *why, size_t why_len)
+{
+	int r;
+
+	if (s->load.adopt)
+		(void)adopt_owners(&s->load); /* the passes after the hook tell whether it works */
+	r = load_attach(&s->load, why, why_len);
+	if (r)
+		return r;
+	snprintf(why, why_len, "BPF: out of memory");
+	r = opens_new(&s->opens, opts->netns, opts->n_netns);
+	if (r)
+		return r;
+	if (s->load.adopt && adopt_run(&s->load, s->walk, opts->netns, opts->n_netns, &s->counts.adopted))
+		s->load.adopt = false; /* not fatal: only what is older than the agent stays unknown */
+	s->load.skel->bss->adopted = s->load.adopt;
+	why[0] = '\0';
+	return 0;
+}
+
 static int source_bpf_open(struct source **ret, const struct source_opts *opts, char *why, size_t why_len)
 {
 	struct load_opts lo = {opts->netns, opts->n_netns, opts->max_rows ? opts->max_rows : SOURCE_ROWS,
@@ -60,15 +81,11 @@ static int source_bpf_open(struct source **ret, const struct source_opts *opts, 
 		free(s);
 		return r;
 	}
+	snprintf(why, why_len, "BPF: out of memory");
 	r = walk_new(&s->walk, s->load.max_socks);
 	if (!r)
-		r = opens_new(&s->opens, opts->netns, opts->n_netns);
-	if (!r && s->load.adopt && adopt_run(&s->load, s->walk, opts->netns, opts->n_netns, &s->counts.adopted))
-		s->load.adopt = false; /* not fatal: only what is older than the agent stays unknown */
-	if (!r)
-		s->load.skel->bss->adopted = s->load.adopt;
+		r = source_start(s, opts, why, why_len);
 	if (r) {
-		snprintf(why, why_len, "BPF: out of memory");
 		source_bpf_close(s);
 		return r;
 	}

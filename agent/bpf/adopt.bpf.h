@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Sockets older than the agent. The hook is attached first, so that whatever happens meanwhile is seen; an
+ * Sockets older than the agent. Owners of listeners are read before the hook is attached, for the first children; all
+ * else after it, so that whatever happens meanwhile is seen. An
  * entry made here never replaces one of the hook's (NOEXIST), is `walked` from the start (its CLOSE goes to
  * user space) and its totals of this moment are written out: user space starts from them, so only what
  * happens from now on is counted. iter/task_file knows the owner and sees all network namespaces; iter/tcp
@@ -87,7 +88,7 @@ static __always_inline void adopt_sock(struct sock *sk, struct task_struct *task
 		return;
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return;
-	if ((state == TCP_LISTEN) != !!adopt_listeners)
+	if ((state == TCP_LISTEN) != (adopt_pass != SKY_ADOPT_OPEN))
 		return;
 	if (state != TCP_LISTEN) {
 		adopt_connection(sk, task, state, seq);
@@ -98,7 +99,10 @@ static __always_inline void adopt_sock(struct sock *sk, struct task_struct *task
 	o.cgroup = compat_cgroup(sk, false);
 	o.tgid = tgid;
 	o.flags |= SKY_OWNER_SCAN;
-	listener_add(sk, &o, false);
+	if (adopt_pass == SKY_ADOPT_OWNERS)
+		listener_foretell(sk, &o);
+	else
+		listener_add(sk, &o, false);
 }
 
 SEC("iter/task_file")

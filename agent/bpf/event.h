@@ -140,6 +140,13 @@ struct sky_walk {
 	struct sky_answer answer[SKY_SLICE];
 };
 
+/* Passes of the adopting iterators, in this order. */
+enum sky_adopt {
+	SKY_ADOPT_OWNERS,    /* before the hook is attached: who listens, so that its first child has an owner */
+	SKY_ADOPT_LISTENERS, /* after: each listener counted, so that its end takes it back */
+	SKY_ADOPT_OPEN,      /* everything else */
+};
+
 /* One line of the adopting iterators. */
 struct sky_adopted {
 	struct sky_sock sock;

@@ -73,7 +73,7 @@ struct sky_counters counters = {};
 struct sky_walk walk_data SEC(".data.walk") = {};
 __u32 us_per_jiffy = 0;     /* measured by user space before attaching */
 __u32 adopted = 0;          /* everything older than the agent has an entry: what has none is ours */
-__u32 adopt_listeners = 0;  /* which pass of the adopting iterators this is */
+__u32 adopt_pass = 0;       /* enum sky_adopt */
 __u64 tick_jiffies = 0, tick_ns = 0; /* what the program `tick` read */
 
 static const struct sky_row_value empty_row = {};

@@ -100,6 +100,20 @@ static __always_inline void listener_add(struct sock *sk, const struct sky_owner
 	listener_count(&k, o, !specific, specific);
 }
 
+/* The owner of a listener whose end would not be seen: its port has an entry that counts none. It goes when it stays so. */
+static __always_inline void listener_foretell(struct sock *sk, const struct sky_owner *o)
+{
+	struct sky_listener fresh = {.owner = *o};
+	struct sky_listener_key k = {};
+	struct tuple t;
+
+	if (!sock_tuple(sk, &t, false) || !netns_watched(t.netns))
+		return;
+	k.netns = t.netns;
+	k.port = t.lport;
+	put(&listeners, &k, &fresh, BPF_NOEXIST, SKY_SITE_LISTENERS);
+}
+
 /* The listener a child of (netns, local, port) came from, or NULL. */
 static __always_inline struct sky_listener *listener_find(__u32 netns, __u16 port, const __u8 local[16])
 {
