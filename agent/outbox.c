@@ -39,6 +39,7 @@ struct outbox {
 	int64_t from_us, span_us; /* wall clock */
 	struct outbox_line lines[OUTBOX_LINES];
 	unsigned newest;
+	uint64_t lines_too_big; /* not yet in a line */
 	struct wire_build build;
 	uint8_t health[WIRE_SIZE_MAX];
 	/* handed over by the measuring thread */
@@ -121,6 +122,8 @@ static struct batch *outbox_take(struct outbox *o)
 		b->line.rows_in += o->dropped_rows;
 		health_lost(&b->line, "send_queue_full", o->dropped_rows);
 		o->dropped_rows = 0;
+		health_count(&b->line, "lines_too_big", o->lines_too_big);
+		o->lines_too_big = 0;
 	}
 	pthread_mutex_unlock(&o->lock);
 	return b;
@@ -224,8 +227,11 @@ static void outbox_send_health(struct outbox *o)
 			wire_build_open(&o->build, WIRE_HEALTH, &head, &o->head.opts);
 			r = wire_health_add(&o->build, &l->line);
 		}
-		if (r < 0)
-			break;
+		if (r < 0) { /* it never will fit: the next line says so */
+			o->lines_too_big++;
+			l->acked = true;
+			continue;
+		}
 		l->told = true;
 	}
 	if (wire_build_empty(&o->build))

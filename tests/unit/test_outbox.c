@@ -32,6 +32,7 @@ struct got {
 	uint32_t sub_agent, sequence, pool, drops;
 	bool gap;                     /* sequence or pool did not go on from the former one */
 	struct flow_ledger lines[64]; /* of the last health record; names point nowhere */
+	uint64_t counted[64];         /* their lines_too_big */
 	unsigned n_lines;
 	uint64_t send_errors;
 };
@@ -139,7 +140,9 @@ static void read_lines(struct got *g, const struct wire_record *r)
 	g->n_lines = 0;
 	assert_int_equal(wire_health_open(&h, r), WIRE_OK);
 	while (g->n_lines < 64 && wire_health_next(&h, &g->lines[g->n_lines]) == WIRE_OK) {
-		const struct flow_ledger *l = &g->lines[g->n_lines++];
+		const struct flow_ledger *l = &g->lines[g->n_lines];
+
+		g->counted[g->n_lines++] = flow_count_get(l->info, l->n_info, "lines_too_big");
 
 		for (i = 0; i < l->n_lost; i++)
 			g->send_errors += str_eq(l->lost[i].name, STR("send_error")) ? l->lost[i].n : 0;
@@ -382,6 +385,40 @@ static void test_odd_answers(void **state)
 	stop();
 }
 
+/* A line that fits no datagram holds up no other; a later one says that it is missing. */
+static void test_a_line_too_big_is_counted(void **state)
+{
+	static char names[FLOW_LOSSES][100];
+	char why[256];
+	struct got g = {0};
+	struct batch *b = batch_new();
+	uint64_t counted = 0;
+	unsigned i;
+
+	start(1);
+	head.opts.size = WIRE_SIZE_MIN;
+	outbox_free(outbox);
+	assert_int_equal(outbox_new(&outbox, &conf, &head, loop, why, sizeof(why)), 0);
+	push(now_interval() - 5, 1);
+	run_until(collector[0], &g, 1, false, 0);
+	b->line.interval = now_interval() - 4;
+	b->line.interval_s = 1;
+	for (i = 0; i < FLOW_LOSSES; i++) {
+		snprintf(names[i], sizeof(names[i]), "%02u%080u", i, 0);
+		health_lost(&b->line, names[i], 1);
+	}
+	outbox_push(outbox, b);
+	run_until(collector[0], &g, 1, false, 0);
+	assert_int_equal(g.n_lines, 1); /* the former, which is not acknowledged */
+	push(now_interval() - 3, 1);
+	run_until(collector[0], &g, 1, false, 0);
+	assert_int_equal(g.n_lines, 2);
+	for (i = 0; i < g.n_lines; i++)
+		counted += g.counted[i];
+	assert_int_equal(counted, 1);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -392,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_refused_goes_to_the_next),
 		cmocka_unit_test(test_flush_sends_all_at_once),
 		cmocka_unit_test(test_odd_answers),
+		cmocka_unit_test(test_a_line_too_big_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
