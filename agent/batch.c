@@ -130,9 +130,14 @@ int batch_listeners(struct batch *b, struct wire_build *w, const struct batch_he
 
 int batch_host(struct batch *b, struct wire_build *w, const struct batch_head *head, struct host *h)
 {
-	unsigned parts = wire_host_parts(w, &h->rec, &head->wire, &head->opts), i;
 	struct wire_sender s = {.agent = head->agent};
+	struct wire_opts opts = head->opts;
+	struct wire_adapters adapters;
+	unsigned parts, i;
 
+	host_adapters(HOST_NET, &adapters);
+	opts.adapters = adapters.n ? &adapters : NULL;
+	parts = wire_host_parts(w, &h->rec, &head->wire, &opts);
 	for (i = 0; i < parts; i++) {
 		struct batch_item *item = batch_place(b);
 		size_t at;
@@ -140,7 +145,7 @@ int batch_host(struct batch *b, struct wire_build *w, const struct batch_head *h
 		if (!item)
 			return -ENOMEM;
 		at = item->at;
-		item->len = (uint32_t)wire_host_put(w, &h->rec, i, &head->wire, &head->opts, &s, 0, b->bytes.p + at,
+		item->len = (uint32_t)wire_host_put(w, &h->rec, i, &head->wire, &opts, &s, 0, b->bytes.p + at,
 						    WIRE_SIZE_MAX);
 		b->bytes.n = at + item->len;
 		b->n += item->len > 0;

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/host.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <linux/rtnetlink.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "agent/cgpath.h"
 #include "base/hash.h"
@@ -167,6 +172,81 @@ int host_look(struct host *h, struct diag_set *ns, const struct locals *locals)
 	qsort(h->rec.addresses, h->rec.n_addresses, sizeof(*h->rec.addresses), host_by_address);
 	free(buf);
 	return r;
+}
+
+/* First line of a file of an adapter. */
+static bool host_line(int dir, const char *adapter, const char *file, char *line, int size)
+{
+	char path[FLOW_NAME_MAX + 32];
+	int fd;
+	FILE *f;
+	bool ok;
+
+	snprintf(path, sizeof(path), "%s/%s", adapter, file);
+	fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	ok = fgets(line, size, f) != NULL;
+	fclose(f);
+	return ok;
+}
+
+/* An Ethernet adapter with an address of its own; false for lo and tunnels. */
+static bool host_adapter(int dir, const char *name, struct wire_adapter *ret)
+{
+	static const uint8_t none[6];
+	char line[64];
+	uint8_t *m = ret->mac;
+
+	return host_line(dir, name, "type", line, sizeof(line)) && atoi(line) == ARPHRD_ETHER &&
+	       host_line(dir, name, "ifindex", line, sizeof(line)) && sscanf(line, "%" SCNu32, &ret->ifindex) == 1 &&
+	       host_line(dir, name, "address", line, sizeof(line)) &&
+	       sscanf(line, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", m, m + 1, m + 2, m + 3, m + 4, m + 5) == 6 &&
+	       memcmp(m, none, 6) != 0;
+}
+
+/* Puts it in its place by ifindex; the last falls out when there are too many. */
+static void host_adapters_add(struct wire_adapters *all, const struct wire_adapter *a)
+{
+	unsigned i = 0, n = all->n < WIRE_ADAPTERS ? all->n : WIRE_ADAPTERS - 1;
+
+	while (i < all->n && all->v[i].ifindex < a->ifindex)
+		i++;
+	if (i == WIRE_ADAPTERS)
+		return;
+	memmove(&all->v[i + 1], &all->v[i], (n - i) * sizeof(*a));
+	all->v[i] = *a;
+	all->n = n + 1;
+}
+
+void host_adapters(const char *net, struct wire_adapters *ret)
+{
+	DIR *d = opendir(net);
+	bool physical;
+
+	*ret = (struct wire_adapters){0};
+	for (physical = true; d && ret->n == 0; physical = false) {
+		struct dirent *e;
+
+		rewinddir(d);
+		while ((e = readdir(d))) {
+			struct wire_adapter a;
+			char device[sizeof(e->d_name) + 8];
+
+			snprintf(device, sizeof(device), "%s/device", e->d_name);
+			if (e->d_name[0] != '.' && (!physical || faccessat(dirfd(d), device, F_OK, 0) == 0) &&
+			    host_adapter(dirfd(d), e->d_name, &a))
+				host_adapters_add(ret, &a);
+		}
+		if (!physical)
+			break;
+	}
+	if (d)
+		closedir(d);
 }
 
 bool host_due(struct host *h, int64_t now_us)

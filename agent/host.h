@@ -7,8 +7,10 @@
 #include "agent/diag.h"
 #include "agent/locals.h"
 #include "flow/msg.h"
+#include "wire/host.h"
 
 #define HOST_EVERY_US 60000000ll
+#define HOST_NET "/sys/class/net"
 
 struct host {
 	struct flow_host rec; /* net, id, boot, interval are the sender's business */
@@ -32,6 +34,12 @@ bool host_due(struct host *h, int64_t now_us);
 
 /* The first address that means something outside this host, IPv4 before IPv6; false: there is none. */
 bool host_address(const struct host *h, struct ip *ret);
+
+/*
+ * The adapters of the agent's own namespace that have a device behind them, by ifindex, at most WIRE_ADAPTERS; where none
+ * has (a container, a test's namespace) those that have a MAC address. net: HOST_NET. Unreadable: none.
+ */
+void host_adapters(const char *net, struct wire_adapters *ret);
 
 /* Reads an RTM_NEWADDR message. -EBADMSG. */
 int host_parse(const struct nlmsghdr *m, struct ip *ret, uint8_t *ret_bits);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -139,6 +140,64 @@ static void test_addresses(void **state)
 	m.h.nlmsg_len = NLMSG_LENGTH(sizeof(struct ifaddrmsg)) + 16;
 	m.a.ifa_prefixlen = 33;
 	assert_true(host_parse(&m.h, &ip, &bits) < 0);
+}
+
+static void adapter(const char *net, const char *name, unsigned ifindex, int type, const char *mac, bool device)
+{
+	static const char *const files[] = {"type", "ifindex", "address"};
+	char path[128], text[3][32];
+	unsigned i;
+
+	snprintf(text[0], sizeof(text[0]), "%d\n", type);
+	snprintf(text[1], sizeof(text[1]), "%u\n", ifindex);
+	snprintf(text[2], sizeof(text[2]), "%s\n", mac);
+	snprintf(path, sizeof(path), "%s/%s", net, name);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (i = 0; i < 3; i++) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/%s/%s", net, name, files[i]);
+		f = fopen(path, "we");
+		assert_non_null(f);
+		fputs(text[i], f);
+		fclose(f);
+	}
+	snprintf(path, sizeof(path), "%s/%s/device", net, name);
+	if (device)
+		assert_int_equal(mkdir(path, 0700), 0);
+}
+
+/* Those with a device; where none has one, those with a MAC address, the smallest ifindexes of too many. */
+static void test_adapters(void **state)
+{
+	char net[] = "/tmp/skyfall-test-XXXXXX", name[16], command[64];
+	struct wire_adapters a;
+	unsigned i;
+
+	assert_non_null(mkdtemp(net));
+	host_adapters(net, &a);
+	assert_int_equal(a.n, 0);
+	adapter(net, "lo", 1, 772, "00:00:00:00:00:00", false);
+	adapter(net, "dummy0", 3, 1, "00:00:00:00:00:00", false);
+	for (i = 20; i > 0; i--) {
+		snprintf(name, sizeof(name), "veth%u", i);
+		adapter(net, name, 100 + i, 1, "02:00:00:00:00:01", false);
+	}
+	host_adapters(net, &a);
+	assert_int_equal(a.n, WIRE_ADAPTERS);
+	for (i = 0; i < a.n; i++)
+		assert_int_equal(a.v[i].ifindex, 101 + i);
+	adapter(net, "eth1", 300, 1, "02:ab:00:00:00:03", true);
+	adapter(net, "eth0", 200, 1, "02:ab:00:00:00:02", true);
+	adapter(net, "ib0", 400, 32, "02:ab:00:00:00:04", true);
+	host_adapters(net, &a);
+	assert_int_equal(a.n, 2);
+	assert_int_equal(a.v[0].ifindex, 200);
+	assert_memory_equal(a.v[1].mac, ((uint8_t[]){2, 0xab, 0, 0, 0, 3}), 6);
+	snprintf(command, sizeof(command), "rm -r %s", net);
+	assert_int_equal(system(command), 0);
+	host_adapters(net, &a);
+	assert_int_equal(a.n, 0);
 }
 
 struct told {
@@ -369,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_parse_every_length),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_adapters),
 		cmocka_unit_test(test_changed_rows_at_once),
 		cmocka_unit_test(test_gone_after_three_minutes),
 		cmocka_unit_test(test_shared_port_is_one_row),
