@@ -10,6 +10,7 @@
  *     host AGENT HOSTNAME ADDRESS AT
  *     listener AGENT ADDRESS PORT SERVICE AT
  *     noise FROM HEX AT                       a datagram of these bytes
+ *     stall FROM UNTIL                        the collector stands still; what is sent meanwhile waits in its socket
  *     until AT                                lets time pass
  *     edge CLIENT SERVER PORT INTERVAL [revisions=N] [observed=WORD] [column=N ...]   what must be; every scalar
  *                                             column that is not named must be 0. INTERVAL: a number or all
@@ -208,6 +209,11 @@ static void do_noise(struct script *s, char **w, int n)
 	world_bytes(s->world, &from, bytes, len, time_us(s, w[3]));
 }
 
+static void do_stall(struct script *s, char **w, int n)
+{
+	world_stall(s->world, time_us(s, w[1]), time_us(s, w[2]));
+}
+
 static void do_until(struct script *s, char **w, int n)
 {
 	world_until(s->world, time_us(s, w[1]));
@@ -329,11 +335,11 @@ static const struct command {
 	bool is_case;
 	void (*fn)(struct script *s, char **w, int n);
 } commands[] = {
-	{"fleet", 4, false, do_fleet},       {"agent", 4, false, do_agent}, {"row", 7, false, do_row},
-	{"restart", 3, false, do_restart},   {"send", 4, false, do_send},   {"host", 5, false, do_host},
-	{"listener", 6, false, do_listener}, {"noise", 4, false, do_noise}, {"until", 2, false, do_until},
-	{"edge", 5, true, do_edge},          {"none", 5, true, do_none},    {"rows", 2, true, do_rows},
-	{"ledger", 3, true, do_ledger},
+	{"fleet", 4, false, do_fleet},       {"agent", 4, false, do_agent},  {"row", 7, false, do_row},
+	{"restart", 3, false, do_restart},   {"send", 4, false, do_send},    {"host", 5, false, do_host},
+	{"listener", 6, false, do_listener}, {"noise", 4, false, do_noise},  {"until", 2, false, do_until},
+	{"stall", 3, false, do_stall},       {"edge", 5, true, do_edge},     {"none", 5, true, do_none},
+	{"rows", 2, true, do_rows},          {"ledger", 3, true, do_ledger},
 };
 
 static void run_line(struct script *s, char *line)

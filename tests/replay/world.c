@@ -176,10 +176,17 @@ static struct wire_head head_of(const struct world *w, const struct world_agent 
 
 void world_bytes(struct world *w, const struct ip *from, const void *p, size_t n, int64_t at_us)
 {
-	struct worker_packet packet = {.bytes = {p, n}, .peer = {.ip = *from, .port = 40000}};
+	struct worker_packet packet = {.bytes = {p, n}, .peer = {.ip = *from, .port = 40000}, .at_us = at_us};
 
 	world_until(w, at_us);
-	worker_batch(w->worker, &packet, 1, at_us);
+	worker_batch(w->worker, &packet, 1, w->now_us); /* later than at_us after a stall */
+}
+
+void world_stall(struct world *w, int64_t from_us, int64_t until_us)
+{
+	world_until(w, from_us);
+	if (w->now_us < until_us)
+		w->now_us = until_us;
 }
 
 static void deliver(struct world *w, const struct world_agent *a, const void *p, size_t n, int64_t at_us,

@@ -44,6 +44,9 @@ void world_listener(struct world *w, unsigned agent, const struct flow_listener 
 /* Bytes that somebody sends. */
 void world_bytes(struct world *w, const struct ip *from, const void *p, size_t n, int64_t at_us);
 
+/* The collector's process stands still: what is sent meanwhile comes to its socket then and is read at until_us. */
+void world_stall(struct world *w, int64_t from_us, int64_t until_us);
+
 /* Lets time pass until at_us: publishes, joins, sums. Never backwards. */
 void world_until(struct world *w, int64_t at_us);
 
