@@ -9,7 +9,7 @@
 #include "agent/flow.skel.h"
 
 #define BATCH 256
-#define DIAL_NS 200000000ULL       /* a connect call takes less than this to its SYN */
+#define DIAL_NS 200000000ULL        /* a connect call takes less than this to its SYN */
 #define DIAL_IDLE_NS 10000000000ULL /* a thread's place is kept this long after its last call */
 
 static void *swap(void *arg)

@@ -88,7 +88,8 @@ static uint32_t socks_needed(uint32_t max)
 
 static int row_map(const char *name, uint32_t max)
 {
-	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, name, sizeof(struct sky_row_key), sizeof(struct sky_row_value), max, NULL);
+	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, name, sizeof(struct sky_row_key), sizeof(struct sky_row_value), max,
+				NULL);
 
 	return fd < 0 ? -errno : fd;
 }
@@ -117,13 +118,14 @@ static int size_maps(struct load *l)
 
 /* Ways to load, best first: kernels and configurations miss different parts. */
 struct way {
-	bool typed;      /* the hook through BTF, with typed pointers: each field costs 1 ns and not 6 to 30 */
+	bool typed; /* the hook through BTF, with typed pointers: each field costs 1 ns and not 6 to 30 */
 	bool dial, dial_typed, adopt;
 };
 
 static const struct way ways[] = {
-	{true, true, true, true}, {true, true, false, true}, {true, false, false, true}, {true, false, false, false},
-	{false, true, false, true}, {false, false, false, true}, {false, true, false, false}, {false, false, false, false},
+	{true, true, true, true},    {true, true, false, true},    {true, false, false, true},
+	{true, false, false, false}, {false, true, false, true},   {false, false, false, true},
+	{false, true, false, false}, {false, false, false, false},
 };
 
 static int set_typed(struct bpf_program *p)
@@ -270,7 +272,9 @@ int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t 
 	int r = -EINVAL;
 
 	if (geteuid()) {
-		snprintf(why, why_len, "not root: the kernel's counters need BPF; run as root or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN");
+		snprintf(
+			why, why_len,
+			"not root: the kernel's counters need BPF; run as root or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN");
 		return -EPERM;
 	}
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
@@ -354,7 +358,8 @@ size_t load_map_bytes(const struct load *l, size_t *ret_most)
 	size_t now = 0, most = 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, l->skel->obj) {
+	bpf_object__for_each_map(map, l->skel->obj)
+	{
 		now += map_now(bpf_map__fd(map));
 		most += map_most(bpf_map__fd(map));
 	}

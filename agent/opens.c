@@ -15,9 +15,9 @@
 
 struct space {
 	uint32_t inum;
-	int fd;        /* its snmp file where it is held open, else -1 */
-	bool found;    /* in the last scan */
-	char path[40]; /* its snmp file where it is opened each time */
+	int fd;                    /* its snmp file where it is held open, else -1 */
+	bool found;                /* in the last scan */
+	char path[40];             /* its snmp file where it is opened each time */
 	uint64_t base[2], last[2]; /* active, passive */
 };
 

@@ -51,7 +51,8 @@ static struct flow *only(const char *name, bool typed)
 
 	if (!s)
 		return NULL;
-	bpf_object__for_each_program(p, s->obj) {
+	bpf_object__for_each_program(p, s->obj)
+	{
 		bool wanted = !strcmp(bpf_program__name(p), name);
 
 		bpf_program__set_autoload(p, wanted);
@@ -78,8 +79,8 @@ static int hook(bool typed)
 
 	if (!s)
 		return -errno;
-	link = typed ? bpf_program__attach_trace(s->progs.state_a) :
-		       bpf_program__attach_raw_tracepoint(s->progs.state_a, "inet_sock_set_state");
+	link = typed ? bpf_program__attach_trace(s->progs.state_a)
+		     : bpf_program__attach_raw_tracepoint(s->progs.state_a, "inet_sock_set_state");
 	if (!link)
 		r = -errno;
 	bpf_link__destroy(link);
@@ -305,8 +306,8 @@ void probe_print(FILE *to, bool json)
 
 	for (size_t i = 0; i < n; i++) {
 		if (json) /* no text here holds a quote or a control character */
-			fprintf(to, "{\"feature\":\"%s\",\"ok\":%s,\"why\":\"%s\",\"lost_without\":\"%s\"}\n", v[i].name,
-				v[i].ok ? "true" : "false", v[i].why, v[i].lost);
+			fprintf(to, "{\"feature\":\"%s\",\"ok\":%s,\"why\":\"%s\",\"lost_without\":\"%s\"}\n",
+				v[i].name, v[i].ok ? "true" : "false", v[i].why, v[i].lost);
 		else
 			fprintf(to, "%-4s%-20s %s%s%s\n", v[i].ok ? "ok" : "no", v[i].name, v[i].why,
 				v[i].ok ? "" : "; lost: ", v[i].ok ? "" : v[i].lost);

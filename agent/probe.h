@@ -10,7 +10,7 @@ struct probe_result {
 	const char *name;
 	const char *lost; /* what is missing without it */
 	bool ok;
-	char why[160];    /* what was found, or why not */
+	char why[160]; /* what was found, or why not */
 };
 
 /* Tries all (about 0.3 s; programs are attached for a moment). Returns how many of `ret` were filled. */

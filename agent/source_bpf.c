@@ -108,7 +108,8 @@ static void count_programs(struct source *s)
 	struct bpf_program *p;
 
 	s->counts.bpf_run_ns = s->counts.bpf_runs = 0;
-	bpf_object__for_each_program(p, skel->obj) {
+	bpf_object__for_each_program(p, skel->obj)
+	{
 		struct bpf_prog_info info = {0};
 		uint32_t len = sizeof(info);
 
@@ -163,7 +164,8 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 
 /* The swap acts at once and returns late; meanwhile the kernel's own count is read and the walk reads what is open, both
  * on time. */
-static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_rows *rows, struct source_counts *ret_counts)
+static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_rows *rows,
+			      struct source_counts *ret_counts)
 {
 	struct drain swap;
 	int r = drain_begin(&swap, &s->load), walked;

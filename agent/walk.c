@@ -12,9 +12,9 @@
 #include "agent/flow.skel.h"
 #include "flow/stats.h"
 
-#define BATCH 1024           /* keys asked for at once; a bucket longer than it would be refused */
-#define DEAD_MS 2000         /* an entry found dead this long has lost its CLOSE; one under way takes less */
-#define UNSEEN_ROUNDS 2      /* walks without an entry before its id is forgotten */
+#define BATCH 1024      /* keys asked for at once; a bucket longer than it would be refused */
+#define DEAD_MS 2000    /* an entry found dead this long has lost its CLOSE; one under way takes less */
+#define UNSEEN_ROUNDS 2 /* walks without an entry before its id is forgotten */
 
 struct walk {
 	struct conns *conns;
@@ -124,7 +124,8 @@ static uint32_t step(uint32_t *last, uint32_t now)
 }
 
 /* True when data moved. */
-static bool deltas_add(struct walk *w, struct conn *c, struct sky_row_value *v, const struct sky_totals *t, bool last_word)
+static bool deltas_add(struct walk *w, struct conn *c, struct sky_row_value *v, const struct sky_totals *t,
+		       bool last_word)
 {
 	bool tx = bytes_add(w, &v->tx_bytes, &c->tx, t->tx, last_word);
 	bool rx = bytes_add(w, &v->rx_bytes, &c->rx, t->rx, last_word);
@@ -276,7 +277,8 @@ static void conn_end(struct walk *w, struct conn *c, const struct sky_final *f)
 static void conn_dead(struct walk *w, struct conn *c, const struct sky_first *first, uint64_t status)
 {
 	uint64_t ns = c->until_ms * 1000000;
-	struct sky_final f = {.since_ns = ns, .at_ns = ns, .end = ns ? SKY_END_UNSEEN : SKY_FAILED_OTHER, .first = *first};
+	struct sky_final f = {
+		.since_ns = ns, .at_ns = ns, .end = ns ? SKY_END_UNSEEN : SKY_FAILED_OTHER, .first = *first};
 	struct agent_row *row;
 
 	if (status == SKY_DELETED) {
@@ -385,7 +387,8 @@ int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows)
 	l->counters->closed_made = 0;
 	do {
 		n = BATCH;
-		err = bpf_map_lookup_and_delete_batch(fd, first ? NULL : &at, &at, w->keys, w->finals, &n, NULL) ? errno : 0;
+		err = bpf_map_lookup_and_delete_batch(fd, first ? NULL : &at, &at, w->keys, w->finals, &n, NULL) ? errno
+														 : 0;
 		if (err && err != ENOENT)
 			return -err;
 		for (uint32_t i = 0; i < n; i++) {

@@ -12,13 +12,13 @@ struct walk;
 
 /* What a walk found, running totals. */
 struct walk_counts {
-	uint64_t finalised;  /* entries whose CLOSE was never seen, ended by a walk */
-	uint64_t lost_user;  /* ends that found no room in `rows` */
-	uint64_t lost_full;  /* open sockets not followed: the table was full. Their CLOSE still counts them whole */
-	uint64_t unknown;    /* ends of ids nobody knows */
-	uint64_t clamped;    /* bytes a walk had read too early and could not take back */
+	uint64_t finalised; /* entries whose CLOSE was never seen, ended by a walk */
+	uint64_t lost_user; /* ends that found no room in `rows` */
+	uint64_t lost_full; /* open sockets not followed: the table was full. Their CLOSE still counts them whole */
+	uint64_t unknown;   /* ends of ids nobody knows */
+	uint64_t clamped;   /* bytes a walk had read too early and could not take back */
 	uint64_t cpu_us;
-	uint64_t open;       /* gauge */
+	uint64_t open; /* gauge */
 };
 
 /* -ENOMEM. Memory grows with the connections open, about 180 bytes each. */

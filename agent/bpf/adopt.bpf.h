@@ -51,7 +51,8 @@ static __always_inline bool adopt_fill(struct sky_sock *e, struct sock *sk, stru
 	return true;
 }
 
-static __always_inline void adopt_connection(struct sock *sk, struct task_struct *task, __u8 state, struct seq_file *seq)
+static __always_inline void adopt_connection(struct sock *sk, struct task_struct *task, __u8 state,
+					     struct seq_file *seq)
 {
 	struct sky_adopted line = {};
 	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();

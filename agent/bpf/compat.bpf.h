@@ -10,25 +10,25 @@
  * load from them directly (1 ns); from a bare address it takes a helper (6 to 30 ns each, forty a connection). The
  * code is one: `typed` says how, and being constant in each program, leaves one of the two.
  */
-#define READ(typed, p, field)                                                                          \
-	({                                                                                             \
-		typeof((p)->field) v_;                                                                 \
-		if (typed)                                                                             \
-			v_ = (p)->field;                                                               \
-		else                                                                                   \
-			bpf_core_read((void *)&v_, sizeof(v_), &(p)->field);                           \
-		v_;                                                                                    \
+#define READ(typed, p, field)                                                \
+	({                                                                   \
+		typeof((p)->field) v_;                                       \
+		if (typed)                                                   \
+			v_ = (p)->field;                                     \
+		else                                                         \
+			bpf_core_read((void *)&v_, sizeof(v_), &(p)->field); \
+		v_;                                                          \
 	})
 
 /* The same for an array of 16 bytes. */
-#define READ16(typed, to, p, field)                                                                    \
-	do {                                                                                           \
-		if (typed) {                                                                           \
-			((__u64 *)(to))[0] = ((__u64 *)(p)->field)[0];                                 \
-			((__u64 *)(to))[1] = ((__u64 *)(p)->field)[1];                                 \
-		} else {                                                                               \
-			bpf_core_read(to, 16, &(p)->field);                                            \
-		}                                                                                      \
+#define READ16(typed, to, p, field)                                    \
+	do {                                                           \
+		if (typed) {                                           \
+			((__u64 *)(to))[0] = ((__u64 *)(p)->field)[0]; \
+			((__u64 *)(to))[1] = ((__u64 *)(p)->field)[1]; \
+		} else {                                               \
+			bpf_core_read(to, 16, &(p)->field);            \
+		}                                                      \
 	} while (0)
 
 enum bpf_func_id___task { BPF_FUNC_get_current_task_btf___task = 158 };

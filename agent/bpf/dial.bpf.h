@@ -2,8 +2,8 @@
 /*
  * Attempts that fail before the SYN (no route, blackhole, prohibited) make no state change, so the hook never
  * sees them. cgroup/connect4 and 6 see each connect call of TCP just before; the SYN_SENT of the same thread
- * clears the mark. A mark still set at the next connect of that thread, or after SKY_DIAL_MS (user space,
- * agent/dial.c), was such a failure.
+ * clears the mark. A mark still set at the next connect of that thread, or after DIAL_NS (user space,
+ * agent/drain.c), was such a failure.
  *
  * Who counts it: the one that removed the entry. Here that is delete (0 for one caller only), there
  * lookup-and-delete (one step from 5.14 on; two before, with a window of a microsecond in which a mark just

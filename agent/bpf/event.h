@@ -13,7 +13,7 @@
 #define SKY_BUCKETS 44 /* flow/stats.h FLOW_BUCKETS, proved equal in agent/rows.c */
 #define SKY_PORTS 16   /* ephemeral ports a row lists; more are counted */
 #define SKY_COMM 16
-#define SKY_SLICE 256  /* sockets one run of the walker reads */
+#define SKY_SLICE 256 /* sockets one run of the walker reads */
 
 enum sky_role { SKY_ROLE_UNKNOWN, SKY_ROLE_CLIENT, SKY_ROLE_SERVER };
 
@@ -22,12 +22,12 @@ enum sky_role { SKY_ROLE_UNKNOWN, SKY_ROLE_CLIENT, SKY_ROLE_SERVER };
 struct sky_owner {
 	__u64 cgroup; /* v2 cgroup id of the socket; 0 unknown */
 	__u32 tgid;
-	__u32 flags; /* SKY_OWNER_* */
+	__u32 flags;         /* SKY_OWNER_* */
 	char comm[SKY_COMM]; /* of the thread group's leader */
 };
 
-#define SKY_OWNER_KERNEL 1 /* a kernel thread's socket */
-#define SKY_OWNER_SCAN 2   /* found by a scan of descriptors, not seen when made */
+#define SKY_OWNER_KERNEL 1    /* a kernel thread's socket */
+#define SKY_OWNER_SCAN 2      /* found by a scan of descriptors, not seen when made */
 #define SKY_OWNER_INHERITED 4 /* a child: its listener's owner */
 
 /* A row of one interval: one end's view of all connections of one service between two addresses. */
@@ -54,10 +54,10 @@ struct sky_row_value {
 #define FIELD(name, width, dir, column, unit, seen, meaning) SKY_MEMBER_##width(name)
 #include "flow/fields.def"
 #undef FIELD
-	__u32 ports_seen;        /* ephemeral ports met, listed or not */
-	__u32 tgid;              /* some process of this row: a hint for its name */
-	__u16 ports[SKY_PORTS];  /* 0 = free place */
-	__u64 pad[5];            /* see SKY_ELEMENT below */
+	__u32 ports_seen;       /* ephemeral ports met, listed or not */
+	__u32 tgid;             /* some process of this row: a hint for its name */
+	__u16 ports[SKY_PORTS]; /* 0 = free place */
+	__u64 pad[5];           /* see SKY_ELEMENT below */
 };
 
 enum sky_phase { SKY_CONNECTING = 1, SKY_OPEN };
@@ -70,16 +70,16 @@ struct sky_first {
 
 /* A socket in the map `socks`, keyed by its address. */
 struct sky_sock {
-	__u64 id;            /* unique for ever: time of birth << 12 | cpu */
+	__u64 id;               /* unique for ever: time of birth << 12 | cpu */
 	struct sky_row_key key; /* the row it belongs to */
-	__u64 since_ns;      /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
-	__u32 walked;        /* not 0: user space may have counted a part of it */
-	__u32 dead;          /* not 0: its CLOSE was seen */
+	__u64 since_ns;         /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
+	__u32 walked;           /* not 0: user space may have counted a part of it */
+	__u32 dead;             /* not 0: its CLOSE was seen */
 	struct sky_first first;
-	__u32 seen;          /* segs_in + segs_out at the last walk */
-	__u32 tgid;          /* hint */
-	__u16 lport, rport;  /* host order; lport 0 while CONNECTING */
-	__u8 phase;          /* enum sky_phase */
+	__u32 seen;         /* segs_in + segs_out at the last walk */
+	__u32 tgid;         /* hint */
+	__u16 lport, rport; /* host order; lport 0 while CONNECTING */
+	__u8 phase;         /* enum sky_phase */
 	__u8 pad[3];
 };
 
@@ -96,8 +96,16 @@ struct sky_totals {
 
 /* How a connection ended, or an attempt failed. */
 enum sky_end {
-	SKY_END_NORMAL, SKY_END_RESET_RECEIVED, SKY_END_RESET_SENT, SKY_END_TIMED_OUT, SKY_END_UNSEEN,
-	SKY_FAILED_REFUSED, SKY_FAILED_TIMEOUT, SKY_FAILED_UNREACHABLE, SKY_FAILED_NO_PORT, SKY_FAILED_ABANDONED,
+	SKY_END_NORMAL,
+	SKY_END_RESET_RECEIVED,
+	SKY_END_RESET_SENT,
+	SKY_END_TIMED_OUT,
+	SKY_END_UNSEEN,
+	SKY_FAILED_REFUSED,
+	SKY_FAILED_TIMEOUT,
+	SKY_FAILED_UNREACHABLE,
+	SKY_FAILED_NO_PORT,
+	SKY_FAILED_ABANDONED,
 	SKY_FAILED_OTHER,
 };
 
@@ -106,8 +114,8 @@ struct sky_final {
 	struct sky_totals totals; /* not set with SKY_END_UNSEEN */
 	struct sky_first first;
 	__u64 since_ns, at_ns; /* established, ended */
-	__u32 end;     /* enum sky_end */
-	__u32 rtt_ok;  /* its srtt is worth a sample */
+	__u32 end;             /* enum sky_end */
+	__u32 rtt_ok;          /* its srtt is worth a sample */
 };
 
 /* One question to the walker and its answer. */
@@ -124,8 +132,8 @@ enum sky_status {
 	SKY_ATTEMPT,   /* still connecting */
 	SKY_UNCHANGED, /* alive, no segment moved since the last walk */
 	SKY_TOTALS,
-	SKY_DEAD,      /* still in the map, but the socket is another one or closed */
-	SKY_DELETED,   /* it was that, and is no longer in the map */
+	SKY_DEAD,    /* still in the map, but the socket is another one or closed */
+	SKY_DELETED, /* it was that, and is no longer in the map */
 };
 
 struct sky_answer {
@@ -163,7 +171,7 @@ struct sky_listener_key {
 /* A listening address. The entry of the port tells how many of its listeners have an address of their own. */
 struct sky_listener {
 	struct sky_owner owner;
-	__s64 count;    /* sockets; user space removes an entry that stayed at 0 */
+	__s64 count; /* sockets; user space removes an entry that stayed at 0 */
 	__s64 specific;
 };
 
@@ -189,10 +197,10 @@ struct sky_handled {
 
 struct sky_counters {
 	__u64 fail[SKY_SITES][SKY_FAILS];
-	__u64 replaced;   /* open entries overwritten: a CLOSE that reached no program */
-	__u64 recovered;  /* connections whose ESTABLISHED reached no program, counted all the same */
-	__u64 rows_made;  /* in the map in use; user space sets it to 0 at a swap */
-	__u64 dials_made; /* entries made since user space swept */
+	__u64 replaced;    /* open entries overwritten: a CLOSE that reached no program */
+	__u64 recovered;   /* connections whose ESTABLISHED reached no program, counted all the same */
+	__u64 rows_made;   /* in the map in use; user space sets it to 0 at a swap */
+	__u64 dials_made;  /* entries made since user space swept */
 	__u64 closed_made; /* entries of `closed` made since user space drained it */
 };
 

@@ -197,7 +197,8 @@ static __always_inline void on_connected(struct sock *sk, struct tcp_sock *tp, s
 }
 
 /* An established socket as softirq finds it: `current` is a stranger, so a client's owner is its cgroup only. */
-static __always_inline void entry_fill(struct sky_sock *e, struct sock *sk, const struct tuple *t, bool client, bool typed)
+static __always_inline void entry_fill(struct sky_sock *e, struct sock *sk, const struct tuple *t, bool client,
+				       bool typed)
 {
 	e->phase = SKY_OPEN;
 	if (client) {
@@ -375,7 +376,7 @@ static __always_inline bool handled_already(__u64 sk, __u64 what, bool second)
 
 static __always_inline int on_state(struct sock *sk, int old, int new, bool typed, bool second)
 {
-	if (new != TCP_SYN_SENT && new != TCP_ESTABLISHED && new != TCP_CLOSE && new != TCP_LISTEN &&
+	if (new != TCP_SYN_SENT &&new != TCP_ESTABLISHED &&new != TCP_CLOSE &&new != TCP_LISTEN &&
 	    !(old == TCP_SYN_RECV && new == TCP_FIN_WAIT1))
 		return 0;
 	if (handled_already((__u64)(unsigned long)sk, (__u64)old << 8 | new, second))

@@ -18,12 +18,13 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__array(values, struct {
-		__uint(type, BPF_MAP_TYPE_HASH);
-		__uint(max_entries, 1024);
-		__type(key, struct sky_row_key);
-		__type(value, struct sky_row_value);
-	});
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_HASH);
+			__uint(max_entries, 1024);
+			__type(key, struct sky_row_key);
+			__type(value, struct sky_row_value);
+		});
 } rows SEC(".maps");
 
 struct {
@@ -64,23 +65,26 @@ struct {
 } watched SEC(".maps");
 
 const volatile __u32 watch_some = 0;
-const volatile __u32 dials_max = 4096; /* of the map dials */
+const volatile __u32 dials_max = 4096;  /* of the map dials */
 const volatile bool hook_typed = false; /* the hook is attached through BTF: its pointers are typed */
 const volatile bool dial_typed = false; /* the watchers of connect calls may use typed pointers */
 
 struct sky_handled handled[SKY_CPUS] = {};
 struct sky_counters counters = {};
 struct sky_walk walk_data SEC(".data.walk") = {};
-__u32 us_per_jiffy = 0;     /* measured by user space before attaching */
-__u32 adopted = 0;          /* everything older than the agent has an entry: what has none is ours */
-__u32 adopt_pass = 0;       /* enum sky_adopt */
+__u32 us_per_jiffy = 0;              /* measured by user space before attaching */
+__u32 adopted = 0;                   /* everything older than the agent has an entry: what has none is ours */
+__u32 adopt_pass = 0;                /* enum sky_adopt */
 __u64 tick_jiffies = 0, tick_ns = 0; /* what the program `tick` read */
 
 static const struct sky_row_value empty_row = {};
 
 static __always_inline void count_failure(enum sky_site site, long err)
 {
-	enum sky_fail f = err == -E2BIG ? SKY_FAIL_FULL : err == -ENOMEM ? SKY_FAIL_NOMEM : err == -EBUSY ? SKY_FAIL_BUSY : SKY_FAIL_OTHER;
+	enum sky_fail f = err == -E2BIG    ? SKY_FAIL_FULL
+			  : err == -ENOMEM ? SKY_FAIL_NOMEM
+			  : err == -EBUSY  ? SKY_FAIL_BUSY
+					   : SKY_FAIL_OTHER;
 
 	__sync_fetch_and_add(&counters.fail[site][f], 1);
 }

@@ -17,7 +17,8 @@ static __always_inline bool addr_any(const __u8 a[16])
 	return !(w[0] | w[1] | w[3]) && (!w[2] || w[2] == bpf_htonl(0xffff));
 }
 
-static __noinline int listener_count(const struct sky_listener_key *k, const struct sky_owner *o, bool take, bool specific)
+static __noinline int listener_count(const struct sky_listener_key *k, const struct sky_owner *o, bool take,
+				     bool specific)
 {
 	struct sky_listener fresh = {.owner = *o, .count = 1, .specific = specific}, *e;
 
@@ -128,7 +129,8 @@ static __always_inline struct sky_listener *listener_find(__u32 netns, __u16 por
 }
 
 /* Owner of a child: its own cgroup (inherited from the listener's creator), its listener's process. */
-static __always_inline void owner_child(struct sky_owner *o, struct sock *sk, const struct tuple *t, __u32 *tgid, bool typed)
+static __always_inline void owner_child(struct sky_owner *o, struct sock *sk, const struct tuple *t, __u32 *tgid,
+					bool typed)
 {
 	struct sky_listener *l = listener_find(t->netns, t->lport, t->local);
 

@@ -7,11 +7,11 @@
 /* Keeps a bounded index bounded in the verifier's eyes: the compiler must not move the test. */
 #define BOUND(i, max) asm volatile("if %0 < %1 goto +1; %0 = %1;" : "+r"(i) : "i"(max))
 
-#define ADD(field, n)                                         \
-	do {                                                  \
-		__u64 n_ = (n);                               \
-		if (n_)                                       \
-			__sync_fetch_and_add(&(field), n_);   \
+#define ADD(field, n)                                       \
+	do {                                                \
+		__u64 n_ = (n);                             \
+		if (n_)                                     \
+			__sync_fetch_and_add(&(field), n_); \
 	} while (0)
 
 /* The row of `key` in the map in use, made if it is new. NULL: no room, counted. */

@@ -36,7 +36,8 @@ static __always_inline void walk_promote(struct sock *sk, struct sky_sock *e)
 	struct tuple t;
 
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_ESTABLISHED || e->phase != SKY_CONNECTING ||
-	    !sock_tuple(sk, &t, false) || t.rport != e->rport || t.netns != e->key.netns || !addr_eq(t.remote, e->key.remote))
+	    !sock_tuple(sk, &t, false) || t.rport != e->rport || t.netns != e->key.netns ||
+	    !addr_eq(t.remote, e->key.remote))
 		return;
 	e->lport = t.lport;
 	e->phase = SKY_OPEN;

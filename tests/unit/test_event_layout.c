@@ -19,7 +19,10 @@ struct member {
 	size_t offset, size;
 };
 
-#define M(type, member) {#member, offsetof(struct type, member), sizeof(((struct type *)0)->member)}
+#define M(type, member)                                                                    \
+	{                                                                                  \
+#member, offsetof(struct type, member), sizeof(((struct type *)0)->member) \
+	}
 
 static void check(struct btf *btf, const char *type, size_t size, const struct member *m, size_t n)
 {
@@ -43,31 +46,50 @@ static void check(struct btf *btf, const char *type, size_t size, const struct m
 
 static void both_compilers_agree(void **state)
 {
-	static const struct member owner[] = {M(sky_owner, cgroup), M(sky_owner, tgid), M(sky_owner, flags), M(sky_owner, comm)};
-	static const struct member key[] = {
-		M(sky_row_key, owner), M(sky_row_key, local), M(sky_row_key, remote), M(sky_row_key, netns),
-		M(sky_row_key, service_port), M(sky_row_key, other_port), M(sky_row_key, protocol), M(sky_row_key, role),
-		M(sky_row_key, flags), M(sky_row_key, pad)};
+	static const struct member owner[] = {M(sky_owner, cgroup), M(sky_owner, tgid), M(sky_owner, flags),
+					      M(sky_owner, comm)};
+	static const struct member key[] = {M(sky_row_key, owner),        M(sky_row_key, local),
+					    M(sky_row_key, remote),       M(sky_row_key, netns),
+					    M(sky_row_key, service_port), M(sky_row_key, other_port),
+					    M(sky_row_key, protocol),     M(sky_row_key, role),
+					    M(sky_row_key, flags),        M(sky_row_key, pad)};
 	static const struct member value[] = {
 #define FIELD(name, width, dir, column, unit, seen, meaning) M(sky_row_value, name),
 #include "flow/fields.def"
 #undef FIELD
-		M(sky_row_value, ports_seen), M(sky_row_value, tgid), M(sky_row_value, ports), M(sky_row_value, pad)};
-	static const struct member sock[] = {
-		M(sky_sock, id), M(sky_sock, key), M(sky_sock, since_ns), M(sky_sock, walked), M(sky_sock, dead),
-		M(sky_sock, first), M(sky_sock, seen), M(sky_sock, tgid), M(sky_sock, lport), M(sky_sock, rport),
-		M(sky_sock, phase), M(sky_sock, pad)};
-	static const struct member totals[] = {
-		M(sky_totals, tx), M(sky_totals, rx), M(sky_totals, tx_segs), M(sky_totals, rx_segs),
-		M(sky_totals, retransmitted), M(sky_totals, lost), M(sky_totals, dsack), M(sky_totals, delivered_ce),
-		M(sky_totals, busy), M(sky_totals, rwnd), M(sky_totals, sndbuf), M(sky_totals, segs),
-		M(sky_totals, srtt_us), M(sky_totals, mdev_us), M(sky_totals, min_rtt_us), M(sky_totals, cwnd),
-		M(sky_totals, turn), M(sky_totals, undelivered)};
+		M(sky_row_value, ports_seen),
+		M(sky_row_value, tgid),
+		M(sky_row_value, ports),
+		M(sky_row_value, pad)
+	};
+	static const struct member sock[] = {M(sky_sock, id),     M(sky_sock, key),   M(sky_sock, since_ns),
+					     M(sky_sock, walked), M(sky_sock, dead),  M(sky_sock, first),
+					     M(sky_sock, seen),   M(sky_sock, tgid),  M(sky_sock, lport),
+					     M(sky_sock, rport),  M(sky_sock, phase), M(sky_sock, pad)};
+	static const struct member totals[] = {M(sky_totals, tx),
+					       M(sky_totals, rx),
+					       M(sky_totals, tx_segs),
+					       M(sky_totals, rx_segs),
+					       M(sky_totals, retransmitted),
+					       M(sky_totals, lost),
+					       M(sky_totals, dsack),
+					       M(sky_totals, delivered_ce),
+					       M(sky_totals, busy),
+					       M(sky_totals, rwnd),
+					       M(sky_totals, sndbuf),
+					       M(sky_totals, segs),
+					       M(sky_totals, srtt_us),
+					       M(sky_totals, mdev_us),
+					       M(sky_totals, min_rtt_us),
+					       M(sky_totals, cwnd),
+					       M(sky_totals, turn),
+					       M(sky_totals, undelivered)};
 	static const struct member final[] = {M(sky_final, totals), M(sky_final, first), M(sky_final, since_ns),
-					      M(sky_final, at_ns), M(sky_final, end), M(sky_final, rtt_ok)};
+					      M(sky_final, at_ns),  M(sky_final, end),   M(sky_final, rtt_ok)};
 	static const struct member ask[] = {M(sky_ask, sk), M(sky_ask, id), M(sky_ask, how)};
 	static const struct member answer[] = {M(sky_answer, id), M(sky_answer, status), M(sky_answer, totals)};
-	static const struct member dial[] = {M(sky_dial, key), M(sky_dial, at_ns), M(sky_dial, tgid), M(sky_dial, pending)};
+	static const struct member dial[] = {M(sky_dial, key), M(sky_dial, at_ns), M(sky_dial, tgid),
+					     M(sky_dial, pending)};
 	struct flow *skel = flow__open();
 	struct btf *btf;
 

@@ -58,7 +58,9 @@ static void adding_adds_each_field(void **state)
 
 #define SET_U32(name) v.name = n++;
 #define SET_U64(name) v.name = (1ULL << 40) + n++;
-#define SET_HIST(name) v.name[n % SKY_BUCKETS] = n; n++;
+#define SET_HIST(name)               \
+	v.name[n % SKY_BUCKETS] = n; \
+	n++;
 #define FIELD(name, width, dir, column, unit, seen, meaning) SET_##width(name)
 #include "flow/fields.def"
 #undef FIELD
@@ -67,9 +69,15 @@ static void adding_adds_each_field(void **state)
 	assert_int_equal(agent_rows_add(rows, &k, &v), 0);
 	sum = &agent_rows_at(rows, 0)->val;
 	n = 1;
-#define IS_U32(name) assert_int_equal(sum->name, 2 * n); n++;
-#define IS_U64(name) assert_int_equal(sum->name, 2 * ((1ULL << 40) + n)); n++;
-#define IS_HIST(name) assert_int_equal(sum->name[n % SKY_BUCKETS], 2 * n); n++;
+#define IS_U32(name)                        \
+	assert_int_equal(sum->name, 2 * n); \
+	n++;
+#define IS_U64(name)                                         \
+	assert_int_equal(sum->name, 2 * ((1ULL << 40) + n)); \
+	n++;
+#define IS_HIST(name)                                        \
+	assert_int_equal(sum->name[n % SKY_BUCKETS], 2 * n); \
+	n++;
 #define FIELD(name, width, dir, column, unit, seen, meaning) IS_##width(name)
 #include "flow/fields.def"
 #undef FIELD
@@ -170,10 +178,8 @@ static void conns_behave_like_an_array(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_are_found_again),
-		cmocka_unit_test(adding_adds_each_field),
-		cmocka_unit_test(histograms_stop_at_their_end),
-		cmocka_unit_test(ports_are_listed_once_and_all_counted),
+		cmocka_unit_test(rows_are_found_again),         cmocka_unit_test(adding_adds_each_field),
+		cmocka_unit_test(histograms_stop_at_their_end), cmocka_unit_test(ports_are_listed_once_and_all_counted),
 		cmocka_unit_test(conns_behave_like_an_array),
 	};
 
