@@ -90,6 +90,7 @@ class Bench:
         statistics_ns = max(0, empty_ns - measure.EmptyProgram.ENTRY_NS)
         measure.put("kernel_ns_per_connection_side", (ns - statistics_ns * runs) / sides, "ns", 1)
         measure.put("empty_program_ns", empty_ns, "ns", 1)
+        measure.put("kernel_side_in_10_empty_programs", ns / sides / (10 * empty_ns), "ratio")
         measure.put("user_cpu_pct_per_20k_conns", 100 * (busy - idle) * 20000 / rate, "%")
         measure.put("user_cpu_pct_idle", 100 * idle, "%")
 

@@ -17,6 +17,7 @@ from lab.stack import Stack, Program  # noqa: E402,F401
 from lab import paths, wait  # noqa: E402,F401
 
 MIB = 1 << 20
+SYSCALL_BPF = 321  # x86-64
 
 
 def arguments(what):
@@ -77,29 +78,32 @@ def programs(pid):
     return found
 
 
+def bpf(command, attributes):
+    """The system call: a descriptor."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"))
+    fd = libc.syscall(SYSCALL_BPF, command, buffer, len(buffer) - 1)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), f"bpf({command})")
+    return fd
+
+
 class Statistics:
-    """The kernel's BPF run-time statistics, on meanwhile."""
+    """The kernel's BPF run-time statistics, on while this is open. By descriptor: two that overlap leave nothing switched
+    on, as they did with /proc/sys/kernel/bpf_stats_enabled."""
 
-    PATH = "/proc/sys/kernel/bpf_stats_enabled"
-
-    def set(self, value):
-        with open(self.PATH, "r+", encoding="ascii") as file:
-            before = file.read().strip()
-            file.seek(0)
-            file.write(value)
-        return before
+    ENABLE_STATS, RUN_TIME = 32, 0
 
     def __enter__(self):
-        self.before = self.set("1")
+        self.fd = bpf(self.ENABLE_STATS, struct.pack("I", self.RUN_TIME))
 
     def __exit__(self, *_):
-        self.set(self.before)
+        os.close(self.fd)
 
 
 class EmptyProgram:
     """A BPF program of nothing on the agent's tracepoint: what the statistics report for it is mostly their own cost."""
 
-    SYSCALL_BPF = 321  # x86-64
     PROG_LOAD, RAW_TRACEPOINT_OPEN = 5, 17
     TYPE_RAW_TRACEPOINT = 17
     CODE = bytes.fromhex("b700000000000000" "9500000000000000")  # r0 = 0; exit
@@ -108,18 +112,9 @@ class EmptyProgram:
     def __enter__(self):
         self.keep = [ctypes.create_string_buffer(text) for text in (self.CODE, b"GPL", b"inet_sock_set_state")]
         code, licence, name = (ctypes.addressof(buffer) for buffer in self.keep)
-        self.prog = self.bpf(self.PROG_LOAD, struct.pack("IIQQ", self.TYPE_RAW_TRACEPOINT, len(self.CODE) // 8, code,
-                                                         licence).ljust(128, b"\0"))
-        self.link = self.bpf(self.RAW_TRACEPOINT_OPEN, struct.pack("QI", name, self.prog).ljust(128, b"\0"))
+        self.prog = bpf(self.PROG_LOAD, struct.pack("IIQQ", self.TYPE_RAW_TRACEPOINT, len(self.CODE) // 8, code, licence))
+        self.link = bpf(self.RAW_TRACEPOINT_OPEN, struct.pack("QI", name, self.prog))
         return self
-
-    def bpf(self, command, attributes):
-        libc = ctypes.CDLL(None, use_errno=True)
-        buffer = ctypes.create_string_buffer(attributes)
-        fd = libc.syscall(self.SYSCALL_BPF, command, buffer, len(attributes))
-        if fd < 0:
-            raise OSError(ctypes.get_errno(), f"bpf({command})")
-        return fd
 
     def ns(self):
         """What the statistics say of a run, since they were switched on."""
