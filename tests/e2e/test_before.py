@@ -17,9 +17,11 @@ class Before(case.Case):
         client.do(self.connect("10.77.0.2", "n=5"))
         client.do("talk 5003 9001")
         before = dict(client.tally)
-        self.began = time.time()
         self.restart()
         self.stack.wait_agents(other_than=boots.values())
+        # From here on. Before it there may be an interval in which only one of the two agents was up already: then
+        # nobody could name the other end.
+        self.began = time.time()
         client.do("talk 1009 2003")
         client.do("close")
         tally, _ = self.tally(server, client)
