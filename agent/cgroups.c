@@ -267,8 +267,3 @@ struct str cgroups_path(struct cgroups *c, uint64_t id, int64_t now_us)
 	}
 	return o->id ? str_from(o->path) : (struct str){NULL, 0};
 }
-
-size_t cgroups_count(const struct cgroups *c)
-{
-	return c->n;
-}

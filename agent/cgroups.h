@@ -26,5 +26,3 @@ struct str cgroups_path(struct cgroups *c, uint64_t id, int64_t now_us);
 
 /* First mount of type cgroup2 in the text of /proc/PID/mountinfo, octal escapes resolved, into dst. -ENOENT, -ENAMETOOLONG. */
 int cgroups_mount(struct str mountinfo, char *dst, size_t size);
-
-size_t cgroups_count(const struct cgroups *c);

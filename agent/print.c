@@ -163,17 +163,11 @@ struct print_line {
 	uint64_t bytes;
 };
 
-static uint64_t print_failed(const struct flow_stats *s)
-{
-	return s->failed_refused + s->failed_timeout + s->failed_unreachable + s->failed_no_port + s->failed_abandoned +
-	       s->failed_no_route + s->failed_other;
-}
-
 static void print_numbers(struct print_line *l, const struct flow_stats *s)
 {
 	snprintf(l->cell[COL_OPENED], 48, "%" PRIu64, s->opened);
 	snprintf(l->cell[COL_CLOSED], 48, "%" PRIu64, s->closed);
-	snprintf(l->cell[COL_FAILED], 48, "%" PRIu64, print_failed(s));
+	snprintf(l->cell[COL_FAILED], 48, "%" PRIu64, flow_stats_failed(s));
 	snprintf(l->cell[COL_TX], 48, "%" PRIu64, s->tx_bytes);
 	snprintf(l->cell[COL_RX], 48, "%" PRIu64, s->rx_bytes);
 	snprintf(l->cell[COL_RETRANS], 48, "%" PRIu64, s->retransmitted);

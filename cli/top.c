@@ -160,11 +160,6 @@ out:
 	return r;
 }
 
-const char *top_error(const struct top *t)
-{
-	return client_error(t->client);
-}
-
 /* --- showing */
 
 static void top_clock(struct top_view *v)

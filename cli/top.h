@@ -72,9 +72,8 @@ int top_open(struct top *t);
 /* Shows the picture and waits for a key, the next refresh or wake_fd (-1: none); call again and again. TOP_GO, TOP_QUIT, -EIO. */
 int top_step(struct top *t, int wake_fd);
 
-/* Asks once. 0 or what client_get says; the sentence is in top_error(). */
+/* Asks once. 0 or what client_get says; the sentence is in view.error. */
 int top_ask(struct top *t);
-const char *top_error(const struct top *t);
 
 /* The picture without a screen: head line and the table, to standard output. */
 int top_print(struct top *t);

@@ -18,6 +18,26 @@ const struct flow_field_info flow_fields[FLOW_FIELDS] = {
 
 _Static_assert(FLOW_FIELDS <= 64, "`present` has 64 bits");
 
+const struct flow_failure flow_failures[FLOW_FAILURES] = {
+	{FLOW_F_failed_refused, "refused"},
+	{FLOW_F_failed_timeout, "timeout"},
+	{FLOW_F_failed_unreachable, "unreachable"},
+	{FLOW_F_failed_no_port, "no_port"},
+	{FLOW_F_failed_abandoned, "abandoned"},
+	{FLOW_F_failed_no_route, "no_route"},
+	{FLOW_F_failed_other, "other"},
+};
+
+uint64_t flow_stats_failed(const struct flow_stats *s)
+{
+	uint64_t n = 0;
+	unsigned i;
+
+	for (i = 0; i < FLOW_FAILURES; i++)
+		n += flow_stats_get(s, flow_failures[i].field);
+	return n;
+}
+
 void flow_stats_add(struct flow_stats *a, const struct flow_stats *b)
 {
 	unsigned f, i;

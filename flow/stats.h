@@ -66,6 +66,19 @@ static inline const uint32_t *flow_stats_hist_get(const struct flow_stats *s, en
 	return (const uint32_t *)((const char *)s + flow_fields[f].offset);
 }
 
+/* The causes an attempt can fail of: the fields that together are "failed". */
+#define FLOW_FAILURES 7
+
+struct flow_failure {
+	uint8_t field; /* enum flow_field */
+	const char *cause;
+};
+
+extern const struct flow_failure flow_failures[FLOW_FAILURES];
+
+/* Attempts that failed, of whatever cause. */
+uint64_t flow_stats_failed(const struct flow_stats *s);
+
 /* a += b, every field. Scalars wrap at 2^64; histogram counters stop at 2^32 - 1. */
 void flow_stats_add(struct flow_stats *a, const struct flow_stats *b);
 

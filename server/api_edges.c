@@ -46,19 +46,9 @@ int api_edges(struct api *a)
 /* One observer's sums, named without the observer. */
 static json_t *edge_view(const struct flow_edge *e, enum flow_view v)
 {
-	size_t skip = strlen(flow_view_name(v)) + 1;
 	json_t *o = json_object();
-	char name[64];
 
-	for (unsigned f = 0; f < FLOW_FIELDS; f++) {
-		uint64_t n;
-
-		if (flow_fields[f].width == FLOW_HIST || !flow_column(f, v, name))
-			continue;
-		n = flow_stats_get(&e->view[v], f);
-		if (n)
-			json_object_set_new(o, name + skip, api_u64(n));
-	}
+	api_view_columns(o, e, v, strlen(flow_view_name(v)) + 1);
 	return o;
 }
 

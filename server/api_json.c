@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/table.h"
 #include "server/api.h"
 
 json_t *api_str(struct str s)
@@ -88,20 +87,25 @@ static json_t *json_rungs(uint8_t rungs)
 	return list;
 }
 
-void api_columns(json_t *o, const struct flow_edge *e)
+void api_view_columns(json_t *o, const struct flow_edge *e, enum flow_view v, size_t skip)
 {
 	char name[64];
 
-	for (unsigned v = 0; v < FLOW_VIEWS; v++)
-		for (unsigned f = 0; f < FLOW_FIELDS; f++) {
-			uint64_t n;
+	for (unsigned f = 0; f < FLOW_FIELDS; f++) {
+		uint64_t n;
 
-			if (flow_fields[f].width == FLOW_HIST || !flow_column(f, v, name))
-				continue;
-			n = flow_stats_get(&e->view[v], f);
-			if (n)
-				json_object_set_new(o, name, api_u64(n));
-		}
+		if (flow_fields[f].width == FLOW_HIST || !flow_column(f, v, name))
+			continue;
+		n = flow_stats_get(&e->view[v], f);
+		if (n)
+			json_object_set_new(o, name + skip, api_u64(n));
+	}
+}
+
+void api_columns(json_t *o, const struct flow_edge *e)
+{
+	for (unsigned v = 0; v < FLOW_VIEWS; v++)
+		api_view_columns(o, e, v, 0);
 }
 
 static void json_number(json_t *o, const char *name, double v)
@@ -134,27 +138,15 @@ static void json_share(json_t *o, const char *name, uint64_t part, uint64_t of)
 
 static uint64_t json_failed(json_t *o, const struct flow_edge *e)
 {
-	static const struct {
-		uint8_t field;
-		const char *name;
-	} causes[] = {
-		{FLOW_F_failed_refused, "refused"},
-		{FLOW_F_failed_timeout, "timeout"},
-		{FLOW_F_failed_unreachable, "unreachable"},
-		{FLOW_F_failed_no_port, "no_port"},
-		{FLOW_F_failed_abandoned, "abandoned"},
-		{FLOW_F_failed_no_route, "no_route"},
-		{FLOW_F_failed_other, "other"},
-	};
 	json_t *by = json_object();
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(causes); i++) {
-		uint64_t n = store_best(e, causes[i].field, true);
+	for (size_t i = 0; i < FLOW_FAILURES; i++) {
+		uint64_t n = store_best(e, flow_failures[i].field, true);
 
 		sum += n;
 		if (n)
-			json_object_set_new(by, causes[i].name, api_u64(n));
+			json_object_set_new(by, flow_failures[i].cause, api_u64(n));
 	}
 	json_object_set_new(o, "failed", api_u64(sum));
 	json_object_set_new(o, "failed_by", by);

@@ -12,9 +12,9 @@ struct total {
 	char client[FLOW_NAME_MAX + 1], server[FLOW_NAME_MAX + 1], client_zone[FLOW_NAME_MAX + 1],
 		server_zone[FLOW_NAME_MAX + 1];
 	uint64_t key;
-	struct flow_edge sum;                 /* views only */
-	uint64_t c2s, s2c, opened, failed[7]; /* best views, row by row: they never fall */
-	uint32_t interval;                    /* newest, and what was open in it */
+	struct flow_edge sum;                             /* views only */
+	uint64_t c2s, s2c, opened, failed[FLOW_FAILURES]; /* best views, row by row: they never fall */
+	uint32_t interval;                                /* newest, and what was open in it */
 	uint64_t open_ms;
 	uint16_t interval_s;
 };
@@ -26,19 +26,6 @@ struct totals {
 	uint32_t slots[4 * TOTALS_MAX]; /* index; 0 free */
 	uint64_t paired, unpaired[FLOW_VIEWS];
 	uint32_t newest;
-};
-
-static const struct {
-	uint8_t field;
-	const char *reason;
-} totals_failed[7] = {
-	{FLOW_F_failed_refused, "refused"},
-	{FLOW_F_failed_timeout, "timeout"},
-	{FLOW_F_failed_unreachable, "unreachable"},
-	{FLOW_F_failed_no_port, "no_port"},
-	{FLOW_F_failed_abandoned, "abandoned"},
-	{FLOW_F_failed_no_route, "no_route"},
-	{FLOW_F_failed_other, "other"},
 };
 
 int totals_new(struct totals **ret)
@@ -117,8 +104,8 @@ void totals_add(struct totals *t, const struct flow_edge *e)
 	x->c2s += store_best(e, FLOW_F_tx_bytes, true);
 	x->s2c += store_best(e, FLOW_F_tx_bytes, false);
 	x->opened += store_best(e, FLOW_F_opened, true);
-	for (unsigned i = 0; i < ARRAY_LEN(totals_failed); i++)
-		x->failed[i] += store_best(e, totals_failed[i].field, true);
+	for (unsigned i = 0; i < FLOW_FAILURES; i++)
+		x->failed[i] += store_best(e, flow_failures[i].field, true);
 	if (e->interval > x->interval) {
 		x->interval = e->interval;
 		x->interval_s = e->interval_s;
@@ -216,10 +203,10 @@ static void totals_counts(const struct totals *t, struct buf *b)
 		totals_line(b, "connections_opened_total", &t->v[i], "", (double)t->v[i].opened);
 	totals_head(b, "connections_failed_total", "counter", "attempts that failed, by reason");
 	for (size_t i = 0; i < t->n; i++)
-		for (unsigned k = 0; k < ARRAY_LEN(totals_failed); k++) {
+		for (unsigned k = 0; k < FLOW_FAILURES; k++) {
 			char labels[48];
 
-			snprintf(labels, sizeof(labels), ",reason=\"%s\"", totals_failed[k].reason);
+			snprintf(labels, sizeof(labels), ",reason=\"%s\"", flow_failures[k].cause);
 			if (t->v[i].failed[k])
 				totals_line(b, "connections_failed_total", &t->v[i], labels, (double)t->v[i].failed[k]);
 		}

@@ -209,8 +209,3 @@ int dict_forget(struct dict *d, uint32_t day, unsigned max, unsigned *ret_n)
 	*ret_n = (unsigned)sqlite3_changes(d->db);
 	return *ret_n ? dict_load(d) : SQLITE_OK;
 }
-
-size_t dict_count(const struct dict *d)
-{
-	return d->n + d->has_zero;
-}

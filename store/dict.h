@@ -22,5 +22,3 @@ void dict_abort(struct dict *d);
 
 /* Forgets names not seen since `day`, inside the caller's transaction; at most `max` of them. */
 int dict_forget(struct dict *d, uint32_t day, unsigned max, unsigned *ret_n);
-
-size_t dict_count(const struct dict *d);

@@ -48,6 +48,27 @@ static void test_add_every_field(void **state)
 	assert_true(flow_stats_empty(&(struct flow_stats){0}));
 }
 
+/* Every field whose name says so, and no other, is a cause. */
+static void test_failed_is_all_causes(void **state)
+{
+	struct flow_stats s = {0};
+	uint64_t want = 0;
+	unsigned f, causes = 0;
+
+	for (f = 0; f < FLOW_FIELDS; f++) {
+		if (strncmp(flow_fields[f].name, "failed_", 7) != 0)
+			continue;
+		*flow_stats_u64(&s, f) = 1ull << f;
+		want += 1ull << f;
+		assert_true(causes < FLOW_FAILURES);
+		assert_int_equal(flow_failures[causes].field, f);
+		assert_string_equal(flow_failures[causes++].cause, flow_fields[f].name + 7);
+	}
+	assert_int_equal(causes, FLOW_FAILURES);
+	s.opened = 1000;
+	assert_true(flow_stats_failed(&s) == want);
+}
+
 static void test_hist_saturates(void **state)
 {
 	struct flow_stats a = {0}, b = {0};
@@ -75,6 +96,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bucket_edges),
 		cmocka_unit_test(test_add_every_field),
+		cmocka_unit_test(test_failed_is_all_causes),
 		cmocka_unit_test(test_hist_saturates),
 		cmocka_unit_test(test_quantile),
 	};
