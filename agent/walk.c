@@ -214,15 +214,20 @@ static void conn_alive(struct walk *w, struct conn *c, const struct sky_first *f
 	v->turn_peer += t->turn < 0;
 }
 
-static void conn_trying(struct walk *w, struct conn *c)
+static void tried_add(struct walk *w, struct conn *c)
 {
 	struct agent_row *row = c->tried ? NULL : agent_rows_get(w->rows, &c->key);
 
-	c->dead_ms = 0;
 	if (!row)
 		return;
 	attempt_add(c, &row->val);
 	hints_add(c, &row->val);
+}
+
+static void conn_trying(struct walk *w, struct conn *c)
+{
+	c->dead_ms = 0;
+	tried_add(w, c);
 }
 
 static void failed_add(struct sky_row_value *v, const struct sky_final *f)
@@ -288,7 +293,11 @@ static void conn_dead(struct walk *w, struct conn *c, const struct sky_first *fi
 	}
 	if (!c->dead_ms)
 		c->dead_ms = (uint32_t)w->now_ms | 1;
-	row = c->until_ms ? agent_rows_get(w->rows, &c->key) : NULL;
+	if (!c->until_ms) {
+		tried_add(w, c);
+		return;
+	}
+	row = agent_rows_get(w->rows, &c->key);
 	if (row)
 		first_add(c, &row->val, first);
 }

@@ -206,6 +206,23 @@ static void dead_is_opened_and_closed_once(void **state)
 	assert_int_equal(r->w->counts.finalised, 1);
 }
 
+/* Of one that was tried and then seen by nobody the attempt is known at once, its failure when it is surely gone. */
+static void dead_while_connecting_is_an_attempt_at_once(void **state)
+{
+	struct rig *r = *state;
+	struct conn *c;
+
+	r->sock.phase = SKY_CONNECTING;
+	c = conn_make(r->w, &r->sock);
+	conn_dead(r->w, c, &r->sock.first, SKY_DEAD);
+	assert_int_equal(row(r)->attempts, 1);
+	assert_int_equal(row(r)->failed_other, 0);
+	conn_dead(r->w, c, &r->sock.first, SKY_DELETED);
+	assert_int_equal(row(r)->attempts, 1);
+	assert_int_equal(row(r)->failed_other, 1);
+	assert_int_equal(row(r)->opened + row(r)->closed, 0);
+}
+
 static void unseen_ids_are_forgotten(void **state)
 {
 	struct rig *r = *state;
@@ -249,6 +266,7 @@ int main(void)
 		TEST(ended_before_its_totals_were_read),
 		TEST(an_attempt_is_counted_once),
 		TEST(dead_is_opened_and_closed_once),
+		TEST(dead_while_connecting_is_an_attempt_at_once),
 		TEST(unseen_ids_are_forgotten),
 		TEST(no_room_while_it_lives_loses_nothing),
 	};
