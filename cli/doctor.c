@@ -63,53 +63,6 @@ const struct opt_command doctor_command = {
 	.conf_size = sizeof(struct doctor_conf),
 };
 
-/* What usually is behind a hop that loses, and the next question to ask. */
-static const struct {
-	const char *hop, *reason, *next;
-} doctor_advice[] = {
-	{"kernel",
-	 "the kernel counted connections the agent's program did not see: other network namespaces are left out "
-	 "(--netns), the agent runs without BPF, or interrupts met the hook",
-	 "skyfall-agent --features"},
-	{"agent", "an agent measured rows and did not send them: its tables were full, or sending failed",
-	 "skyfall hosts"},
-	{"network",
-	 "datagrams did not arrive: the collector was away, its socket's queue overflowed, or the network dropped them",
-	 "skyfall dump --udp :6343 on the collector's host (with the collector stopped) shows what comes in"},
-	{"collector", "the collector took rows in and did not pass them on: its table was full or its bus refused",
-	 "curl -s API/metrics | grep skyfall_collector"},
-	{"bus", "messages were lost between collector and graph: the bus was full, or one of them restarted",
-	 "curl -s API/metrics | grep -E 'bus|collector'"},
-	{"pair",
-	 "the pair stage did not pass on what it read: rows too late to be joined, or messages it could not read",
-	 "curl -s API/metrics | grep skyfall_graph"},
-	{"graph bus", "partial sums were lost between the two stages of the graph",
-	 "curl -s API/metrics | grep skyfall_graph"},
-	{"edge", "the edge stage did not pass on what it read", "curl -s API/metrics | grep skyfall_graph"},
-	{"store bus", "edges were lost between graph and store: the bus was full, or the server was away",
-	 "curl -s API/metrics | grep skyfall_store"},
-	{"store", "the store did not write what it read: is the disk full?", "df -h on the data folder"},
-	{"stored",
-	 "rows that were written are not in the files: retention took them, or a file was changed from outside",
-	 "the server's log"},
-};
-
-const char *doctor_reason(const char *hop)
-{
-	for (size_t i = 0; i < ARRAY_LEN(doctor_advice); i++)
-		if (strcmp(doctor_advice[i].hop, hop) == 0)
-			return doctor_advice[i].reason;
-	return "rows went missing there";
-}
-
-const char *doctor_next(const char *hop)
-{
-	for (size_t i = 0; i < ARRAY_LEN(doctor_advice); i++)
-		if (strcmp(doctor_advice[i].hop, hop) == 0)
-			return doctor_advice[i].next;
-	return "skyfall doctor --json";
-}
-
 static const struct table_column doctor_columns[] = {
 	{.title = "HOP"},
 	{.title = "IN", .right = true},
@@ -216,6 +169,25 @@ static void doctor_say_next(const char *next, const char *api)
 		printf("  next:   %s\n", next);
 }
 
+/* What was lost by which reason, in words. */
+static void doctor_say_losses(const json_t *chain)
+{
+	const char *reason;
+	const json_t *hop, *n;
+	size_t i;
+
+	json_array_foreach(chain, i, hop)
+	{
+		json_object_foreach(json_object_get(hop, "lost"), reason, n)
+		{
+			const char *text = client_str(json_object_get(hop, "lost_text"), reason, "");
+
+			if (json_number_value(n) > 0 && *text)
+				printf("  %s: %s\n", reason, text);
+		}
+	}
+}
+
 static int doctor_verdict(const json_t *health, const char *api)
 {
 	const char *bad = client_str(health, "first_bad", ""), *sentence = client_str(health, "sentence", "");
@@ -224,13 +196,14 @@ static int doctor_verdict(const json_t *health, const char *api)
 
 	if (*sentence)
 		printf("\n%s\n", sentence);
+	doctor_say_losses(json_object_get(health, "chain"));
 	if (*bad) {
 		hop = doctor_hop(json_object_get(health, "chain"), bad);
 		printf("First hop that does not add up: %s, %.0f %s missing.\n", bad, client_num(hop, "missing", 0),
 		       client_str(hop, "unit", "rows"));
-		printf("  likely: %s\n", doctor_reason(bad));
+		printf("  likely: %s\n", client_str(hop, "likely", "rows went missing there"));
 		doctor_when(hop);
-		doctor_say_next(doctor_next(bad), api);
+		doctor_say_next(client_str(hop, "next", "skyfall doctor --json"), api);
 	} else if (strcmp(client_str(health, "status", ""), "no_data") == 0) {
 		printf("  next:   skyfall hosts (is an agent reporting?)\n");
 	}

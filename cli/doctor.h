@@ -3,11 +3,6 @@
 #pragma once
 
 #include <jansson.h>
-#include <stddef.h>
-
-/* Why a hop loses rows, most often, and the command that shows more. Never NULL. */
-const char *doctor_reason(const char *hop);
-const char *doctor_next(const char *hop);
 
 /* Prints the API's health answer: the chain hop by hop, the verdict, what to do (api: its address, for
  * the advice). CMD_OK when everything adds up, else CMD_FAILED. -ENOMEM. */

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "server/advice.h"
 #include "server/api.h"
-#include "server/health.h"
 
 struct picture {
 	struct api *a;
@@ -78,15 +78,18 @@ static json_t *picture_agents(const struct picture *p)
 
 static json_t *health_hop_json(enum health_hop hop, const struct health_report *r)
 {
-	json_t *o = json_object(), *lost = json_object(), *at = json_array();
+	json_t *o = json_object(), *lost = json_object(), *texts = json_object(), *at = json_array();
 
 	json_object_set_new(o, "hop", json_string(health_hop_name(hop)));
 	json_object_set_new(o, "unit", json_string(hop == HEALTH_KERNEL ? "connections" : "rows"));
 	json_object_set_new(o, "in", api_u64(r->in));
 	json_object_set_new(o, "out", api_u64(r->out));
-	for (unsigned i = 0; i < r->n_lost; i++)
+	for (unsigned i = 0; i < r->n_lost; i++) {
 		json_object_set_new(lost, r->lost[i].name, api_u64(r->lost[i].n));
+		json_object_set_new(texts, r->lost[i].name, json_string(advice_loss(r->lost[i].name)));
+	}
 	json_object_set_new(o, "lost", lost);
+	json_object_set_new(o, "lost_text", texts);
 	json_object_set_new(o, "lost_total", api_u64(r->lost_total));
 	json_object_set_new(o, "missing", json_integer(r->missing));
 	json_object_set_new(o, "adds_up", json_boolean(r->adds_up));
@@ -95,6 +98,8 @@ static json_t *health_hop_json(enum health_hop hop, const struct health_report *
 		json_array_append_new(at, json_pack("{s:I, s:I}", "interval", (json_int_t)r->intervals[i].interval,
 						    "missing", (json_int_t)r->intervals[i].missing));
 	json_object_set_new(o, "intervals", at);
+	json_object_set_new(o, "likely", json_string(advice_likely(hop)));
+	json_object_set_new(o, "next", json_string(advice_next(hop)));
 	return o;
 }
 
