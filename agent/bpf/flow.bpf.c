@@ -187,7 +187,7 @@ static __always_inline bool entry_same(const struct sky_sock *e, const struct tu
 
 static __always_inline void on_connected(struct sock *sk, struct tcp_sock *tp, struct sky_sock *e, bool typed)
 {
-	__u64 syn = e->since_ns, now = bpf_ktime_get_ns();
+	__u64 syn = e->since_ns, now = compat_packet_ns(tp, syn, typed);
 
 	e->lport = READ(typed, sk, __sk_common.skc_num);
 	e->since_ns = now;
@@ -221,7 +221,7 @@ static __always_inline void entry_fill(struct sky_sock *e, struct sock *sk, cons
 /* A child, or a client whose SYN_SENT was missed. */
 static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp, int old, bool typed, bool second)
 {
-	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
+	__u64 at = (__u64)(unsigned long)sk, now = compat_packet_ns(tp, 0, typed);
 	struct sky_sock fresh = {}, *e;
 	struct tuple t;
 
@@ -274,11 +274,22 @@ static __always_inline __u32 end_of(struct sock *sk, int old, bool typed)
 	return SKY_END_NORMAL;
 }
 
+/* A connection's last moment. LAST_ACK and CLOSING are left by a packet or a timer, FIN_WAIT2 with the peer's FIN in by that
+ * FIN; whatever a program's call may end reads the clock. */
+static __always_inline __u64 closed_ns(struct sock *sk, struct tcp_sock *tp, int old, __u64 since, bool typed)
+{
+	if (old == TCP_LAST_ACK || old == TCP_CLOSING ||
+	    (old == TCP_FIN_WAIT2 && READ(typed, sk, __sk_common.skc_flags) & SOCK_DONE_BIT))
+		return compat_packet_ns(tp, since, typed);
+	return bpf_ktime_get_ns();
+}
+
 static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, struct sky_sock *e, int old, bool typed)
 {
 	__u64 at = (__u64)(unsigned long)sk;
-	struct sky_final f = {.since_ns = e->since_ns, .at_ns = bpf_ktime_get_ns()};
+	struct sky_final f = {.since_ns = e->since_ns};
 
+	f.at_ns = closed_ns(sk, tp, old, f.since_ns, typed);
 	if (e->phase == SKY_CONNECTING && old != TCP_SYN_SENT && old != TCP_SYN_RECV) {
 		__sync_fetch_and_add(&counters.recovered, 1); /* its ESTABLISHED reached neither program */
 		e->lport = bpf_ntohs(READ(typed, tp, inet_conn.icsk_inet.inet_sport));
@@ -306,18 +317,28 @@ static __always_inline struct tcp_sock *to_tcp(struct sock *sk, bool typed)
 	return typed ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
 }
 
+/* The entry that a connection without one would have had. Not inline: its own data need not lie on the stack of the whole
+ * hook, which with that of replace() must stay within 512 bytes (before 6.13; lengths rounded up to 32 each). */
+static __noinline int unknown_fill(struct sock *sk, struct tcp_sock *tp, struct sky_sock *e)
+{
+	struct tuple t;
+
+	if (!sock_tuple(sk, &t, hook_typed) || !netns_watched(t.netns))
+		return -1;
+	t.lport = bpf_ntohs(READ(hook_typed, tp, inet_conn.icsk_inet.inet_sport)); /* skc_num is 0 by now */
+	e->since_ns = bpf_ktime_get_ns();
+	entry_fill(e, sk, &t, !READ(hook_typed, sk, sk_max_ack_backlog), hook_typed);
+	return 0;
+}
+
 /* The end of a connection that has no entry: its ESTABLISHED reached neither program, or the table was full. The socket
  * still has its totals, so it is counted whole; what is lost is how long it was open. */
 static __always_inline void on_unknown(struct sock *sk, struct tcp_sock *tp, int old, bool typed)
 {
 	struct sky_sock e = {};
-	struct tuple t;
 
-	if (!sock_tuple(sk, &t, typed) || !netns_watched(t.netns))
+	if (unknown_fill(sk, tp, &e))
 		return;
-	t.lport = bpf_ntohs(READ(typed, tp, inet_conn.icsk_inet.inet_sport)); /* skc_num is 0 by now */
-	e.since_ns = bpf_ktime_get_ns();
-	entry_fill(&e, sk, &t, !READ(typed, sk, sk_max_ack_backlog), typed);
 	__sync_fetch_and_add(&counters.recovered, 1);
 	on_close(sk, tp, &e, old, typed);
 }

@@ -163,6 +163,7 @@ struct tcp_sock {
 	__u32 snd_una, snd_nxt, write_seq;
 	__u32 segs_in, segs_out, data_segs_in, data_segs_out;
 	__u32 total_retrans, lost, dsack_dups, delivered_ce;
+	__u64 tcp_clock_cache;
 	__u32 chrono_start;
 	__u32 chrono_stat[3];
 	__u8 chrono_type : 2;
