@@ -27,12 +27,13 @@ fi
 
 # Every package of the list that is installed, one a line.
 # shellcheck disable=SC2016 # dpkg-query's own variables
-installed="$(grep -v '^#' "$list" | cut -f1 | tr '|' '\n' |
+installed="$(grep -v '^#' "$list" | cut -f1 | tr '|' '\n' | grep -v '^command:' |
 	xargs dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p' || true)"
 
 is_installed() {
 	local name
 	for name; do
+		[[ "$name" == command:* ]] && command -v "${name#command:}" >/dev/null && return 0
 		grep -qx "$name" <<<"$installed" && return 0
 	done
 	return 1
