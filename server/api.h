@@ -8,6 +8,7 @@
 
 #include "server/http.h"
 #include "server/server.h"
+#include "server/signs.h"
 #include "server/writer.h"
 #include "store/query.h"
 
@@ -91,6 +92,7 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds);
 void api_view_columns(json_t *o, const struct flow_edge *e, enum flow_view v, size_t skip);
 void api_columns(json_t *o, const struct flow_edge *e); /* every sum that is not zero; no histograms */
 json_t *api_edge(const struct store_row *row);
+json_t *api_signs(const struct sign *v, unsigned n);
 json_t *api_counts(const struct flow_count *c, unsigned n);
 json_t *api_histogram(const uint32_t hist[FLOW_BUCKETS]);
 json_t *api_listener(const struct flow_listener *l);

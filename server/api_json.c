@@ -199,11 +199,25 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds)
 	return o;
 }
 
+json_t *api_signs(const struct sign *v, unsigned n)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:I, s:I, s:f, s:s}", "sign", v[i].name,
+						      "severity", (int)v[i].severity, "side", v[i].side, "count",
+						      (json_int_t)v[i].count, "of", (json_int_t)v[i].of, "share",
+						      v[i].share, "text", v[i].text));
+	return list;
+}
+
 json_t *api_edge(const struct store_row *row)
 {
 	const struct flow_edge *e = &row->e;
 	json_t *o = json_object(), *rungs = json_object();
 	char id[20], text[48], protocol[8];
+	struct sign signs[SIGNS_MAX];
+	unsigned n_signs = signs_of(e, row->seconds, signs);
 
 	if (e->id) {
 		snprintf(id, sizeof(id), "%016llx", (unsigned long long)e->id);
@@ -230,6 +244,8 @@ json_t *api_edge(const struct store_row *row)
 	json_object_set_new(o, "last", json_integer(row->last));
 	api_columns(o, e);
 	json_object_set_new(o, "derived", api_derived(e, row->seconds));
+	json_object_set_new(o, "signs", api_signs(signs, n_signs));
+	json_object_set_new(o, "severity", json_integer(n_signs ? signs->severity : SIGN_NONE));
 	return o;
 }
 
