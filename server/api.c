@@ -27,6 +27,7 @@ static const struct route {
 	{"/api/v1/hosts", api_hosts, true, "host format"},
 	{"/api/v1/health", api_health, true, "from to"},
 	{"/api/v1/ledger", api_ledger, true, "from to role instance limit format"},
+	{"/api/v1/stream", api_stream, false, ""},
 	{"/api/v1/openapi.json", api_openapi, false, ""},
 	{"/metrics", api_metrics, true, ""},
 	{"/healthz", api_healthz, false, ""},
@@ -170,7 +171,7 @@ void api_handle(void *server, const struct http_request *req, struct http_reply 
 	a.now = (uint32_t)(a.now_us / 1000000);
 	s->requests++;
 	if (!route) {
-		api_error(&a, 404, "what there is: /api/v1/openapi.json", "nothing is called %.200s", req->path);
+		(void)api_page(&a);
 		goto out;
 	}
 	check = (struct check){.params = route->params};

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "server/http.h"
+#include "server/live.h"
 #include "server/server.h"
 #include "server/signs.h"
 #include "server/writer.h"
@@ -23,6 +24,8 @@ struct server {
 	struct writer *writer; /* NULL: no bus */
 	struct http *http;
 	struct totals *totals;
+	struct live *live;
+	int web_root; /* folder the page comes from; -1: the embedded one */
 	uint64_t boot;
 	struct {
 		void (*fn)(void *arg, struct buf *b);
@@ -117,6 +120,9 @@ int api_service(struct api *a);
 int api_hosts(struct api *a);
 int api_health(struct api *a);
 int api_ledger(struct api *a);
+int api_stream(struct api *a);
+/* Whatever is no route: a file of the page, or 404. */
+int api_page(struct api *a);
 int api_openapi(struct api *a);
 int api_metrics(struct api *a);
 int api_healthz(struct api *a);

@@ -9,9 +9,11 @@ static void metrics_own(struct api *a, struct buf *b)
 	struct bus_stats bus = {0};
 	struct writer_stats w = {0};
 	struct server_stats s;
+	struct live_stats live;
 	size_t i;
 
 	server_stats(a->s, &s);
+	live_stats(a->s->live, &live);
 	if (a->s->writer)
 		writer_stats(a->s->writer, &w);
 	if (a->s->opts.bus)
@@ -20,6 +22,15 @@ static void metrics_own(struct api *a, struct buf *b)
 		const char *name, *type, *help;
 		uint64_t n;
 	} rows[] = {
+		{"stream_clients", "gauge", "clients of /api/v1/stream", live.clients},
+		{"stream_opened_total", "counter", "clients that came", live.opened},
+		{"stream_refused_total", "counter", "clients refused because there were too many", live.refused},
+		{"stream_cut_total", "counter", "clients cut because they were too far behind or took nothing",
+		 live.cut + http_stuck(a->req->http)},
+		{"stream_events_total", "counter", "changes made for the stream", live.events},
+		{"stream_event_bytes_total", "counter", "their bytes, each once", live.event_bytes},
+		{"stream_sent_bytes_total", "counter", "bytes for clients", live.sent_bytes},
+		{"stream_failed_total", "counter", "questions of the stream the store could not answer", live.failed},
 		{"store_edges_total", "counter", "edge rows written, those that were there already included", w.edges},
 		{"store_pairs_total", "counter", "pair rows written, likewise", w.pairs},
 		{"store_ledgers_total", "counter", "ledger lines written", w.ledgers},

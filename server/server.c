@@ -12,8 +12,20 @@
 const struct server_opts server_defaults = {
 	.listen = "127.0.0.1:8343",
 	.threads = 4,
-	.connections = 256,
+	.connections = 512,
 };
+
+static void server_stored(void *arg, uint32_t oldest, uint32_t newest)
+{
+	live_stored(arg, oldest, newest);
+}
+
+static void server_wake(void *arg)
+{
+	struct server *s = arg;
+
+	http_wake(s->http);
+}
 
 static char *server_instance(const char *name)
 {
@@ -38,6 +50,7 @@ int server_new(struct server **ret, const struct server_opts *opts, char *why, s
 	}
 	s->opts = *opts;
 	s->boot = (uint64_t)clock_wall_us();
+	s->web_root = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	s->data = strdup(opts->data);
 	s->listen = strdup(opts->listen ? opts->listen : server_defaults.listen);
@@ -62,13 +75,30 @@ int server_new(struct server **ret, const struct server_opts *opts, char *why, s
 	r = store_open(&s->store, s->data, &s->opts.store, why, why_len);
 	if (r)
 		goto fail;
+	r = live_new(&s->live, &(struct live_opts){.store = s->store,
+						   .interval_s = s->opts.store.interval_s,
+						   .settle_ms = s->opts.settle_ms,
+						   .clients = s->opts.connections / 2,
+						   .wake = server_wake,
+						   .arg = s});
+	if (r) {
+		snprintf(why, why_len, "no memory for the server");
+		goto fail;
+	}
+	if (opts->web_root) {
+		s->web_root = r = page_root_open(opts->web_root, why, why_len);
+		if (r < 0)
+			goto fail;
+	}
 	if (opts->bus) {
 		wo = (struct writer_opts){.bus = opts->bus,
 					  .store = s->store,
 					  .instance = s->instance,
 					  .interval_s = s->opts.store.interval_s,
 					  .boot = s->boot,
-					  .totals = s->totals};
+					  .totals = s->totals,
+					  .stored = server_stored,
+					  .arg = s->live};
 		r = writer_new(&s->writer, &wo);
 		if (r) {
 			snprintf(why, why_len, "cannot read the bus: %s", strerror(-r));
@@ -105,13 +135,14 @@ int server_start(struct server *s, char *why, size_t why_len)
 	r = http_start(&s->http, &opts, why, why_len);
 	if (r)
 		return r;
-	if (s->writer) {
+	r = live_start(s->live);
+	if (!r && s->writer)
 		r = writer_start(s->writer);
-		if (r) {
-			snprintf(why, why_len, "cannot start the writer's thread: %s", strerror(-r));
-			http_stop(s->http);
-			s->http = NULL;
-		}
+	if (r) {
+		snprintf(why, why_len, "cannot start the server's threads: %s", strerror(-r));
+		live_stop(s->live);
+		http_stop(s->http);
+		s->http = NULL;
 	}
 	return r;
 }
@@ -120,6 +151,7 @@ void server_stop(struct server *s)
 {
 	struct writer_stats w;
 
+	live_stop(s->live);
 	http_stop(s->http);
 	s->http = NULL;
 	if (!s->writer)
@@ -136,6 +168,9 @@ void server_free(struct server *s)
 		return;
 	server_stop(s);
 	writer_free(s->writer);
+	live_free(s->live);
+	if (s->web_root >= 0)
+		close(s->web_root);
 	for (unsigned i = 0; i < s->n_queries; i++)
 		store_query_close(s->queries[i]);
 	store_close(s->store);

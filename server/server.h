@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The server role: writes what the graph says into the store (server/writer.c) and answers over HTTP
- * (server/http.c, routes in server/api.c): /api/v1/..., /metrics, /healthz, /readyz.
+ * (server/http.c, routes in server/api.c): the page, /api/v1/..., /metrics, /healthz, /readyz.
  *
  *     server_new -> server_add_metrics ... -> server_start -> ... -> server_stop -> server_free
  */
@@ -20,7 +20,8 @@ struct server_opts {
 	const char *instance; /* name in the ledger */
 	struct store_opts store;
 	unsigned threads;     /* of HTTP */
-	unsigned connections; /* open at once; more are refused */
+	unsigned connections; /* open at once, half of them streams; more are refused */
+	const char *web_root; /* folder the page is read from, anew each time; NULL: the embedded page */
 	uint32_t settle_ms;   /* after an interval's end until all of it should be stored: what `health` waits for */
 };
 

@@ -173,6 +173,23 @@ static int writer_append(struct writer *w)
 	return 0;
 }
 
+/* An agent that saw nobody talk has still reported: its line says that the interval is there. */
+static void writer_tell(struct writer *w, size_t n_lines)
+{
+	const struct store_batch *b = &w->batch;
+	uint32_t oldest = UINT32_MAX, newest = 0;
+
+	for (size_t i = 0; i < b->n_edges; i++) {
+		oldest = b->edges[i].interval < oldest ? b->edges[i].interval : oldest;
+		newest = b->edges[i].interval > newest ? b->edges[i].interval : newest;
+	}
+	for (size_t i = 0; i < n_lines; i++)
+		if (b->ledgers[i].interval > newest && str_eq(b->ledgers[i].role, str_from("agent")))
+			newest = b->ledgers[i].interval;
+	if (newest && w->opts.stored)
+		w->opts.stored(w->opts.arg, oldest < newest ? oldest : newest, newest);
+}
+
 /* Stores what was gathered, with the lines that changed before. */
 static int writer_flush(struct writer *w)
 {
@@ -213,6 +230,7 @@ static int writer_flush(struct writer *w)
 	w->stats.batches++;
 	w->stats.store = after;
 	pthread_mutex_unlock(&w->lock);
+	writer_tell(w, n_lines);
 	b->n_edges = b->n_pairs = b->n_ledgers = b->n_hosts = b->n_listeners = 0;
 	return 0;
 }

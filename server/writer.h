@@ -15,6 +15,9 @@ struct writer_opts {
 	uint16_t interval_s;
 	uint64_t boot; /* start time, us */
 	struct totals *totals;
+	/* After each batch with edges or lines of agents: their intervals. By the writer's thread; NULL: nobody asks. */
+	void (*stored)(void *arg, uint32_t oldest, uint32_t newest);
+	void *arg;
 };
 
 struct writer_stats {

@@ -513,7 +513,7 @@ static void test_wrong_questions(void **state)
 	struct buf b;
 
 	refuse(w, "/api/v1/nothing", 404, "/api/v1/nothing");
-	refuse(w, "/", 404, "nothing is called");
+	refuse(w, "/api", 404, "nothing is called");
 	refuse(w, "/api/v1/edges?sort=beauty", 400, "no sum is called beauty");
 	refuse(w, "/api/v1/edges?limit=0", 400, "limit cannot be 0");
 	refuse(w, "/api/v1/edges?limit=10001", 400, "limit");
