@@ -1,13 +1,189 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-import {h} from "../dom.js";
+/* Edge: why is it so? The sentence first, then what both ends saw, over time, by cause, as histograms, and by host pair. */
+import {ApiError} from "../api.js";
+import {h, icon, name} from "../dom.js";
+import {ago, plural} from "../format.js";
+import {histogramPicture} from "../histogram.js";
+import {createLoader} from "../load.js";
+import {notice} from "../notice.js";
+import {card, choice, createBody, dated, facts, figure, keep, serviceLink, span, steer} from "./kit.js";
+import {calm, observers, oneSided, silent} from "./edge_model.js";
+import {PICTURES, createCharts} from "./edge_series.js";
+import {failures, names, views} from "./edge_views.js";
+import {pairsTable} from "./edge_pairs.js";
+
+/** @typedef {import("../types.js").Context} Context */
+/** @typedef {import("../types.js").State} State */
+/** @typedef {import("./answers.js").EdgeAnswer} EdgeAnswer */
+/** @typedef {import("./answers.js").Edge} Edge */
+/** @typedef {import("./answers.js").SeriesAnswer} SeriesAnswer */
+
+const PAIRS = 500;
+
+/** @type {[string, string][]} */
+const STEPS = [["auto", "fitting"], ["1s", "1 s"], ["10s", "10 s"], ["1m", "1 min"], ["5m", "5 min"], ["1h", "1 h"]];
+
+/** Which histogram says what; the observer that must be there. @type {[string, string, "client" | "server"][]} */
+const HISTOGRAMS = [
+	["client_c2s_srtt", "Round trip, measured by the client", "client"],
+	["server_s2c_srtt", "Round trip, measured by the server", "server"],
+	["client_handshake", "Connecting: SYN to established, at the client", "client"],
+	["server_handshake", "First round trip, at the server", "server"],
+];
+
+/** @type {Record<string, string>} */
+const SEEN = {both: "seen from both ends", client: "seen from the client's end only", server: "seen from the server's end only", network: "seen by the network only"};
+
+/** @param {Edge} edge */
+const title = (edge) => [name(edge.client_service, 60), h("span", {class: "arrow"}, " \u2192 "), name(edge.server_service, 60), h("span", {class: "mute"}, ` :${edge.port} ${edge.protocol}`)];
+
+/** @param {EdgeAnswer} a @param {State} state @param {Context} context */
+function sub(a, state, context) {
+	const {edge} = a;
+	const zones = edge.client_zone || edge.server_zone ? `${edge.client_zone || "no zone"} \u2192 ${edge.server_zone || "no zone"}, ` : "";
+	return h("p", {class: "sub lead-links", "data-key": "sub"}, zones, SEEN[edge.observed_by] ?? (edge.observed_by ? `seen by ${edge.observed_by}` : "not seen in this range"), ", ", span(a.from, a.to), " \u00b7 ",
+		"client ", serviceLink(context, edge.client_service), " \u00b7 server ", serviceLink(context, edge.server_service), " \u00b7 ",
+		h("a", {href: context.href({page: "map", focus: `service:${edge.server_service}`})}, "on the map"),
+		(state.from || state.to) && [" \u00b7 ", h("a", {href: context.href({range: state.range})}, `back to the last ${state.range}`)]);
+}
+
+/** @param {Edge} edge */
+function why(edge) {
+	const signs = edge.signs ?? [];
+	const worst = signs[0]?.severity ?? 0;
+	return h("section", {class: `card verdict-card verdict-${worst > 1 ? "serious" : worst ? "look" : "ok"}`, "data-key": "why", "data-part": "why", "aria-labelledby": "part-why"},
+		h("h2", {id: "part-why"}, "Why"),
+		signs.length === 0
+			? h("p", {class: "lead", "data-calm": true}, icon(silent(edge) ? "none" : "ok"), silent(edge) ? "Nothing happened on it in this range." : calm(edge))
+			: h("ul", {class: "signs"}, signs.map((s) => h("li", {"data-key": `${s.sign} ${s.side}`, "data-sign": s.sign, "data-severity": s.severity, class: s.severity > 1 ? "state-serious" : "state-look"},
+				icon(s.severity > 1 ? "serious" : "look"), h("span", null, h("strong", null, s.severity > 1 ? "Serious: " : "Worth a look: "), s.text.replace(/\.?$/, "."))))),
+		oneSided(edge) && !silent(edge) ? h("p", {class: "sub", "data-one-sided": true}, icon("info"), oneSided(edge)) : null);
+}
+
+/** @param {Edge} edge */
+function numbers(edge) {
+	const d = edge.derived;
+	return card("numbers", "In numbers", facts([
+		["client to server", figure("bytes", d.c2s_bytes, "c2s_bytes")],
+		["server to client", figure("bytes", d.s2c_bytes, "s2c_bytes")],
+		["attempts / failed", [figure("count", d.attempts, "attempts"), " / ", figure("count", d.failed, "failed")]],
+		["opened", figure("count", d.opened, "opened")],
+		["open, on average", figure("mean", d.mean_open, "mean_open")],
+		["sent again", figure("share", d.retransmit_ratio, "retransmit_ratio")],
+		["round trip p50 / p99", [figure("us", d.srtt_p50_us, "srtt_p50_us"), " / ", figure("us", d.srtt_p99_us, "srtt_p99_us")]],
+		["connecting p50 / p99", [figure("us", d.handshake_p50_us, "handshake_p50_us"), " / ", figure("us", d.handshake_p99_us, "handshake_p99_us")]],
+		["first row in this range", edge.first ? dated(edge.first) : "none"],
+		["newest row", edge.last ? dated(edge.last) : "none"],
+	], "facts-numbers"));
+}
+
+/** @param {State} state @param {SeriesAnswer | null} series @param {string} refused @param {Context} context @param {string} id */
+function overTime(state, series, refused, context, id) {
+	const csv = context.api.url(`/edges/${id}/series`, {...context.range(), step: state.step === "auto" ? null : state.step, format: "csv"});
+	return card("series", "Over time",
+		h("div", {class: "tools-line"}, choice(context, "A point is", "step", STEPS, state.step), h("span", {class: "sub"}, series ? `${plural(series.step, "second")} a point; drag over a picture to look closer. A gap: no row.` : refused),
+			h("span", {class: "grow"}), h("a", {class: "button small", href: csv, download: ""}, "CSV")),
+		series && h("div", {class: "charts"}, PICTURES.map((p) => keep(`chart-${p.id}`))));
+}
+
+/** @param {EdgeAnswer} a */
+function histograms(a) {
+	const seen = observers(a.edge);
+	const shown = HISTOGRAMS.filter(([, , observer]) => seen.includes(observer));
+	return card("histograms", "How long it took", shown.length === 0 ? h("p", {class: "sub"}, "No end was watched: not known.")
+		: h("div", {class: "charts"}, shown.map(([column, label]) => {
+			const x = a.histograms[column];
+			return h("div", {"data-key": column, "data-histogram": column}, histogramPicture(x, a.bucket_floors_us, label),
+				x && h("p", {class: "sub"}, "p50 ", figure("us", x.p50_us, `${column}.p50_us`), ", p90 ", figure("us", x.p90_us, `${column}.p90_us`), ", p99 ", figure("us", x.p99_us, `${column}.p99_us`), " of ", figure("count", x.count, `${column}.count`), " samples"));
+		})));
+}
+
+/** @param {EdgeAnswer} a @param {Context} context */
+function quiet(a, context) {
+	const {edge} = a, age = context.now() - edge.last;
+	if (silent(edge))
+		return h("div", {"data-key": "quiet"}, notice("empty", {title: "Nothing happened on this edge in this range", reason: "It is known from another time.", next: "Take a longer range above."}));
+	const {from, to} = context.state();
+	return from || to || !edge.last || age < 60 ? null
+		: h("div", {"data-key": "quiet"}, notice("stale", {title: `Its newest row is ${ago(age)} old`.replace(" ago old", " old"), reason: "It has been silent since, or its agents have.", next: "Fleet says which agents report."}));
+}
+
+/** @param {EdgeAnswer} a @param {SeriesAnswer | null} series @param {string} refused @param {State} state @param {Context} context */
+function view(a, series, refused, state, context) {
+	return [
+		sub(a, state, context),
+		quiet(a, context),
+		why(a.edge),
+		h("div", {class: "columns", "data-key": "columns"}, h("div", {class: "stack"}, views(a)), h("div", {class: "stack"}, numbers(a.edge), failures(a.edge), names(a.edge))),
+		overTime(state, series, refused, context, a.edge.id),
+		histograms(a),
+		keep("pairs"),
+		a.pairs_matched > a.pairs.length ? h("p", {class: "sub", "data-key": "more"}, `The ${a.pairs.length} largest of ${a.pairs_matched} pairs.`) : null,
+	];
+}
+
+/** Another step than the store's intervals allow is the reader's choice, not a broken page. @param {Promise<any>} asked @returns {Promise<{series: SeriesAnswer | null, refused: string}>} */
+async function seriesOr(asked) {
+	try {
+		return {series: await asked, refused: ""};
+	} catch (error) {
+		if (error instanceof ApiError && error.kind === "refused")
+			return {series: null, refused: `${error.message}: ${error.hint}`};
+		throw error;
+	}
+}
 
 /** @type {import("../types.js").Page} */
 export const page = {
 	id: "edge",
 	title: "Edge",
-	params: {},
-	mount(root) {
-		root.append(h("h1", null, "Edge"));
-		return {update() {}, unmount() {}};
+	under: "map",
+	params: {edge: {type: "text", max: 64, default: ""}, step: {type: "enum", values: STEPS.map(([id]) => id), default: "auto"}, pairs: {type: "text", default: ""}},
+	mount(root, context) {
+		const body = createBody(root, "Edge");
+		const pairs = pairsTable((v) => context.navigate({pairs: v || null}, {replace: true}));
+		const charts = createCharts((from, to) => context.navigate({from, to: Math.max(to, from + 2)}));
+		let asked = "", shown = "";
+		steer(root, context);
+		const loader = createLoader({
+			what: "this edge",
+			status: body.status,
+			ask: async (signal) => {
+				const state = context.state();
+				const path = `/edges/${encodeURIComponent(state.edge)}`, range = context.range();
+				const [answer, {series, refused}] = await Promise.all([
+					context.api.get(path, {...range, limit: PAIRS}, {signal}),
+					seriesOr(context.api.get(`${path}/series`, {...range, step: state.step === "auto" ? null : state.step}, {signal})),
+				]);
+				return {state, answer, series, refused};
+			},
+			show: ({state, answer, series, refused}) => {
+				body.heading.replaceChildren(...title(answer.edge));
+				body.show(view(answer, series, refused, state, context), {...charts.elements, pairs: pairs.element});
+				if (series)
+					charts.update(series);
+				pairs.update(answer.pairs);
+			},
+		});
+		return {
+			update(state, why) {
+				pairs.setView(state.pairs);
+				if (state.edge !== shown) {
+					body.clear();
+					body.heading.textContent = "Edge";
+				}
+				shown = state.edge;
+				if (!state.edge)
+					return body.show([h("div", {"data-key": "none"}, notice("empty", {title: "No edge is chosen", next: "Choose one on the map or in its table."}))]);
+				const question = `${state.edge} ${state.step} ${state.range} ${state.from} ${state.to}`;
+				if (question !== asked || why !== "state")
+					void loader.run(question !== asked);
+				asked = question;
+			},
+			unmount() {
+				loader.stop();
+				charts.destroy();
+			},
+		};
 	},
 };
