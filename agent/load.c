@@ -21,6 +21,7 @@
 /* Allocating an element when it is used costs a connection 0.9 us in a virtual machine (the allocator refills itself by
  * interrupting its own CPU): a table of 14 MB is paid up front instead, only a larger one grows as needed. */
 #define PREALLOC_SOCKS 65536
+#define SOCKS_KEEP 4 /* free places are kept while this part of the table is in use (agent/bpf/entry.bpf.h) */
 
 /* Where the v2 hierarchy is mounted nowhere (cgroup v1 only, a container, `ip netns exec`), its root is still there: a mount
  * that is never attached to a path gives it. */
@@ -160,6 +161,7 @@ static int load_try(struct load *l, const struct load_opts *opts, const struct w
 	l->skel->rodata->dial_typed = way->dial_typed;
 	l->skel->rodata->watch_some = opts->n_netns > 0;
 	l->skel->rodata->dials_max = l->max_dials;
+	l->skel->rodata->socks_keep = l->max_socks / SOCKS_KEEP;
 	r = flow__load(l->skel);
 	if (r)
 		goto fail;

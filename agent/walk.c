@@ -367,7 +367,7 @@ static int all_asked(struct walk *w, struct load *l)
 		if (err && err != ENOENT)
 			return -err;
 		for (uint32_t i = 0; i < n && !r; i++)
-			r = ask(w, l, w->keys[i], &w->socks[i]);
+			r = !w->socks[i].id ? 0 : ask(w, l, w->keys[i], &w->socks[i]);
 		first = false;
 	} while (!err && !r);
 	return r ? r : slice_run(w, l);

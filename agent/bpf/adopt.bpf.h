@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "agent/bpf/entry.bpf.h"
 #include "agent/bpf/owner.bpf.h"
 
 /* Law L4: what a listener left behind, else whether anybody listens on its port, else nobody knows. */
@@ -55,6 +56,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct task_struct
 					     struct seq_file *seq)
 {
 	struct sky_adopted line = {};
+	struct sky_sock *there;
 	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
 
 	line.sock.id = now << 12 | bpf_get_smp_processor_id();
@@ -66,10 +68,14 @@ static __always_inline void adopt_connection(struct sock *sk, struct task_struct
 		return;
 	if (line.sock.phase == SKY_OPEN)
 		totals_read((struct tcp_sock *)sk, &line.totals, line.sock.key.role, 0, false);
+	there = bpf_map_lookup_elem(&socks, &at);
+	if (there && !there->id) /* left by another socket: this one's beginning was missed */
+		entry_remove(at);
 	if (put(&socks, &at, &line.sock, BPF_NOEXIST, SKY_SITE_SOCKS))
 		return;
+	__sync_fetch_and_add(&counters.socks_made, 1);
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE) {
-		bpf_map_delete_elem(&socks, &at);
+		entry_remove(at);
 		return;
 	}
 	if (line.sock.phase == SKY_OPEN)

@@ -68,9 +68,10 @@ struct sky_first {
 	__u32 srtt_us, mdev_us, cwnd;
 };
 
-/* A socket in the map `socks`, keyed by its address. */
+/* A socket in the map `socks`, keyed by its address. The place of one that ended is kept, free, for the next socket at that
+ * address, as long as the map holds no more than a fourth of its places (agent/bpf/entry.bpf.h). */
 struct sky_sock {
-	__u64 id;               /* unique for ever: time of birth << 12 | cpu */
+	__u64 id;               /* unique for ever: time of birth << 12 | cpu; 0: the place is free */
 	struct sky_row_key key; /* the row it belongs to */
 	__u64 since_ns;         /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
 	__u32 walked;           /* not 0: user space may have counted a part of it */
@@ -199,6 +200,7 @@ struct sky_counters {
 	__u64 fail[SKY_SITES][SKY_FAILS];
 	__u64 replaced;    /* open entries overwritten: a CLOSE that reached no program */
 	__u64 recovered;   /* connections whose ESTABLISHED reached no program, counted all the same */
+	__s64 socks_made;  /* places in `socks` by the kernel's count, free ones too */
 	__u64 rows_made;   /* in the map in use; user space sets it to 0 at a swap */
 	__u64 dials_made;  /* entries made since user space swept */
 	__u64 closed_made; /* entries of `closed` made since user space drained it */

@@ -6,7 +6,7 @@
  *
  *     -> SYN_SENT     an entry in `socks`: id, row key (owner, addresses, port, role), phase CONNECTING
  *     -> ESTABLISHED  a client's entry becomes OPEN; a child gets its entry (its owner: agent/bpf/owner.bpf.h)
- *     -> CLOSE        the socket's own totals, whole life, are added to the row of the interval; the entry goes
+ *     -> CLOSE        the socket's own totals, whole life, are added to the row of the interval; the entry is left free
  *     -> LISTEN       the listener's address and owner, for its children; its CLOSE takes them back
  *
  * A connection that lived between two walks costs one look-up of its row. Open ones are read by the walker
@@ -24,7 +24,8 @@
  *     else the walker sees `dead` and gives no answer. A `walked` that nobody answered diverts the end, and loses nothing.
  *  2. An id is never used twice (time of birth and CPU); an address of a socket is, at once. So whatever was read of a
  *     socket without its lock is compared afterwards: id, tuple, namespace, protocol, state.
- *  3. `phase` is stored last: an entry that says OPEN is complete.
+ *  3. `id` is stored last and taken away first: an entry that has one is complete, one without is free, for the next socket
+ *     at that address to write over (agent/bpf/entry.bpf.h). From CONNECTING to OPEN, `phase` is stored last.
  *  4. Totals only grow, and an unlocked read errs downwards (agent/bpf/sock.bpf.h): the next read heals it.
  *  5. What a program does is idempotent for a socket and an event, because it is attached twice: from 6.1 on the kernel
  *     passes over a tracing program that interrupts itself on a CPU (softirq driven by an interrupt, while the hook runs
@@ -57,6 +58,7 @@
 
 #include "agent/bpf/adopt.bpf.h"
 #include "agent/bpf/dial.bpf.h"
+#include "agent/bpf/entry.bpf.h"
 #include "agent/bpf/owner.bpf.h"
 #include "agent/bpf/row.bpf.h"
 #include "agent/bpf/walk.bpf.h"
@@ -130,19 +132,35 @@ static __noinline int replace(struct sky_sock *e)
 	return 0;
 }
 
-/* Makes an entry. -EEXIST: one is there, `ret_there`. */
-static __always_inline long entry_new(__u64 at, const struct sky_sock *fresh, struct sky_sock **ret_there)
+/* The place for a new entry: `e` is what was found there. NULL: no room, counted. */
+static __always_inline struct sky_sock *place(__u64 at, struct sky_sock *e)
 {
-	long err = put(&socks, &at, fresh, BPF_NOEXIST, SKY_SITE_SOCKS);
+	if (e && !e->id)
+		return e;
+	if (e) {
+		replace(e);
+		entry_remove(at);
+	}
+	return entry_make(at);
+}
 
-	*ret_there = err == -EEXIST ? bpf_map_lookup_elem(&socks, &at) : NULL;
-	return err;
+static __always_inline void entry_tuple(struct sky_sock *e, const struct tuple *t, bool client)
+{
+	__builtin_memcpy(e->key.local, t->local, sizeof(t->local));
+	__builtin_memcpy(e->key.remote, t->remote, sizeof(t->remote));
+	e->key.netns = t->netns;
+	e->key.service_port = client ? t->rport : t->lport;
+	e->key.other_port = 0;
+	e->key.protocol = IPPROTO_TCP;
+	e->key.role = client ? SKY_ROLE_CLIENT : SKY_ROLE_SERVER;
+	e->key.flags = 0;
+	e->rport = t->rport;
 }
 
 static __always_inline void on_syn_sent(struct sock *sk, bool typed, bool second)
 {
 	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
-	struct sky_sock fresh = {}, *e;
+	struct sky_sock *e;
 	struct tuple t;
 
 	if (!sock_tuple(sk, &t, typed))
@@ -150,32 +168,29 @@ static __always_inline void on_syn_sent(struct sock *sk, bool typed, bool second
 	dial_done();
 	if (!netns_watched(t.netns))
 		return;
-	fresh.id = new_id(now);
-	fresh.since_ns = now;
-	fresh.phase = SKY_CONNECTING;
-	owner_current(&fresh.key.owner, sk, &fresh.tgid, typed);
-	__builtin_memcpy(fresh.key.local, t.local, sizeof(t.local));
-	__builtin_memcpy(fresh.key.remote, t.remote, sizeof(t.remote));
-	fresh.key.netns = t.netns;
-	fresh.key.service_port = t.rport;
-	fresh.key.protocol = IPPROTO_TCP;
-	fresh.key.role = SKY_ROLE_CLIENT;
-	fresh.rport = t.rport;
-	entry_new(at, &fresh, &e);
-	if (!e || (second && e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote)))
-		return; /* made, or the other program was here */
-	replace(e);
-	put(&socks, &at, &fresh, BPF_ANY, SKY_SITE_SOCKS);
+	e = bpf_map_lookup_elem(&socks, &at);
+	if (second && e && e->id && e->phase == SKY_CONNECTING && e->rport == t.rport &&
+	    addr_eq(e->key.remote, t.remote))
+		return; /* the other program was here */
+	e = place(at, e);
+	if (!e)
+		return;
+	e->key.owner.flags = 0;
+	owner_current(&e->key.owner, sk, &e->tgid, typed);
+	entry_tuple(e, &t, true);
+	e->lport = 0;
+	e->since_ns = now;
+	e->first = (struct sky_first){};
+	e->phase = SKY_CONNECTING;
+	entry_give(e, new_id(now));
 }
 
 /* Established: its handshake and first round-trip sample are kept until a walk or its CLOSE counts them. */
 static __always_inline void first_read(struct sky_first *first, struct tcp_sock *tp, __u64 handshake_us, bool typed)
 {
 	first->srtt_us = READ(typed, tp, srtt_us) >> 3;
-	if (first->srtt_us) {
-		first->mdev_us = READ(typed, tp, mdev_us) >> 2;
-		first->cwnd = READ(typed, tp, snd_cwnd);
-	}
+	first->mdev_us = first->srtt_us ? READ(typed, tp, mdev_us) >> 2 : 0;
+	first->cwnd = first->srtt_us ? READ(typed, tp, snd_cwnd) : 0;
 	first->handshake_us = handshake_us ?: first->srtt_us; /* a server's is its first round trip */
 }
 
@@ -192,7 +207,7 @@ static __always_inline void on_connected(struct sock *sk, struct tcp_sock *tp, s
 	e->lport = READ(typed, sk, __sk_common.skc_num);
 	e->since_ns = now;
 	first_read(&e->first, tp, syn ? (now - syn) / 1000 ?: 1 : 0, typed);
-	asm volatile("" ::: "memory");
+	ORDER();
 	e->phase = SKY_OPEN; /* last: before it, no walk and no other program takes the entry for open */
 }
 
@@ -200,46 +215,42 @@ static __always_inline void on_connected(struct sock *sk, struct tcp_sock *tp, s
 static __always_inline void entry_fill(struct sky_sock *e, struct sock *sk, const struct tuple *t, bool client,
 				       bool typed)
 {
-	e->phase = SKY_OPEN;
-	if (client) {
-		e->key.role = SKY_ROLE_CLIENT;
-		e->key.service_port = t->rport;
-		owner_cgroup(&e->key.owner, sk, 0, typed);
-	} else {
-		e->key.role = SKY_ROLE_SERVER;
-		e->key.service_port = t->lport;
-		owner_child(&e->key.owner, sk, t, &e->tgid, typed);
-	}
-	__builtin_memcpy(e->key.local, t->local, sizeof(t->local));
-	__builtin_memcpy(e->key.remote, t->remote, sizeof(t->remote));
-	e->key.netns = t->netns;
-	e->key.protocol = IPPROTO_TCP;
+	struct sky_owner *o = &e->key.owner;
+
+	o->flags = 0;
+	__builtin_memset(o->comm, 0, sizeof(o->comm));
+	e->tgid = 0;
+	if (client)
+		owner_cgroup(o, sk, 0, typed);
+	else
+		owner_child(o, sk, t, &e->tgid, typed);
+	entry_tuple(e, t, client);
 	e->lport = t->lport;
-	e->rport = t->rport;
+	e->phase = SKY_OPEN;
 }
 
-/* A child, or a client whose SYN_SENT was missed. */
-static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp, int old, bool typed, bool second)
+/* A child, or a client whose SYN_SENT was missed. `e` is what is at its address. */
+static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp, struct sky_sock *e, int old,
+					   bool typed, bool second)
 {
 	__u64 at = (__u64)(unsigned long)sk, now = compat_packet_ns(tp, 0, typed);
-	struct sky_sock fresh = {}, *e;
 	struct tuple t;
 
 	if (!sock_tuple(sk, &t, typed) || !netns_watched(t.netns))
 		return;
-	fresh.id = new_id(now);
-	fresh.since_ns = now;
-	entry_fill(&fresh, sk, &t, old == TCP_SYN_SENT, typed);
-	first_read(&fresh.first, tp, 0, typed);
-	entry_new(at, &fresh, &e);
-	if (!e || (second && entry_same(e, &t)))
-		return; /* made, or the other program was here */
-	if (e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote)) {
+	if (e && e->id && second && entry_same(e, &t))
+		return; /* the other program was here */
+	if (e && e->id && e->phase == SKY_CONNECTING && e->rport == t.rport && addr_eq(e->key.remote, t.remote)) {
 		on_connected(sk, tp, e, typed); /* both ends sent a SYN: it stays a client */
 		return;
 	}
-	replace(e);
-	put(&socks, &at, &fresh, BPF_ANY, SKY_SITE_SOCKS);
+	e = place(at, e);
+	if (!e)
+		return;
+	entry_fill(e, sk, &t, old == TCP_SYN_SENT, typed);
+	e->since_ns = now;
+	first_read(&e->first, tp, 0, typed);
+	entry_give(e, new_id(now));
 }
 
 static __always_inline __u32 failure_of(struct sock *sk, struct tcp_sock *tp, bool typed)
@@ -286,7 +297,6 @@ static __always_inline __u64 closed_ns(struct sock *sk, struct tcp_sock *tp, int
 
 static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, struct sky_sock *e, int old, bool typed)
 {
-	__u64 at = (__u64)(unsigned long)sk;
 	struct sky_final f = {.since_ns = e->since_ns};
 
 	f.at_ns = closed_ns(sk, tp, old, f.since_ns, typed);
@@ -309,7 +319,6 @@ static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, struc
 			totals_rtt(tp, &f.totals, typed);
 	}
 	finish(e, &f);
-	bpf_map_delete_elem(&socks, &at);
 }
 
 static __always_inline struct tcp_sock *to_tcp(struct sock *sk, bool typed)
@@ -349,9 +358,11 @@ static __always_inline void on_end(struct sock *sk, int old, bool typed, bool se
 	struct sky_sock *e = bpf_map_lookup_elem(&socks, &at);
 	struct tcp_sock *tp;
 
+	if (e && !e->id)
+		e = NULL;
 	if (e && e->rport != bpf_ntohs(READ(typed, sk, __sk_common.skc_dport))) { /* a left-over of the socket before */
 		replace(e);
-		bpf_map_delete_elem(&socks, &at);
+		entry_remove(at);
 		e = NULL;
 	}
 	if (!e && (second || !adopted || old == TCP_SYN_SENT || old == TCP_SYN_RECV || old == TCP_CLOSE))
@@ -359,24 +370,26 @@ static __always_inline void on_end(struct sock *sk, int old, bool typed, bool se
 	tp = to_tcp(sk, typed);
 	if (!tp)
 		return;
-	if (e)
+	if (e) {
 		on_close(sk, tp, e, old, typed);
-	else
-		on_unknown(sk, tp, old, typed);
+		entry_leave(at, e);
+		return;
+	}
+	on_unknown(sk, tp, old, typed);
 }
 
 static __always_inline void on_begin(struct sock *sk, int old, bool typed, bool second)
 {
 	__u64 at = (__u64)(unsigned long)sk;
-	struct sky_sock *e = old == TCP_SYN_SENT ? bpf_map_lookup_elem(&socks, &at) : NULL;
+	struct sky_sock *e = bpf_map_lookup_elem(&socks, &at);
 	struct tcp_sock *tp = to_tcp(sk, typed);
 
 	if (!tp)
 		return;
-	if (e && e->phase == SKY_CONNECTING)
+	if (e && e->id && e->phase == SKY_CONNECTING && old == TCP_SYN_SENT)
 		on_connected(sk, tp, e, typed);
 	else
-		on_established(sk, tp, old, typed, second);
+		on_established(sk, tp, e, old, typed, second);
 }
 
 /* Program A notes what it is about to do, B passes over just that, once. See invariant 6 at the top. */

@@ -66,6 +66,7 @@ struct {
 
 const volatile __u32 watch_some = 0;
 const volatile __u32 dials_max = 4096;  /* of the map dials */
+const volatile __u32 socks_keep = 256;  /* `socks` keeps free places while it holds no more than these */
 const volatile bool hook_typed = false; /* the hook is attached through BTF: its pointers are typed */
 const volatile bool dial_typed = false; /* the watchers of connect calls may use typed pointers */
 
@@ -78,6 +79,7 @@ __u32 adopt_pass = 0;                /* enum sky_adopt */
 __u64 tick_jiffies = 0, tick_ns = 0; /* what the program `tick` read */
 
 static const struct sky_row_value empty_row = {};
+static const struct sky_sock empty_sock = {};
 
 static __always_inline void count_failure(enum sky_site site, long err)
 {

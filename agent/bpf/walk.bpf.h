@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "agent/bpf/maps.bpf.h"
+#include "agent/bpf/entry.bpf.h"
 #include "agent/bpf/sock.bpf.h"
 
 /* The socket at `sk` is still the one of the entry, established or closing. */
@@ -44,6 +44,13 @@ static __always_inline void walk_promote(struct sock *sk, struct sky_sock *e)
 	__sync_fetch_and_add(&counters.recovered, 1);
 }
 
+/* The entry is not, or no longer, what was asked about: somebody else counts that. `dead` is read first: a place given to
+ * another socket lost its id before its `dead`. */
+static __always_inline bool walk_gone(const struct sky_sock *e, __u64 id)
+{
+	return *(volatile const __u32 *)&e->dead || *(volatile const __u64 *)&e->id != id;
+}
+
 static __always_inline void walk_totals(struct tcp_sock *tp, struct sky_totals *f, __u32 role)
 {
 	__u32 sent = BPF_CORE_READ(tp, lsndtime), received = BPF_CORE_READ(tp, inet_conn.icsk_ack.lrcvtime);
@@ -59,7 +66,7 @@ static __always_inline int walk_dead(struct sky_answer *a, const struct sky_ask 
 	__u64 at = q->sk;
 
 	a->status = SKY_DEAD;
-	if (q->how & SKY_ASK_END && !bpf_map_delete_elem(&socks, &at))
+	if (q->how & SKY_ASK_END && !entry_remove(at))
 		a->status = SKY_DELETED;
 	return 0;
 }
@@ -89,7 +96,7 @@ __noinline int walk_one(__u32 i)
 		__sync_fetch_and_add(&e->walked, 1);
 		walk_promote((struct sock *)tp, e);
 		alive = e->phase == SKY_OPEN || walk_connecting((struct sock *)tp, e);
-		if (e->dead || e->id != q->id)
+		if (walk_gone(e, q->id))
 			return 0;
 		if (!alive)
 			return walk_dead(a, q);
@@ -104,14 +111,16 @@ __noinline int walk_one(__u32 i)
 	__sync_fetch_and_add(&e->walked, 1); /* a full barrier: CLOSE sees it, or we see `dead` */
 	walk_totals(tp, &a->totals, e->key.role);
 	a->totals.segs = segs;
-	if (e->dead || e->id != q->id)
+	if (walk_gone(e, q->id))
 		return 0;
-	if (walk_same((struct sock *)tp, e)) {
-		e->seen = segs;
-		a->status = e->dead || e->id != q->id ? SKY_NONE : SKY_TOTALS;
+	alive = walk_same((struct sock *)tp, e);
+	if (walk_gone(e, q->id))
 		return 0;
-	}
-	return walk_dead(a, q);
+	if (!alive)
+		return walk_dead(a, q);
+	e->seen = segs;
+	a->status = SKY_TOTALS;
+	return 0;
 }
 
 SEC("raw_tp")
