@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One boot of a kernel in QEMU, translated (no KVM needed). What the guest says comes over its second serial port."""
+
+import json
+import os
+import subprocess
+import tempfile
+
+# Plain `max` makes 6.12 fault at boot under translation.
+CPU = "max,-cx16"
+COMMAND = ("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", "512", "-nodefaults",
+           "-display", "none", "-no-reboot", "-no-user-config")
+CMDLINE = "console=ttyS0 quiet panic=-1 rdinit=/init"
+CONSOLE_LINES = 30
+
+
+class Failed(Exception):
+    """The machine did not do what it was told; the text holds the end of its console."""
+
+
+def run(kernel, archive, seconds, cmdline=""):
+    """Boots, waits for the end; what the guest said: [(word, value)], values being JSON."""
+    with tempfile.TemporaryDirectory(prefix="skyfall-vm-") as folder:
+        def path(name, data=b""):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(data)
+            return file.name
+
+        console, said = path("console"), path("said")
+        words = [*COMMAND, "-kernel", path("vmlinuz", kernel.image), "-initrd", path("initrd", archive),
+                 "-append", f"{CMDLINE} {cmdline}", "-serial", f"file:{console}", "-serial", f"file:{said}"]
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE) as qemu:
+            try:
+                _, error = qemu.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                raise Failed(f"not done in {seconds} s\n{tail(console)}") from None
+            finally:
+                qemu.kill()
+        if qemu.returncode:
+            raise Failed(f"qemu: exit {qemu.returncode}: {error.decode(errors='replace').strip()}")
+        lines = text(said).splitlines()
+        if not lines or lines[-1] != "end 0":
+            raise Failed(f"the guest did not come to its end: {lines[-3:]}\n{tail(console)}")
+        return [parse(line) for line in lines]
+
+
+def parse(line):
+    word, _, value = line.partition(" ")
+    try:
+        return word, json.loads(value)
+    except ValueError:
+        raise Failed(f"the guest said no JSON: {line[:200]!r}") from None
+
+
+def text(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().replace("\r", "")
+
+
+def tail(path):
+    return "\n".join(["the end of its console:", *text(path).splitlines()[-CONSOLE_LINES:]])
