@@ -40,6 +40,7 @@ static int roles_server(struct roles *r, const struct roles_opts *opts, char *wh
 	so.bus = r->bus;
 	so.data = opts->data;
 	so.listen = opts->listen;
+	so.web_root = opts->web_root;
 	so.instance = r->instance;
 	so.store = store_defaults;
 	so.store.interval_s = (uint16_t)(opts->interval_ms / 1000);

@@ -10,8 +10,8 @@
 #include "server/server.h"
 
 struct roles_opts {
-	const char *data, *listen, *sflow, *inventory; /* inventory: file, NULL none */
-	const char *inventory_text;                    /* YAML instead of a file; NULL none */
+	const char *data, *listen, *web_root, *sflow, *inventory; /* web_root: folder, inventory: file; NULL none */
+	const char *inventory_text;                               /* YAML instead of a file; NULL none */
 	uint32_t interval_ms, spread_ms;
 	struct opt_list nets;
 };

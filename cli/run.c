@@ -45,7 +45,12 @@ static const struct opt run_opts[] = {
 	 .type = OPT_STRING,
 	 AT(listen),
 	 .arg = "HOST:PORT",
-	 .help = "address of the API (no password yet: think before opening it); default 127.0.0.1:8343"},
+	 .help = "address of page and API (no password yet: think before opening it); default 127.0.0.1:8343"},
+	{.name = "web-root",
+	 .type = OPT_STRING,
+	 AT(web_root),
+	 .arg = "FOLDER",
+	 .help = "the page's files from there, read anew each time: for work on the page (BUILD/web/page)"},
 	{.name = "sflow",
 	 .type = OPT_STRING,
 	 AT(sflow),
@@ -122,11 +127,11 @@ static const struct opt run_opts[] = {
 
 const struct opt_command run_command = {
 	.name = "run",
-	.summary = "everything on this machine: agent, collector, graph, store, API",
+	.summary = "everything on this machine: agent, collector, graph, store, API and page",
 	.args = "",
 	.about =
 		"Needs no broker and no database. Ctrl-C stops it in order and loses nothing. Agents of other hosts send to\n"
-		"--sflow. Ask with `skyfall top`, `edges`, `hosts`, `doctor`.",
+		"--sflow. Open the page in a browser, or ask with `skyfall top`, `edges`, `hosts`, `doctor`.",
 	.opts = run_opts,
 	.conf_size = sizeof(struct run_conf),
 };
@@ -155,18 +160,18 @@ static void run_block(const struct run *r)
 	if (conf->quiet)
 		return;
 	if (conf->json) {
-		json_t *all = json_pack("{s:s,s:s,s:s,s:i,s:i}", "api", url, "data", r->data, "agent", mode,
-					"sflow_port", (int)collector_port(r->roles.collector), "interval_s",
-					(int)(conf->interval_ms / 1000));
+		json_t *all = json_pack("{s:s,s:s+,s:s,s:s,s:i,s:i}", "api", url, "page", url, "/", "data", r->data,
+					"agent", mode, "sflow_port", (int)collector_port(r->roles.collector),
+					"interval_s", (int)(conf->interval_ms / 1000));
 
 		json_dumpf(all, stdout, JSON_COMPACT);
 		putchar('\n');
 		json_decref(all);
 	} else {
 		printf("Skyfall " SKYFALL_VERSION
-		       " is running.\n  API    %s  (skyfall top, edges, hosts, doctor ask it)\n"
+		       " is running.\n  page   %s/\n  API    %s  (skyfall top, edges, hosts, doctor ask it)\n"
 		       "  data   %s\n  agent  %s%s\n  sFlow  port %u/udp for agents of other hosts; intervals of %u s\n",
-		       url, r->data, mode,
+		       url, url, r->data, mode,
 		       strcmp(mode, "sock_diag") == 0 ? ": a part only; `skyfall-agent --features` says what is missing"
 						      : "",
 		       collector_port(r->roles.collector), conf->interval_ms / 1000);
@@ -275,7 +280,7 @@ static void run_wait(struct run *r)
 	if (r->conf->for_ms)
 		r->end_us = clock_mono_us() + (int64_t)r->conf->for_ms * 1000;
 	if (r->conf->live && !r->conf->json) {
-		snprintf(note, sizeof(note), "API %s   data %s", server_url(r->roles.server), r->data);
+		snprintf(note, sizeof(note), "page %s/   data %s", server_url(r->roles.server), r->data);
 		to.api = server_url(r->roles.server);
 		to.quit = "stop";
 		to.note = note;
@@ -337,6 +342,7 @@ static bool run_start(struct run *r)
 {
 	struct roles_opts ro = {.data = r->data,
 				.listen = r->conf->listen,
+				.web_root = r->conf->web_root,
 				.sflow = r->conf->sflow,
 				.inventory = r->conf->inventory,
 				.interval_ms = r->conf->interval_ms,

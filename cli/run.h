@@ -11,7 +11,7 @@
 #include "cli/roles.h"
 
 struct run_conf {
-	const char *data, *listen, *sflow, *inventory, *net, *rules, *host_id, *agent;
+	const char *data, *listen, *web_root, *sflow, *inventory, *net, *rules, *host_id, *agent;
 	struct opt_list netns, local_nets;
 	uint32_t interval_ms, spread_ms, for_ms;
 	bool no_agent, live, demo, quiet, json;

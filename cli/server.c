@@ -9,7 +9,7 @@
 #include "cli/run.h"
 
 struct server_conf {
-	const char *data, *listen, *bus;
+	const char *data, *listen, *web_root, *bus;
 	uint32_t interval_ms;
 };
 
@@ -27,7 +27,12 @@ static const struct opt server_options[] = {
 	 .type = OPT_STRING,
 	 AT(listen),
 	 .arg = "HOST:PORT",
-	 .help = "address of the API; default 127.0.0.1:8343"},
+	 .help = "address of page and API; default 127.0.0.1:8343"},
+	{.name = "web-root",
+	 .type = OPT_STRING,
+	 AT(web_root),
+	 .arg = "FOLDER",
+	 .help = "the page's files from there, read anew each time: for work on the page (BUILD/web/page)"},
 	{.name = "interval",
 	 .letter = 'i',
 	 .type = OPT_TIME,
@@ -47,7 +52,7 @@ static const struct opt server_options[] = {
 
 const struct opt_command server_command = {
 	.name = "server",
-	.summary = "the API alone, over what a former `skyfall run` stored",
+	.summary = "API and page alone, over what a former `skyfall run` stored",
 	.args = "",
 	.about =
 		"Answers from a data folder that no `skyfall run` is using. Live data needs `skyfall run`: a bus between\n"
@@ -94,6 +99,7 @@ int cmd_server(int argc, char **argv)
 	}
 	so.data = data;
 	so.listen = conf.listen ? conf.listen : so.listen;
+	so.web_root = conf.web_root;
 	so.store = store_defaults;
 	so.store.interval_s = (uint16_t)(conf.interval_ms / 1000);
 	sigemptyset(&set);
@@ -104,7 +110,8 @@ int cmd_server(int argc, char **argv)
 	if (r == 0)
 		r = server_start(s, why, sizeof(why));
 	if (r == 0) {
-		printf("Skyfall " SKYFALL_VERSION " answers at %s from %s; Ctrl-C stops.\n", server_url(s), data);
+		printf("Skyfall " SKYFALL_VERSION " answers from %s; Ctrl-C stops.\n  page   %s/\n  API    %s\n", data,
+		       server_url(s), server_url(s));
 		fflush(stdout);
 		server_wait(&set);
 		server_stop(s);

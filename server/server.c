@@ -38,20 +38,16 @@ static char *server_instance(const char *name)
 	return strdup(text);
 }
 
-int server_new(struct server **ret, const struct server_opts *opts, char *why, size_t why_len)
+static int server_no_memory(char *why, size_t why_len)
 {
-	struct server *s = calloc(1, sizeof(*s));
-	struct writer_opts wo;
-	int r = -ENOMEM;
+	snprintf(why, why_len, "no memory for the server");
+	return -ENOMEM;
+}
 
-	if (!s) {
-		snprintf(why, why_len, "no memory for the server");
-		return r;
-	}
+/* Strings and what was left to defaults. */
+static int server_settings(struct server *s, const struct server_opts *opts)
+{
 	s->opts = *opts;
-	s->boot = (uint64_t)clock_wall_us();
-	s->web_root = -1;
-	pthread_mutex_init(&s->lock, NULL);
 	s->data = strdup(opts->data);
 	s->listen = strdup(opts->listen ? opts->listen : server_defaults.listen);
 	s->instance = server_instance(opts->instance);
@@ -63,52 +59,64 @@ int server_new(struct server **ret, const struct server_opts *opts, char *why, s
 		s->opts.connections = server_defaults.connections;
 	if (!s->opts.settle_ms)
 		s->opts.settle_ms = s->opts.store.interval_s * 3000u + 4000u;
-	if (!s->data || !s->listen || !s->instance) {
-		snprintf(why, why_len, "no memory for the server");
-		goto fail;
-	}
-	r = totals_new(&s->totals);
-	if (r) {
-		snprintf(why, why_len, "no memory for the server");
-		goto fail;
+	return s->data && s->listen && s->instance ? 0 : -ENOMEM;
+}
+
+static int server_writer(struct server *s, char *why, size_t why_len)
+{
+	struct writer_opts wo = {.bus = s->opts.bus,
+				 .store = s->store,
+				 .instance = s->instance,
+				 .interval_s = s->opts.store.interval_s,
+				 .boot = s->boot,
+				 .totals = s->totals,
+				 .stored = server_stored,
+				 .arg = s->live};
+	int r = writer_new(&s->writer, &wo);
+
+	if (r)
+		snprintf(why, why_len, "cannot read the bus: %s", strerror(-r));
+	return r;
+}
+
+static int server_parts(struct server *s, char *why, size_t why_len)
+{
+	struct live_opts lo = {.interval_s = s->opts.store.interval_s,
+			       .settle_ms = s->opts.settle_ms,
+			       .clients = s->opts.connections / 2,
+			       .wake = server_wake,
+			       .arg = s};
+	int r;
+
+	if (s->opts.web_root) {
+		s->web_root = page_root_open(s->opts.web_root, why, why_len);
+		if (s->web_root < 0)
+			return s->web_root;
 	}
 	r = store_open(&s->store, s->data, &s->opts.store, why, why_len);
 	if (r)
-		goto fail;
-	r = live_new(&s->live, &(struct live_opts){.store = s->store,
-						   .interval_s = s->opts.store.interval_s,
-						   .settle_ms = s->opts.settle_ms,
-						   .clients = s->opts.connections / 2,
-						   .wake = server_wake,
-						   .arg = s});
-	if (r) {
-		snprintf(why, why_len, "no memory for the server");
-		goto fail;
-	}
-	if (opts->web_root) {
-		s->web_root = r = page_root_open(opts->web_root, why, why_len);
-		if (r < 0)
-			goto fail;
-	}
-	if (opts->bus) {
-		wo = (struct writer_opts){.bus = opts->bus,
-					  .store = s->store,
-					  .instance = s->instance,
-					  .interval_s = s->opts.store.interval_s,
-					  .boot = s->boot,
-					  .totals = s->totals,
-					  .stored = server_stored,
-					  .arg = s->live};
-		r = writer_new(&s->writer, &wo);
-		if (r) {
-			snprintf(why, why_len, "cannot read the bus: %s", strerror(-r));
-			goto fail;
-		}
-	}
-	*ret = s;
-	return 0;
-fail:
-	server_free(s);
+		return r;
+	lo.store = s->store;
+	if (totals_new(&s->totals) || live_new(&s->live, &lo))
+		return server_no_memory(why, why_len);
+	return s->opts.bus ? server_writer(s, why, why_len) : 0;
+}
+
+int server_new(struct server **ret, const struct server_opts *opts, char *why, size_t why_len)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return server_no_memory(why, why_len);
+	s->boot = (uint64_t)clock_wall_us();
+	s->web_root = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	r = server_settings(s, opts) ? server_no_memory(why, why_len) : server_parts(s, why, why_len);
+	if (r)
+		server_free(s);
+	else
+		*ret = s;
 	return r;
 }
 
