@@ -8,3 +8,4 @@ BUILD = os.path.abspath(os.environ.get("SKYFALL_BUILD", os.path.join(ROOT, "buil
 SKYFALL = os.path.join(BUILD, "cli", "skyfall")
 AGENT = os.path.join(BUILD, "agent", "skyfall-agent")
 WORKLOAD = os.path.join(BUILD, "tests", "e2e", "workload")
+GEN = os.path.join(BUILD, "tools", "skyfall-gen")

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* skyfall-gen: the agents of a fleet that is not there (tools/gen/fleet.h), and the truth of what they sent. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/opt.h"
+#include "tools/gen/emit.h"
+
+#define GEN_PAST_AFTER 3 /* intervals */
+#define GEN_PAST 8       /* a collector takes what is at most 12 intervals late (collector/clock.h) */
+#define GEN_INTRODUCE_S 60
+
+struct gen_conf {
+	uint64_t hosts, services, edges, zones, seed, intervals, past, late;
+	uint32_t interval_ms, spread_ms;
+	const char *collector, *truth, *inventory, *start;
+	bool odd_names, man, quiet;
+};
+
+#define AT(member) .offset = offsetof(struct gen_conf, member)
+
+static const struct opt gen_opts[] = {
+	{.type = OPT_GROUP, .help = "The fleet"},
+	{.name = "hosts",
+	 .type = OPT_UINT,
+	 AT(hosts),
+	 .arg = "N",
+	 .help = "hosts; default 20",
+	 .min = 1,
+	 .max = FLEET_HOSTS},
+	{.name = "services",
+	 .type = OPT_UINT,
+	 AT(services),
+	 .arg = "N",
+	 .help = "services; default 40",
+	 .min = 2,
+	 .max = 1000000},
+	{.name = "edges",
+	 .type = OPT_UINT,
+	 AT(edges),
+	 .arg = "N",
+	 .help = "who calls whom: so many pairs of services; default 120",
+	 .min = 1,
+	 .max = 10000000},
+	{.name = "zones",
+	 .type = OPT_UINT,
+	 AT(zones),
+	 .arg = "N",
+	 .help = "zones; default 3",
+	 .min = 1,
+	 .max = FLEET_ZONES},
+	{.name = "seed", .type = OPT_UINT, AT(seed), .arg = "N", .help = "another one is another fleet; default 1"},
+	{.name = "odd-names",
+	 .type = OPT_FLAG,
+	 AT(odd_names),
+	 .help = "HTML, right-to-left text, 4 KiB and more as names"},
+	{.name = "inventory",
+	 .type = OPT_STRING,
+	 AT(inventory),
+	 .arg = "FILE",
+	 .help = "write the zones there, for `skyfall run --inventory`; the truth names zones then"},
+	{.type = OPT_GROUP, .help = "What is sent, and when"},
+	{.name = "collector",
+	 .letter = 'c',
+	 .type = OPT_STRING,
+	 AT(collector),
+	 .arg = "HOST:PORT",
+	 .help = "where to; default 127.0.0.1:6343"},
+	{.name = "interval",
+	 .letter = 'i',
+	 .type = OPT_TIME,
+	 AT(interval_ms),
+	 .arg = "TIME",
+	 .help = "length of an interval, divides 60s; default 1s",
+	 .min = 1000,
+	 .max = 60000},
+	{.name = "spread",
+	 .type = OPT_TIME,
+	 AT(spread_ms),
+	 .arg = "TIME",
+	 .help = "send during so long after an interval; default 0.2 of it",
+	 .min = 1},
+	{.name = "intervals",
+	 .letter = 'n',
+	 .type = OPT_UINT,
+	 AT(intervals),
+	 .arg = "N",
+	 .help = "end after so many; default: go on"},
+	{.name = "start",
+	 .type = OPT_STRING,
+	 AT(start),
+	 .arg = "now|TIME",
+	 .help = "begin of the first interval, in seconds since 1970; default now"},
+	{.name = "past",
+	 .type = OPT_UINT,
+	 AT(past),
+	 .arg = "N",
+	 .help = "after 3 intervals also send so many from before the first (a collector takes no older ones); default 0",
+	 .max = GEN_PAST},
+	{.name = "late",
+	 .type = OPT_UINT,
+	 AT(late),
+	 .arg = "N",
+	 .help = "one of the edges begins only with the N-th interval; default 0"},
+	{.type = OPT_GROUP, .help = "What is said"},
+	{.name = "truth",
+	 .letter = 't',
+	 .type = OPT_STRING,
+	 AT(truth),
+	 .arg = "FILE",
+	 .help = "JSON lines there: all sums of each edge and interval; - for standard output"},
+	{.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = "say nothing but errors"},
+	{.name = "man", .type = OPT_FLAG, AT(man), .help = "print the manual page (roff)"},
+	{0},
+};
+
+static const struct opt_command gen_command = {
+	.name = "skyfall-gen",
+	.summary = "sends what the agents of a whole fleet would, and writes down the truth",
+	.args = "",
+	.about =
+		"Hosts, services in three layers and who calls whom are made up from the seed: the same numbers give the same fleet.\n"
+		"Every host sends host, listener, flow and health records as an agent does, paced within the spread. Some edges\n"
+		"fail, retransmit or have a slow reader; some have one observer. SIGINT, SIGTERM: ends after the interval at work.\n"
+		"`--intervals 0` sends nothing: with --inventory it only writes that file.",
+	.opts = gen_opts,
+	.conf_size = sizeof(struct gen_conf),
+};
+
+static volatile sig_atomic_t gen_stop;
+
+static void gen_on_signal(int number)
+{
+	(void)number;
+	gen_stop = 1;
+}
+
+static int gen_fail(const char *what, const char *why)
+{
+	fprintf(stderr, "skyfall-gen: %s: %s\n", what, why);
+	return 1;
+}
+
+struct gen {
+	const struct gen_conf *conf;
+	struct fleet *fleet;
+	struct truth *truth;
+	FILE *truth_out;
+	struct emit *emit;
+	struct emit_opts opts;
+	uint32_t first; /* begin of the first interval in real time */
+};
+
+/* One interval, sent and written down. */
+static int gen_interval(struct gen *g, uint32_t interval, int64_t from_us, bool introduce)
+{
+	emit_interval(g->emit, interval, from_us, introduce);
+	return truth_write(g->truth, interval, g->opts.interval_s);
+}
+
+/*
+ * Once the first intervals are through: a collector knows by then that these clocks are right, so that what comes is late, not
+ * misdated, and the graph knows the names of both ends.
+ */
+static int gen_past(struct gen *g)
+{
+	uint32_t len = g->opts.interval_s;
+	int r = 0;
+
+	for (uint32_t i = 1; i <= g->conf->past && r == 0 && !gen_stop; i++)
+		r = gen_interval(g, g->first - i * len, clock_wall_us(), false);
+	return r;
+}
+
+static int gen_live(struct gen *g)
+{
+	uint32_t len = g->opts.interval_s, every = GEN_INTRODUCE_S / len;
+	int r = 0;
+
+	for (uint64_t i = 0; i < g->conf->intervals && r == 0 && !gen_stop; i++) {
+		uint32_t interval = g->first + (uint32_t)i * len;
+		int64_t end_us = ((int64_t)interval + len) * 1000000;
+
+		while (clock_wall_us() < end_us && !gen_stop)
+			clock_sleep_until(end_us);
+		if (!gen_stop)
+			r = gen_interval(g, interval, end_us, i % every == 0);
+		if (r == 0 && i + 1 == GEN_PAST_AFTER)
+			r = gen_past(g);
+	}
+	return r;
+}
+
+static int gen_start(struct gen *g)
+{
+	uint32_t len = g->opts.interval_s;
+	char why[256];
+	char *end;
+	int r;
+
+	g->first = (uint32_t)(clock_wall_us() / 1000000 / len * len);
+	if (g->conf->start && strcmp(g->conf->start, "now")) {
+		g->first = (uint32_t)strtoul(g->conf->start, &end, 10);
+		if (*end || g->first % len) {
+			gen_fail("--start", "wants 'now' or seconds since 1970, a multiple of the interval");
+			return 2;
+		}
+	}
+	if (g->conf->late)
+		g->opts.late_index = g->first / len + (uint32_t)g->conf->late;
+	r = ip_resolve(g->conf->collector, WIRE_PORT, &g->opts.collector, &g->opts.port, why, sizeof(why));
+	if (r == 0)
+		r = emit_new(&g->emit, g->fleet, g->truth, &g->opts, why, sizeof(why));
+	return r < 0 ? gen_fail(g->conf->collector, why) : 0;
+}
+
+static void gen_said(const struct gen *g, int64_t cpu_us)
+{
+	const struct emit_counts *c = emit_counts(g->emit);
+
+	fprintf(stderr,
+		"skyfall-gen: %llu rows in %llu datagrams, %llu bytes; %.2f us CPU a row; at most %.0f ms behind\n",
+		(unsigned long long)c->rows, (unsigned long long)c->datagrams, (unsigned long long)c->bytes,
+		c->rows ? (double)cpu_us / (double)c->rows : 0, (double)c->late_us / 1000);
+}
+
+static int gen_run(struct gen *g)
+{
+	int64_t cpu;
+	int r;
+
+	if (g->conf->truth) {
+		g->truth_out = strcmp(g->conf->truth, "-") ? fopen(g->conf->truth, "we") : stdout;
+		if (!g->truth_out)
+			return gen_fail(g->conf->truth, strerror(errno));
+		if (truth_new(&g->truth, g->fleet, g->truth_out) < 0)
+			return gen_fail("--truth", strerror(ENOMEM));
+	}
+	r = gen_start(g);
+	if (r)
+		return r;
+	cpu = (int64_t)clock();
+	if (gen_live(g) < 0)
+		return gen_fail(g->conf->truth, strerror(EIO));
+	if (!g->conf->quiet && g->conf->intervals)
+		gen_said(g, ((int64_t)clock() - cpu) * 1000000 / CLOCKS_PER_SEC);
+	if (emit_counts(g->emit)->failed)
+		return gen_fail(g->conf->collector, "datagrams could not be sent: does a collector listen there?");
+	return 0;
+}
+
+static int gen_inventory(const struct gen *g)
+{
+	FILE *out = g->conf->inventory ? fopen(g->conf->inventory, "we") : NULL;
+	bool ok;
+
+	if (!g->conf->inventory)
+		return 0;
+	ok = out && fleet_inventory(g->fleet, out);
+	if ((out && fclose(out)) || !ok)
+		return gen_fail(g->conf->inventory, strerror(errno));
+	return 0;
+}
+
+static int gen_fleet(struct gen *g)
+{
+	const struct gen_conf *c = g->conf;
+	const struct fleet_conf fc = {.hosts = (uint32_t)c->hosts,
+				      .services = (uint32_t)c->services,
+				      .edges = (uint32_t)c->edges,
+				      .zones = (uint32_t)c->zones,
+				      .seed = c->seed,
+				      .odd_names = c->odd_names,
+				      .inventory = c->inventory != NULL};
+	char why[256];
+
+	if (c->interval_ms % 1000 || 60000 % c->interval_ms) {
+		gen_fail("--interval", "must be whole seconds and divide 60");
+		return 2;
+	}
+	g->opts = (struct emit_opts){.interval_s = c->interval_ms / 1000,
+				     .spread_ms = c->spread_ms ? c->spread_ms : c->interval_ms / 5,
+				     .boot = (uint64_t)clock_wall_us() << 12};
+	return fleet_new(&g->fleet, &fc, why, sizeof(why)) < 0 ? gen_fail("this fleet cannot be", why), 2 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct opt_command *const commands[] = {&gen_command};
+	struct gen_conf conf = {.hosts = 20,
+				.services = 40,
+				.edges = 120,
+				.zones = 3,
+				.seed = 1,
+				.intervals = UINT32_MAX,
+				.interval_ms = 1000,
+				.collector = "127.0.0.1:6343"};
+	struct sigaction stop = {.sa_handler = gen_on_signal};
+	struct gen g = {.conf = &conf};
+	char **args;
+	int n, r = opt_parse("skyfall-gen", &gen_command, argc, argv, &conf, &args, &n);
+
+	if (r)
+		return r == OPT_HELP ? 0 : 2;
+	if (conf.man) {
+		opt_man("skyfall-gen", 1, gen_command.summary, commands, 1, stdout);
+		return 0;
+	}
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
+	r = gen_fleet(&g);
+	if (r == 0)
+		r = gen_inventory(&g);
+	if (r == 0)
+		r = gen_run(&g);
+	emit_free(g.emit);
+	truth_free(g.truth);
+	if (g.truth_out && fclose(g.truth_out))
+		r = gen_fail(conf.truth, strerror(errno));
+	fleet_free(g.fleet);
+	return r;
+}
