@@ -38,6 +38,13 @@ const TABLE_ROWS = 500;
 /** @param {string} name */
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** Points without a neighbour: no line would show them. @param {uPlot} plot @param {number} k */
+function alone(plot, k) {
+	const values = plot.data[k];
+	const known = (/** @type {number} */ i) => values[i] !== null && values[i] !== undefined;
+	return Array.from(values.keys()).filter((i) => known(i) && !known(i - 1) && !known(i + 1));
+}
+
 /** @param {Options} options @param {number} width @returns {uPlot.Options} */
 function plotOptions(options, width) {
 	const axis = {stroke: css("--mute"), grid: {stroke: css("--line"), width: 1}, ticks: {show: false}, font: "12px system-ui, sans-serif"};
@@ -54,8 +61,8 @@ function plotOptions(options, width) {
 			{label: "time", value: (_, at) => at === null || at === undefined ? "" : time(at)},
 			...options.series.map((one) => ({
 				label: one.label, stroke: css(`--series-${one.colour}`), width: 2, dash: one.dashed ? [6, 4] : undefined,
-				fill: one.fill ? css(`--series-${one.colour}`) + "22" : undefined, points: {show: false}, spanGaps: false,
-				value: (/** @type {uPlot} */ _, /** @type {number} */ v) => options.format(v),
+				fill: one.fill ? css(`--series-${one.colour}`) + "22" : undefined, points: {show: true, size: 5, filter: alone}, spanGaps: false,
+				value: (/** @type {uPlot} */ _, /** @type {number} */ v, /** @type {number} */ __, /** @type {number | null} */ i) => i === null ? "" : options.format(v),
 			})),
 		],
 		hooks: {

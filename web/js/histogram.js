@@ -4,12 +4,12 @@
  * and a sparkline without axes.
  */
 import {h, s} from "./dom.js";
-import {count, micros, share} from "./format.js";
+import {count, micros, plural, share} from "./format.js";
 
 const WIDTH = 480;
-const HEIGHT = 150;
-const BASE = 112;
-const TOP = 26;
+const HEIGHT = 168;
+const BASE = 130;
+const TOP = 44; /* room for three lines of marks above the bars */
 
 /**
  * @typedef {object} Histogram   as in /edges/{id}.histograms
@@ -39,8 +39,8 @@ function marks(histogram, floors, first, last) {
 		line = x < right + 82 ? line + 1 : 0;
 		right = x;
 		const atEnd = x > WIDTH - 90;
-		return s("g", {class: "mark"}, s("line", {x1: x, x2: x, y1: TOP - 14 + line * 13, y2: BASE}),
-			s("text", {x: atEnd ? x - 4 : x + 4, y: TOP - 6 + line * 13, "text-anchor": atEnd ? "end" : "start"}, `${label} ${micros(us)}`));
+		return s("g", {class: "mark"}, s("line", {x1: x, x2: x, y1: 4 + line * 13, y2: BASE}),
+			s("text", {x: atEnd ? x - 4 : x + 4, y: 12 + line * 13, "text-anchor": atEnd ? "end" : "start"}, `${label} ${micros(us)}`));
 	});
 }
 
@@ -88,7 +88,7 @@ export function histogramPicture(histogram, floors, title) {
 		last = Math.min(floors.length - 1, last + 1);
 	}
 	const said = `${title}: ${count(histogram.count)} samples, p50 ${micros(histogram.p50_us)}, p90 ${micros(histogram.p90_us)}, p99 ${micros(histogram.p99_us)}`;
-	return h("figure", {class: "histogram"}, h("figcaption", null, title, h("span", {class: "mute"}, ` ${count(histogram.count)} samples`)),
+	return h("figure", {class: "histogram"}, h("figcaption", null, title, h("span", {class: "mute"}, ` ${plural(histogram.count, "sample")}`)),
 		s("svg", {viewBox: `0 0 ${WIDTH} ${HEIGHT - 18}`, role: "img", "aria-label": said}, picture(histogram, floors, first, last)),
 		h("details", {class: "behind"}, h("summary", null, "as a table"), table(histogram, floors, title)));
 }

@@ -79,6 +79,19 @@ function partial(a) {
 	}));
 }
 
+/** Live, and nothing new for a while: the numbers below are old ones. @param {Health} a @param {boolean} open */
+function stale(a, open) {
+	const age = a.newest_age_s;
+	if (!open || age === null || age <= Math.max(10, 5 * a.interval_s))
+		return null;
+	return h("div", {"data-key": "stale"}, notice("stale", {
+		title: `Nothing new has been stored for ${ago(age).replace(" ago", "")}`,
+		reason: a.agents.reporting === 0 ? "No agent reports." : "Agents report, but their rows do not arrive.",
+		next: a.agents.reporting === 0 ? "Is an agent running? On its host:" : "The collector or the graph stands still; its log says more:",
+		command: a.agents.reporting === 0 ? "systemctl status skyfall-agent" : "skyfall doctor",
+	}));
+}
+
 /** @param {Health} a */
 function writer(a) {
 	const w = a.writer;
@@ -90,10 +103,11 @@ function writer(a) {
 	]));
 }
 
-/** @param {Health} a @param {HopView[]} chain @param {string} origin */
-export function view(a, chain, origin) {
+/** @param {Health} a @param {HopView[]} chain @param {string} origin @param {boolean} open the range ends now */
+export function view(a, chain, origin, open) {
 	return [
 		head(a),
+		stale(a, open),
 		partial(a),
 		next(a, origin),
 		card("chain", "From the kernel to the store",
@@ -127,7 +141,7 @@ export const page = {
 			ask: (signal) => context.api.get("/health", range(), {signal}),
 			show: (/** @type {Health} */ a) => {
 				const chain = chainOf(a);
-				body.show(view(a, chain, location.origin), {table: hops.element});
+				body.show(view(a, chain, location.origin, !context.state().to), {table: hops.element});
 				hops.update(chain.map((v, i) => ({...v, step: i + 1})));
 			},
 		});

@@ -55,7 +55,7 @@ function sentence(hop, verdict) {
 }
 
 /** @type {Record<Verdict, string>} */
-const WORDS = { ok: "adds up", loss: "known loss", bad: "does not add up", none: "nothing passed" };
+const WORDS = {ok: "adds up", loss: "known loss", bad: "does not add up", none: "nothing passed"};
 
 /** @param {Health} health @returns {HopView[]} */
 export function chainOf(health) {
@@ -69,7 +69,7 @@ export function chainOf(health) {
 			word: WORDS[verdict],
 			text: sentence(hop, verdict),
 			losses: Object.entries(hop.lost)
-				.map(([reason, count]) => ({ reason, count, text: hop.lost_text?.[reason] ?? "" }))
+				.map(([reason, count]) => ({reason, count, text: hop.lost_text?.[reason] ?? ""}))
 				.sort((a, b) => b.count - a.count || (a.reason < b.reason ? -1 : 1)),
 		};
 	});
@@ -101,13 +101,13 @@ export function nextSteps(health, origin) {
 			command: command(lossy.next ?? "skyfall doctor --json", origin),
 		});
 	if (health.status === "no_data")
-		steps.push({ text: "No agent reported in this range: is one running, and may it reach the collector?", command: "skyfall hosts" });
+		steps.push({text: "No agent reported in this range: is one running, and may it reach the collector?", command: "skyfall hosts"});
 	if (health.agents.silent.length)
 		steps.push({
-			text: `Some agents fell silent: ${health.agents.silent.slice(0, 5).join(", ")}${health.agents.silent.length > 5 ? " ..." : ""}.`,
-			command: "systemctl status skyfall-agent on that host",
+			text: `Some agents fell silent: ${health.agents.silent.slice(0, 5).join(", ")}${health.agents.silent.length > 5 ? " ..." : ""}. On such a host:`,
+			command: "systemctl status skyfall-agent",
 		});
 	if (health.writer.error)
-		steps.push({ text: `The store's writer says: ${health.writer.error}`, command: "df -h on the data folder" });
+		steps.push({text: `The store's writer says: ${health.writer.error}. Is there room where its files are?`, command: "df -h"});
 	return steps;
 }

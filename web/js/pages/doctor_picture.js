@@ -59,12 +59,12 @@ function step(v, most) {
 	return h("li", {class: `hop hop-${v.verdict}`, "data-key": hop.hop, "data-hop": hop.hop, "data-first-bad": v.first || null},
 		piece(v, most),
 		h("div", {class: "hop-text"},
-			h("h3", null, hop.hop, v.first && h("span", {class: "tag tag-serious"}, "first that does not add up")),
-			h("p", {class: "hop-sums"},
-				whole(hop.in, "in"), ` ${hop.unit} ${v.does[0]} `, h("span", {class: "to", "aria-hidden": "true"}, "\u2192"), " ", whole(hop.out, "out"), ` ${v.does[1]}`),
-			h("p", {class: "hop-verdict"}, icon(VERDICT_ICON[v.verdict]), h("strong", null, v.word), " ", v.text),
-			losses(v),
-			intervals(v)));
+			h("div", null, h("h3", null, hop.hop, v.first && h("span", {class: "tag tag-serious"}, "first that does not add up")),
+				h("p", {class: "hop-sums"},
+					whole(hop.in, "in"), ` ${hop.unit} ${v.does[0]} `, h("span", {class: "to", "aria-hidden": "true"}, "\u2192"), " ", whole(hop.out, "out"), ` ${v.does[1]}`)),
+			h("div", null, h("p", {class: "hop-verdict"}, icon(VERDICT_ICON[v.verdict]), h("span", null, h("strong", null, v.word), ". ", v.text)),
+				losses(v),
+				intervals(v))));
 }
 
 /** @param {HopView[]} chain */

@@ -35,7 +35,7 @@ const HISTOGRAMS = [
 const SEEN = {both: "seen from both ends", client: "seen from the client's end only", server: "seen from the server's end only", network: "seen by the network only"};
 
 /** @param {Edge} edge */
-const title = (edge) => [name(edge.client_service, 60), h("span", {class: "arrow"}, " \u2192 "), name(edge.server_service, 60), h("span", {class: "mute"}, ` :${edge.port} ${edge.protocol}`)];
+const title = (edge) => [name(edge.client_service, 60), " \u2192 ", name(edge.server_service, 60), h("span", {class: "mute"}, ` :${edge.port} ${edge.protocol}`)];
 
 /** @param {EdgeAnswer} a @param {State} state @param {Context} context */
 function sub(a, state, context) {
@@ -94,7 +94,7 @@ function histograms(a) {
 		: h("div", {class: "charts"}, shown.map(([column, label]) => {
 			const x = a.histograms[column];
 			return h("div", {"data-key": column, "data-histogram": column}, histogramPicture(x, a.bucket_floors_us, label),
-				x && h("p", {class: "sub"}, "p50 ", figure("us", x.p50_us, `${column}.p50_us`), ", p90 ", figure("us", x.p90_us, `${column}.p90_us`), ", p99 ", figure("us", x.p99_us, `${column}.p99_us`), " of ", figure("count", x.count, `${column}.count`), " samples"));
+				x && h("p", {class: "sub"}, "p50 ", figure("us", x.p50_us, `${column}.p50_us`), ", p90 ", figure("us", x.p90_us, `${column}.p90_us`), ", p99 ", figure("us", x.p99_us, `${column}.p99_us`), " of ", figure("count", x.count, `${column}.count`), x.count === 1 ? " sample" : " samples"));
 		})));
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an edge's answer says, row by row and in words: pure functions. */
-import { count, plural, share } from "../format.js";
+import {count, plural, share} from "../format.js";
 
 /** @typedef {import("./answers.js").View} View */
 /** @typedef {import("./answers.js").Edge} Edge */
@@ -46,7 +46,7 @@ const ratio = (part, whole) => (view, observer, seconds) => {
 };
 
 /** @param {string} id @param {string} label @param {Unit} unit @param {Row["of"]} of @param {string} about @param {boolean} [compare] @returns {Row} */
-const row = (id, label, unit, of, about, compare = false) => ({ id, label, unit, of, about, compare });
+const row = (id, label, unit, of, about, compare = false) => ({id, label, unit, of, about, compare});
 
 /** @type {Row["of"]} */
 const meanOpen = (view, observer, seconds) =>
@@ -125,11 +125,11 @@ export function observers(edge) {
  */
 export function cellOf(rowOf, answer, observer) {
 	if (!observers(answer.edge).includes(observer))
-		return { state: "nobody", value: null };
+		return {state: "nobody", value: null};
 	const value = rowOf.of(answer.views[observer] ?? {}, observer, answer.to - answer.from);
 	if (value === undefined)
-		return { state: "unseen", value: null };
-	return value === null ? { state: "unknown", value } : { state: "known", value };
+		return {state: "unseen", value: null};
+	return value === null ? {state: "unknown", value} : {state: "known", value};
 }
 
 /**
@@ -141,7 +141,7 @@ export function difference(rowOf, client, server) {
 		return null;
 	const most = Math.max(client.value, server.value);
 	const part = Math.abs(client.value - server.value) / most;
-	return { part, more: client.value > server.value ? "client" : "server", large: part >= 0.01 };
+	return {part, more: client.value > server.value ? "client" : "server", large: part >= 0.01};
 }
 
 /** Did anything happen in the range? @param {Edge} edge */

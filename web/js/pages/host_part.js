@@ -58,9 +58,7 @@ function costs(host) {
 	return facts(said.map(([key, value]) => [COST[key]?.[0] ?? key.replace(/_/g, " "), cost(key, value)]), "facts-numbers");
 }
 
-/** @param {Context} context */
-export function addressTable(context) {
-	void context;
+export function addressTable() {
 	return createTable(/** @type {import("../table.js").Options<Address>} */ ({
 		caption: "Addresses",
 		key: (a) => `${a.netns} ${a.address}`,
@@ -82,6 +80,7 @@ export function hostEdgesTable(context) {
 		sort: "-bytes",
 		empty: "No edge had an end on this host in this range.",
 		href: (e) => context.href({page: "edge", edge: e.id}),
+		onOpen: (e) => context.navigate({page: "edge", edge: e.id}),
 		columns: [
 			{id: "client", label: "client", kind: "text", value: (e) => e.client_service, show: (e) => name(e.client_service, 32)},
 			{id: "server", label: "server", kind: "text", value: (e) => e.server_service, show: (e) => name(e.server_service, 32)},
@@ -95,7 +94,7 @@ export function hostEdgesTable(context) {
 }
 
 /** The tables of a host's part; they live as long as the page. @param {Context} context */
-export const hostTables = (context) => ({addresses: addressTable(context), listeners: listenersTable(context), hostedges: hostEdgesTable(context)});
+export const hostTables = (context) => ({addresses: addressTable(), listeners: listenersTable(context, "host"), hostedges: hostEdgesTable(context)});
 
 /** @param {Host} host @param {Context} context */
 export function hostView(host, context) {

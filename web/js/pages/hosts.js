@@ -51,8 +51,8 @@ function summary(hosts) {
 	const reporting = hosts.filter((x) => x.reporting).length;
 	const partly = hosts.filter((x) => x.mode !== "bpf").length;
 	return card("fleet", "Fleet",
-		h("p", {class: "lead"}, figure("count", reporting, "reporting"), " of ", figure("count", hosts.length, "known"), ` ${hosts.length === 1 ? "agent reports" : "agents report"}`,
-			reporting === hosts.length ? "." : `; ${hosts.length - reporting} silent.`,
+		h("p", {class: "lead"}, figure("count", reporting, "reporting"), " of ", figure("count", hosts.length, "known"), ` ${hosts.length === 1 ? "agent" : "agents"} reporting`,
+			reporting === hosts.length ? "." : `, ${hosts.length - reporting} silent.`,
 			partly > 0 && ` ${plural(partly, "agent")} without the kernel's hooks: there only connections that were open at a look are measured.`),
 		h("div", {class: "tallies"}, tally("mode", counts(hosts, (x) => x.mode), hosts.length, "mode"),
 			tally("kernel", counts(hosts, (x) => x.kernel), hosts.length, "kernel"),

@@ -21,10 +21,10 @@ function alike(a, b) {
 
 /** @param {Element} have @param {Element} want */
 function attributes(have, want) {
-	for (const { name } of [...have.attributes])
+	for (const {name} of [...have.attributes])
 		if (!want.hasAttribute(name) && !(name === "open" && have.nodeName === "DETAILS"))
 			have.removeAttribute(name);
-	for (const { name, value } of [...want.attributes])
+	for (const {name, value} of [...want.attributes])
 		if (have.getAttribute(name) !== value && !(name === "open" && have.nodeName === "DETAILS"))
 			have.setAttribute(name, value);
 }

@@ -57,7 +57,7 @@ function side(title, sums, prefix) {
 		!d ? h("p", {class: "sub"}, "Nothing in this range.") : facts([
 			["edges", figure("count", sums.edges, `${prefix}.edges`)],
 			["bytes", figure("bytes", d.bytes, `${prefix}.bytes`)],
-			["sent to servers / to clients", [figure("bytes", d.c2s_bytes, `${prefix}.c2s_bytes`), " / ", figure("bytes", d.s2c_bytes, `${prefix}.s2c_bytes`)]],
+			["client to server / server to client", [figure("bytes", d.c2s_bytes, `${prefix}.c2s_bytes`), " / ", figure("bytes", d.s2c_bytes, `${prefix}.s2c_bytes`)]],
 			["attempts", figure("count", d.attempts, `${prefix}.attempts`)],
 			["opened", figure("count", d.opened, `${prefix}.opened`)],
 			["failed", figure("count", d.failed, `${prefix}.failed`)],
@@ -100,7 +100,7 @@ export const page = {
 	mount(root, context) {
 		const body = createBody(root, "Service");
 		let most = 0, asked = "", shown = "";
-		const callers = edgesTable(context, "callers", () => most), callees = edgesTable(context, "callees", () => most), listeners = listenersTable(context);
+		const callers = edgesTable(context, "callers", () => most), callees = edgesTable(context, "callees", () => most), listeners = listenersTable(context, "service");
 		const loader = createLoader({
 			what: "this service",
 			status: body.status,

@@ -14,7 +14,7 @@
  */
 
 /** @param {string} id @param {string} label @param {"bytes" | "count" | "mean"} unit @param {keyof Derived} [key] @returns {Metric} */
-const metric = (id, label, unit, key) => ({ id, label, unit, of: (d) => /** @type {any} */ (d)[key ?? id] });
+const metric = (id, label, unit, key) => ({id, label, unit, of: (d) => /** @type {any} */ (d)[key ?? id]});
 
 /** @type {Metric[]} */
 export const METRICS = [
