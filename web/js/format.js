@@ -100,7 +100,7 @@ export function seconds(sec) {
 }
 
 /** "4 s ago"; what lies ahead (clocks differ) is "now". @param {Maybe} sec */
-export const ago = (sec) => sec === null || sec === undefined ? NOT_KNOWN : sec < 1 ? "now" : `${seconds(Math.round(sec))} ago`;
+export const ago = (sec) => sec === null || sec === undefined ? NOT_KNOWN : sec < 1 ? "now" : `${seconds(Math.round(sec)).replace(/\.0+(?=\D)/, "")} ago`;
 
 /** The browser's own zone, e.g. "Europe/Paris". */
 export const zoneName = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";

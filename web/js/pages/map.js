@@ -1,14 +1,225 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-import {h} from "../dom.js";
+/**
+ * The first page: what exists, what is wrong, how complete the picture is. The graph is asked for when the question changes
+ * and, while live, at most every five seconds; between that the stream's numbers tick, painted at most once a second.
+ */
+import {h, replace} from "../dom.js";
+import {plural} from "../format.js";
+import {createFilterBar} from "../filter_bar.js";
+import {parseFilter} from "../filter_text.js";
+import {createLoader} from "../load.js";
+import {COLUMNS, worstFirst} from "../map/columns.js";
+import {PARAMS, createControls} from "../map/controls.js";
+import {emptyNotice, staleNotice} from "../map/empty.js";
+import {createPanel} from "../map/panel.js";
+import {createPicture} from "../map/picture.js";
+import {createStat} from "../map/stat.js";
+import {createTable} from "../table.js";
+
+/** @typedef {import("../map/model.js").Graph} Graph */
+/** @typedef {import("../map/model.js").GraphEdge} GraphEdge */
+/** @typedef {import("../map/columns.js").Row} Row */
+/** @typedef {import("../types.js").Context} Context */
+/** @typedef {import("../types.js").State} State */
+
+const REPAINT_MS = 1000;
+
+/** Parameters of /graph. @param {State} state @param {Context} context */
+function question(state, context) {
+	const {terms} = parseFilter(state.filter);
+	return {...context.range(), ...terms, group: state.group, metric: state.metric, limit: state.limit, idle: state.idle, only: state.only, focus: state.focus, depth: state.focus ? state.depth : ""};
+}
+
+/**
+ * The stream's edges summed as the graph's: by services.
+ * @param {Context} context
+ * @returns {(edge: GraphEdge) => Row["now"]}
+ */
+function liveNumbers(context) {
+	/** @type {Map<string, {bytes_s: number, opens_s: number}>} */
+	const sums = new Map();
+	const per = context.live.newest()?.interval_s ?? 0;
+	const key = (/** @type {any} */ edge) => JSON.stringify([edge.client_service, edge.server_service]);
+	if (per > 0 && context.state().live)
+		for (const edge of context.live.edges().values()) {
+			const sum = sums.get(key(edge)) ?? {bytes_s: 0, opens_s: 0};
+			sum.bytes_s += ((edge.c2s_bytes ?? 0) + (edge.s2c_bytes ?? 0)) / per;
+			sum.opens_s += (edge.opened ?? 0) / per;
+			sums.set(key(edge), sum);
+		}
+	return (edge) => edge.client_service === undefined ? null : sums.get(key(edge)) ?? null;
+}
+
+/** The table of edges. @param {Context} context */
+function edgeTable(context) {
+	return createTable(/** @type {import("../table.js").Options<Row>} */ ({
+		caption: "Edges, worst first", columns: COLUMNS, key: (row) => row.edge.id, sort: "-c2s", first: worstFirst,
+		rowClass: (row) => `severity-${row.edge.severity}`,
+		href: (row) => context.href({open: `edge:${row.edge.id}`}),
+		onOpen: (row) => context.navigate({open: `edge:${row.edge.id}`}),
+		empty: "No edge in this range.",
+		onView: (view) => context.navigate({table: view}, {replace: true}),
+	}));
+}
+
+class MapPage {
+	/** @param {HTMLElement} root @param {Context} context */
+	constructor(root, context) {
+		this.context = context;
+		/** @type {Graph | null} */
+		this.graph = null;
+		this.asked = "";
+		this.shown = "";
+		this.painted = 0;
+		this.timer = 0;
+		this.status = h("div", {class: "status", role: "status"});
+		this.stale = h("div", {class: "status", role: "status"});
+		this.filter = createFilterBar({onApply: (line) => context.navigate({filter: line})});
+		this.controls = createControls(context);
+		this.stat = createStat(context);
+		this.picture = createPicture({
+			openNode: (id) => context.navigate({open: `node:${id}`}),
+			openEdge: (id) => context.navigate({open: `edge:${id}`}),
+			focusNode: (id) => id === "other:" ? context.navigate({limit: Math.min(5000, context.state().limit * 3)}) : context.navigate({focus: id}),
+		});
+		this.panel = createPanel(context);
+		this.table = edgeTable(context);
+		this.empty = h("div", {class: "map-empty", hidden: true});
+		this.note = h("p", {class: "map-note mute"});
+		this.fold = h("button", {type: "button", class: "button fold", onclick: () => context.navigate({map: context.state().map === "shown" ? "folded" : "shown"}, {replace: true})});
+		this.card = h("section", {class: "card map-card", "aria-label": "Map"}, this.picture.element, this.empty, this.note);
+		this.grid = h("div", {class: "map-grid"}, this.card, this.panel.element);
+		root.append(h("h1", {class: "visually-hidden"}, "Map"), h("div", {class: "map-top"}, this.filter.element, this.controls.element), this.controls.crumbs, this.stat.element, this.stale, this.status, this.fold, this.grid, this.table.element);
+		this.loader = createLoader(/** @type {import("../load.js").Load<Graph>} */ ({
+			what: "the map", status: this.status,
+			ask: (signal) => context.api.get("/graph", question(context.state(), context), {signal}),
+			show: (graph) => this.show(graph),
+		}));
+		this.unsubscribe = context.live.subscribe(() => this.soon());
+		this.clock = window.setInterval(() => this.soon(), REPAINT_MS);
+	}
+
+	/** @param {State} state @param {string} why */
+	update(state, why) {
+		const asked = JSON.stringify(question(state, this.context));
+		const changed = asked !== this.asked;
+		this.asked = asked;
+		this.filter.set(state.filter);
+		this.controls.update(state);
+		this.table.setView(state.table);
+		this.grid.classList.toggle("folded", state.map === "folded");
+		this.fold.textContent = state.map === "folded" ? "Show the map" : "Hide the map";
+		this.fold.setAttribute("aria-expanded", String(state.map !== "folded"));
+		this.select(state);
+		if (changed || why === "tick" || why === "retry")
+			void this.loader.run(changed);
+		else if (this.graph)
+			this.panel.update(this.graph, state.open);
+	}
+
+	/** Marks what is open in picture and table. @param {State} state */
+	select(state) {
+		const id = state.open.replace(/^(node|edge):/, "");
+		this.picture.select(state.open ? id : null);
+		this.table.mark(state.open.startsWith("edge:") ? id : null);
+	}
+
+	/** @param {Graph} graph */
+	show(graph) {
+		const state = this.context.state();
+		const fresh = this.asked !== this.shown;
+		this.shown = this.asked;
+		this.graph = graph;
+		const none = graph.nodes.length === 0;
+		this.empty.hidden = !none;
+		this.picture.element.hidden = none;
+		if (none)
+			replace(this.empty, emptyNotice(graph, this.context));
+		this.picture.update(graph, fresh);
+		this.stat.update(graph);
+		this.panel.update(graph, state.open);
+		this.select(state);
+		const {other} = graph;
+		this.note.textContent = other.nodes > 0 ? `The ${plural(graph.nodes.length - 1, "largest box", "largest boxes")} of ${graph.matched.nodes}; “other” sums ${plural(other.nodes, "more", "more")} with ${plural(other.edges, "edge")}. Double click it for more of them.` : "";
+		this.note.hidden = other.nodes === 0;
+		this.table.setCsv(this.context.api.url("/graph", {...question(state, this.context), format: "csv"}));
+		this.paint();
+		if (fresh)
+			this.context.announce(`${plural(graph.matched.edges, "edge")}, ${plural(graph.matched.signs, "needs", "need")} a look`);
+	}
+
+	/** Live numbers: at most one repaint a second. */
+	soon() {
+		if (this.timer || document.visibilityState !== "visible")
+			return;
+		this.timer = window.setTimeout(() => {
+			this.timer = 0;
+			requestAnimationFrame(() => this.paint());
+		}, Math.max(0, this.painted + REPAINT_MS - performance.now()));
+	}
+
+	paint() {
+		this.painted = performance.now();
+		const stale = staleNotice(this.context);
+		if (stale?.textContent !== (this.stale.textContent || undefined))
+			replace(this.stale, stale);
+		if (!this.graph)
+			return;
+		const names = new Map(this.graph.nodes.map((node) => [node.id, node.name]));
+		const now = liveNumbers(this.context);
+		this.table.update(this.graph.edges.map((edge) => ({edge, client: names.get(edge.source) ?? "", server: names.get(edge.target) ?? "", now: now(edge)})));
+		this.stat.tick();
+		this.panel.tick();
+	}
+
+	/** @param {KeyboardEvent} event */
+	key(event) {
+		const {state, navigate} = this.context;
+		if (event.key === "Escape" && state().open)
+			navigate({open: null});
+		else if (event.key === "Escape" && state().focus)
+			navigate({focus: null, depth: null});
+		else if (event.key === "m")
+			this.picture.focus();
+		else if (event.key === "t")
+			this.table.focus();
+		else if (event.key === "p")
+			navigate({only: state().only === "signs" ? "all" : "signs"});
+		else if (event.key === "+" || event.key === "=")
+			this.picture.camera.zoom(1.3);
+		else if (event.key === "-")
+			this.picture.camera.zoom(1 / 1.3);
+		else if (event.key === "0")
+			this.picture.camera.fit();
+		else
+			return false;
+		return true;
+	}
+
+	unmount() {
+		clearInterval(this.clock);
+		clearTimeout(this.timer);
+		this.unsubscribe();
+		this.loader.stop();
+		this.panel.stop();
+		this.picture.camera.stop();
+	}
+}
 
 /** @type {import("../types.js").Page} */
 export const page = {
 	id: "map",
 	title: "Map",
 	nav: "Map",
-	params: {},
-	mount(root) {
-		root.append(h("h1", null, "Map"));
-		return {update() {}, unmount() {}};
+	params: PARAMS,
+	refresh_s: 5,
+	keys: [["m", "to the map"], ["t", "to the table of edges"], ["← →", "on the map: to who calls, to who is called"], ["↑ ↓", "on the map: within the column; in the table: along the rows"], ["f", "on a box: only what is around it"], ["p", "only problems"], ["+ - 0", "zoom in, out, fit"], ["Esc", "close the panel, then leave the focus"]],
+	mount(root, context) {
+		const map = new MapPage(root, context);
+		return {
+			update: (state, why) => map.update(state, why),
+			unmount: () => map.unmount(),
+			key: (event) => map.key(event),
+		};
 	},
 };

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Which part of the picture is seen: fitted to its card until the reader moves it. Wheel (once the map was clicked or has
+ * the focus, or with Ctrl: else the page scrolls), drag, two fingers, buttons.
+ */
+
+const MAX = 3;
+const MIN = 0.1;
+const FIT_MAX = 1.25;
+const MARGIN = 12;
+
+/**
+ * @param {SVGSVGElement} svg
+ * @param {SVGGElement} world  what is moved
+ */
+export function createCamera(svg, world) {
+	let size = {width: 1, height: 1};
+	let k = 1;
+	let x = 0;
+	let y = 0;
+	let byHand = false;
+	let awake = false;
+	/** @type {Map<number, {x: number, y: number}>} */
+	const fingers = new Map();
+	let moved = false;
+
+	function paint() {
+		world.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${k.toFixed(4)})`);
+	}
+
+	function fit() {
+		const box = svg.getBoundingClientRect();
+		if (box.width === 0)
+			return;
+		byHand = false;
+		k = Math.max(MIN, Math.min(FIT_MAX, (box.width - 2 * MARGIN) / size.width, (box.height - 2 * MARGIN) / size.height));
+		x = (box.width - size.width * k) / 2;
+		y = (box.height - size.height * k) / 2;
+		paint();
+	}
+
+	/** @param {number} factor @param {number} [atX] @param {number} [atY]  px in the card; default its centre */
+	function zoom(factor, atX = svg.clientWidth / 2, atY = svg.clientHeight / 2) {
+		const next = Math.min(MAX, Math.max(MIN, k * factor));
+		x = atX - (atX - x) * next / k;
+		y = atY - (atY - y) * next / k;
+		k = next;
+		byHand = true;
+		paint();
+	}
+
+	/** @param {number} dx @param {number} dy */
+	function pan(dx, dy) {
+		/* a hand's breadth of the picture stays in sight */
+		x = Math.min(svg.clientWidth - 60, Math.max(60 - size.width * k, x + dx));
+		y = Math.min(svg.clientHeight - 60, Math.max(60 - size.height * k, y + dy));
+		byHand = true;
+		paint();
+	}
+
+	svg.addEventListener("wheel", (event) => {
+		if (!(awake || event.ctrlKey || svg.contains(document.activeElement)))
+			return;
+		event.preventDefault();
+		const box = svg.getBoundingClientRect();
+		zoom(Math.exp(-event.deltaY * (event.deltaMode === 1 ? 0.05 : 0.0016)), event.clientX - box.left, event.clientY - box.top);
+	}, {passive: false});
+	svg.addEventListener("pointerdown", (event) => {
+		awake = true;
+		moved = false;
+		fingers.set(event.pointerId, {x: event.clientX, y: event.clientY});
+	});
+	svg.addEventListener("pointerleave", () => {
+		awake = false;
+	});
+	svg.addEventListener("pointermove", (event) => {
+		const old = fingers.get(event.pointerId);
+		if (!old)
+			return;
+		const now = {x: event.clientX, y: event.clientY};
+		if (!moved && Math.hypot(now.x - old.x, now.y - old.y) < 4)
+			return;
+		if (!moved && !svg.hasPointerCapture(event.pointerId))
+			svg.setPointerCapture(event.pointerId);
+		moved = true;
+		if (fingers.size === 2) {
+			const other = [...fingers].find(([id]) => id !== event.pointerId)?.[1] ?? old;
+			const box = svg.getBoundingClientRect();
+			zoom(Math.hypot(now.x - other.x, now.y - other.y) / Math.max(1, Math.hypot(old.x - other.x, old.y - other.y)), (now.x + other.x) / 2 - box.left, (now.y + other.y) / 2 - box.top);
+		} else
+			pan(now.x - old.x, now.y - old.y);
+		fingers.set(event.pointerId, now);
+	});
+	for (const end of /** @type {const} */ (["pointerup", "pointercancel"]))
+		svg.addEventListener(end, (event) => void fingers.delete(event.pointerId));
+	/* the click at the end of a drag opens nothing */
+	svg.addEventListener("click", (event) => {
+		if (moved)
+			event.stopPropagation();
+	}, {capture: true});
+	const sized = new ResizeObserver(() => {
+		if (!byHand)
+			fit();
+	});
+	sized.observe(svg);
+
+	return {
+		fit, pan,
+		/** @param {number} factor */
+		zoom: (factor) => zoom(factor),
+		/**
+		 * The picture has another size. fresh: it answers another question, so it is fitted anew; else the view stays unless the picture outgrew it.
+		 * @param {number} width @param {number} height @param {boolean} fresh
+		 */
+		resize(width, height, fresh) {
+			const grown = width > size.width + 1 || height > size.height + 1;
+			size = {width: Math.max(1, width), height: Math.max(1, height)};
+			if (fresh || (grown && !byHand))
+				fit();
+		},
+		/** Brings a point into sight. @param {number} px @param {number} py */
+		reveal(px, py) {
+			const sx = px * k + x;
+			const sy = py * k + y;
+			const dx = sx < 80 ? 80 - sx : sx > svg.clientWidth - 80 ? svg.clientWidth - 80 - sx : 0;
+			const dy = sy < 40 ? 40 - sy : sy > svg.clientHeight - 40 ? svg.clientHeight - 40 - sy : 0;
+			if (dx || dy)
+				pan(dx, dy);
+		},
+		stop: () => sized.disconnect(),
+	};
+}
