@@ -195,7 +195,8 @@ void api_handle(void *server, const struct http_request *req, struct http_reply 
 		api_query_done(s, a.q);
 out:
 	s->errors += reply->status >= 400;
-	if (reply->status >= 500)
+	/* 503 is a state, said by /readyz and the metrics: clients that come back each second must not fill the log. */
+	if (reply->status >= 500 && reply->status != 503)
 		log_warn("http: %.200s: %.200s", req->path, buf_text(&reply->body));
 }
 
