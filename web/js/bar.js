@@ -19,13 +19,16 @@ const LIVE_WORDS = {connected: "live", connecting: "connecting …", stale: "no 
 export function createBar(top, pages, context) {
 	const links = pages.filter((page) => page.nav).map((page) => ({page, link: h("a", null, page.nav)}));
 	const range = h("select", {"aria-label": "Time range", onchange: () => chooseRange(range.value, context)});
-	const liveText = h("span", {class: "live-text"});
+	/* on a small screen the dot and the age are enough */
+	const liveWord = h("span", {class: "live-word"});
+	const liveAge = h("span");
+	const liveText = h("span", {class: "live-text"}, liveWord, liveAge);
 	const live = h("button", {type: "button", class: "button live", onclick: () => context.navigate({live: !context.state().live}, {replace: true})}, h("span", {class: "dot"}), liveText);
 	const themeButton = h("button", {type: "button", class: "button round", onclick: () => {
 		switchTheme();
 		paintTheme();
 	}});
-	const help = h("button", {type: "button", class: "button round", "aria-label": "Keys", title: "Keys (?)", onclick: () => showKeys(pages.find((page) => page.id === context.state().page) ?? pages[0])}, icon("key"));
+	const help = h("button", {type: "button", class: "button round help", "aria-label": "Keys", title: "Keys (?)", onclick: () => showKeys(pages.find((page) => page.id === context.state().page) ?? pages[0])}, icon("key"));
 	const brand = h("a", {class: "brand"}, "Skyfall");
 	replace(top, h("div", {class: "bar"}, brand, h("nav", {"aria-label": "Pages"}, links.map(({link}) => link)),
 		h("div", {class: "controls"}, range, live, themeButton, help)));
@@ -42,8 +45,9 @@ export function createBar(top, pages, context) {
 		const on = context.state().live;
 		const word = on && state === "off" ? "live" : LIVE_WORDS[state];
 		const age = newest ? context.now() - newest.interval - newest.interval_s : null;
-		const shown = on && age !== null && (state === "connected" || state === "stale") ? `${word}, ${ago(age)}` : word;
-		text(liveText, shown);
+		const aged = on && age !== null && (state === "connected" || state === "stale");
+		text(liveWord, aged ? `${word}, ` : "");
+		text(liveAge, aged ? ago(age) : word);
 		live.className = `button live ${on ? state : "off"}`;
 		set(live, {"aria-pressed": String(on), title: `${on ? "Click to pause" : "Click to go on"}${newest ? `; newest interval ${time(newest.interval)}` : ""}`});
 	}

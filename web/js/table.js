@@ -33,7 +33,7 @@ const SHOWN_MORE = 500;
  * @property {(row: T) => void} [onOpen]       Enter or click on a row
  * @property {(row: T) => string | null} [href] the row's link, put around its first cell
  * @property {(row: T) => string} [rowClass]   e.g. "severity-2"
- * @property {string} sort                     "-bytes" (large first) or "name"
+ * @property {string} sort                     "-bytes" (large first) or "name"; names no column where `first` is the whole order
  * @property {(a: T, b: T) => number} [first]  comes before the sorting, e.g. severity, as long as the reader chose no other order
  * @property {string} empty                    said where no row is
  * @property {(view: string) => void} [onView] the reader changed sorting or filters
@@ -111,7 +111,8 @@ export function createTable(options) {
 	function sortBy(column) {
 		const large = column.kind === "number" ? `-${column.id}` : column.id;
 		const small = column.kind === "number" ? column.id : `-${column.id}`;
-		view.sort = view.sort === large ? small : large;
+		/* the third time leads back to the first order */
+		view.sort = view.sort === large ? small : view.sort === small && options.sort !== large ? options.sort : large;
 		paint();
 		options.onView?.(formatView(view, options.sort));
 	}

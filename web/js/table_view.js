@@ -64,8 +64,8 @@ export function arranged(rows, options, view) {
 			kept = kept.filter((row) => test(column.value(row)));
 	}
 	const down = view.sort.startsWith("-");
-	const column = options.columns.find((c) => c.id === view.sort.replace("-", "")) ?? options.columns[0];
-	const by = comparer(column, down);
+	const column = options.columns.find((c) => c.id === view.sort.replace("-", ""));
+	const by = column ? comparer(column, down) : () => 0;
 	const first = view.sort === options.sort ? options.first : undefined;
 	const order = (/** @type {T} */ a, /** @type {T} */ b) => (first?.(a, b) || by(a, b)) || (options.key(a) < options.key(b) ? -1 : 1);
 	return {rows: [...kept].sort(order), bad};

@@ -47,4 +47,4 @@ function failed(edge) {
 }
 
 /** Worst first, then by bytes. @param {Row} a @param {Row} b */
-export const worstFirst = (a, b) => b.edge.severity - a.edge.severity;
+export const worstFirst = (a, b) => b.edge.severity - a.edge.severity || (b.edge.derived.bytes ?? 0) - (a.edge.derived.bytes ?? 0);

@@ -44,7 +44,7 @@ function views(answer) {
 		const value = known[who] ? row.of(seen[who], who) : undefined;
 		return h("td", {class: "right"}, value === undefined ? h("span", {class: "unknown", title: known[who] ? "this end cannot see it" : "no agent there"}, known[who] ? "–" : "not known") : num(value, row.format(value)));
 	};
-	return h("table", {class: "facts views"}, h("thead", null, h("tr", null, h("td"), h("th", {scope: "col", class: "right"}, "client saw"), h("th", {scope: "col", class: "right"}, "server saw"))),
+	return h("table", {class: "figures views"}, h("thead", null, h("tr", null, h("td"), h("th", {scope: "col", class: "right"}, "client saw"), h("th", {scope: "col", class: "right"}, "server saw"))),
 		h("tbody", null, VIEW_ROWS.map((row) => h("tr", null, h("th", {scope: "row", title: row.hint}, row.label), cell("client", row), cell("server", row)))));
 }
 
@@ -68,7 +68,7 @@ function series(answer, edge) {
  */
 function several(edges, chosen, context) {
 	return h("div", null, h("h3", null, plural(edges.length, "edge"), " between them"), h("ul", {class: "neighbours"}, edges.slice(0, 12).map((edge) => h("li", null,
-		h("a", {href: context.href({page: "edge", id: edge.id})}, `${edge.protocol} :${edge.port}`), edge.id === chosen && h("span", {class: "mute"}, "shown above"), num(edge.derived.bytes, bytes(edge.derived.bytes))))));
+		h("a", {href: context.href({page: "edge", edge: edge.id})}, `${edge.protocol} :${edge.port}`), edge.id === chosen && h("span", {class: "mute"}, "shown above"), num(edge.derived.bytes, bytes(edge.derived.bytes))))));
 }
 
 /** @param {Context} context */
@@ -108,7 +108,7 @@ export function createEdgePanel(context) {
 				return;
 			ids = list.length ? list.map((e) => e.id) : id ? [id] : [];
 			replace(more, one ? [points && series(points, edge), views(one), list.length > 1 && several(list, id, context)].filter(Boolean) : summed(edge));
-			replace(links, id && h("a", {class: "button", href: context.href({page: "edge", id})}, "Edge page: why?"),
+			replace(links, id && h("a", {class: "button", href: context.href({page: "edge", edge: id})}, "Edge page: why?"),
 				edge.client_service !== undefined && h("a", {class: "button", href: context.href({page: "service", service: edge.client_service})}, "Client"),
 				edge.server_service !== undefined && h("a", {class: "button", href: context.href({page: "service", service: edge.server_service})}, "Server"));
 			tick();
@@ -144,5 +144,5 @@ export function createEdgePanel(context) {
 function summed(edge) {
 	const d = edge.derived;
 	const rows = /** @type {[string, number | undefined, (n: any) => string][]} */ ([["client to server", d.c2s_bytes, bytes], ["server to client", d.s2c_bytes, bytes], ["opened", d.opened, count], ["failed", d.failed, count], ["edges behind it", edge.edges, count]]);
-	return h("table", {class: "facts"}, h("tbody", null, rows.map(([label, value, format]) => h("tr", null, h("th", {scope: "row"}, label), h("td", {class: "right"}, num(value, format(value)))))));
+	return h("table", {class: "figures"}, h("tbody", null, rows.map(([label, value, format]) => h("tr", null, h("th", {scope: "row"}, label), h("td", {class: "right"}, num(value, format(value)))))));
 }

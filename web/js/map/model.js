@@ -163,7 +163,7 @@ function labels(lines, nodes) {
 	const taken = nodes.map((n) => ({x: n.x, y: n.y, w: n.w + 4, h: n.h + 4}));
 	const found = new Map();
 	for (const line of lines) {
-		const w = [...line.text].length * 6.7 + 34;
+		const w = [...line.text].length * 7.5 + 32;
 		const tries = [0.5, 0.42, 0.58, 0.35, 0.65, 0.28, 0.72].flatMap((t) => [0, -14, 14, -24, 24].map((dy) => {
 			const p = pointAt(line.curve, t);
 			return {x: p.x, y: p.y + dy, w, h: LABEL_H + 2};

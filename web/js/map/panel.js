@@ -76,11 +76,9 @@ function nodeParts(node, graph, context, nodes) {
 	const callers = graph.edges.filter((edge) => edge.target === node.id);
 	const callees = graph.edges.filter((edge) => edge.source === node.id);
 	const bad = [...callers, ...callees].filter((edge) => edge.severity > 0).length;
-	const facts = /** @type {[string, number | undefined, (n: number | undefined) => string][]} */ ([["received as server and client", node.in_bytes, bytes], ["sent", node.out_bytes, bytes], ["edges", node.edges, count], ["hosts", node.hosts, count]]);
-	facts[0][0] = "bytes of those who call it";
-	facts[1][0] = "bytes with those it calls";
+	const facts = /** @type {[string, number | undefined, (n: number | undefined) => string][]} */ ([["between it and its callers", node.in_bytes, bytes], ["between it and those it calls", node.out_bytes, bytes], ["edges", node.edges, count], ["hosts", node.hosts, count]]);
 	return [h("p", {class: "mute"}, [node.kind, node.zone && `zone ${node.zone}`].filter(Boolean).join(", "), bad > 0 && [", ", h("span", {class: "text-2"}, `${plural(bad, "edge")} of it ${bad === 1 ? "stands" : "stand"} out`)]),
-		h("table", {class: "facts"}, h("tbody", null, facts.filter(([, value]) => value !== undefined).map(([label, value, format]) => h("tr", null, h("th", {scope: "row"}, label), h("td", {class: "right"}, num(value, format(value))))))),
+		h("table", {class: "figures"}, h("tbody", null, facts.filter(([, value]) => value !== undefined).map(([label, value, format]) => h("tr", null, h("th", {scope: "row"}, label), h("td", {class: "right"}, num(value, format(value))))))),
 		neighbours("Called by", callers, context, nodes, "source"), neighbours("Calls", callees, context, nodes, "target"), nodeLinks(node, context)].flat();
 }
 

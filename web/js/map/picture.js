@@ -22,20 +22,19 @@ import {arrowText, bothSaw, lineWidth, neighbour, observedText, pathText, portsT
 
 const ICONS = {serious: "M-4-4 4 4M4-4-4 4", look: "M0-4.500 4.500 3.500H-4.500Z", ok: ""};
 
-/** What stands in a box under the name. @param {GraphNode} node @param {number | null} opens  a second */
-export function secondLine(node, opens) {
+/**
+ * What stands in a box under the name: where it runs and how busy it is, or the one that fits.
+ * @param {GraphNode} node
+ * @param {number | null} opens  a second
+ * @param {number} letters  room
+ */
+export function secondLine(node, opens, letters = 100) {
 	if (node.kind === "other")
 		return plural(node.members ?? 0, "more", "more");
-	const parts = [];
-	if (node.kind === "unknown")
-		parts.push("no agent");
-	else if (node.hosts)
-		parts.push(plural(node.hosts, "host"));
-	if (opens !== null && opens > 0)
-		parts.push(`${count(opens)} opens/s`);
-	else if (node.bytes > 0)
-		parts.push(bytes(node.bytes));
-	return parts.join(", ") || "idle";
+	const where = node.kind === "unknown" ? "no agent" : (node.hosts ?? 0) > 1 ? plural(node.hosts ?? 0, "host") : "";
+	const busy = opens !== null && opens > 0 ? `${count(opens)} opens/s` : node.bytes > 0 ? bytes(node.bytes) : "";
+	const both = where && busy ? `${where}, ${busy}` : where || busy || (node.hosts === 1 ? "1 host" : "no traffic");
+	return both.length <= letters ? both : busy.length <= letters && busy ? busy : where || both;
 }
 
 /** Rates of connections opened to each node. @param {Graph} graph @returns {Map<string, number>} */
@@ -77,8 +76,8 @@ function reconcile(parent, kept, items, key, make, fill) {
 
 /** @param {SVGGElement} g @param {GraphNode} node @param {number | null} opens */
 function fillNode(g, node, opens) {
-	const second = secondLine(node, opens);
-	const letters = Math.max(4, Math.floor((node.w - 24) / 7.2));
+	const second = secondLine(node, opens, Math.floor((node.w - 20) / 6));
+	const letters = Math.max(4, Math.floor((node.w - (node.severity ? 34 : 20)) / 7));
 	set(g, {
 		class: `node kind-${node.kind} severity-${node.severity}`, transform: `translate(${node.x - node.w / 2} ${node.y - node.h / 2})`,
 		"aria-label": `${plain(node.name)}, ${second}, ${plural(node.edges, "edge")}${node.severity ? ", stands out" : ""}`, "data-id": node.id,
@@ -89,8 +88,8 @@ function fillNode(g, node, opens) {
 	/* a nested svg cuts what is wider than the box: letters differ in width */
 	set(inner, {width: node.w - 10, height: node.h});
 	text(inner.children[0], plain(node.name, letters));
-	text(inner.children[1], plain(second, letters + 4));
-	set(mark, {d: ICONS[iconOf(node.severity)], transform: `translate(${node.w - 1} 1)`});
+	text(inner.children[1], second);
+	set(mark, {d: ICONS[iconOf(node.severity)], transform: `translate(${node.w - 12} 13)`});
 }
 
 function makeNode() {

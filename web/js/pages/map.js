@@ -53,7 +53,7 @@ function liveNumbers(context) {
 /** The table of edges. @param {Context} context */
 function edgeTable(context) {
 	return createTable(/** @type {import("../table.js").Options<Row>} */ ({
-		caption: "Edges, worst first", columns: COLUMNS, key: (row) => row.edge.id, sort: "-c2s", first: worstFirst,
+		caption: "Edges, worst first", columns: COLUMNS, key: (row) => row.edge.id, sort: "worst", first: worstFirst,
 		rowClass: (row) => `severity-${row.edge.severity}`,
 		href: (row) => context.href({open: `edge:${row.edge.id}`}),
 		onOpen: (row) => context.navigate({open: `edge:${row.edge.id}`}),
