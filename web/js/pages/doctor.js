@@ -39,7 +39,7 @@ const table = (onView) => createTable(/** @type {import("../table.js").Options<H
 		{id: "out", label: "out", kind: "number", value: (v) => v.hop.out, show: (v) => whole(v.hop.out, "out")},
 		{id: "lost", label: "lost", kind: "number", value: (v) => v.hop.lost_total, show: (v) => whole(v.hop.lost_total, "lost_total")},
 		{id: "missing", label: "missing", kind: "number", value: (v) => v.hop.missing, show: (v) => whole(v.hop.missing, "missing")},
-		{id: "unit", label: "of", kind: "text", value: (v) => v.hop.unit},
+		{id: "unit", label: "of", kind: "text", value: (v) => v.hop.unit, wide: true},
 		{id: "verdict", label: "verdict", kind: "text", value: (v) => v.word},
 		{id: "instances", label: "lines from", kind: "number", hint: "How many instances wrote a line of the ledger", value: (v) => v.hop.instances, wide: true},
 		{id: "reasons", label: "lost by reason", kind: "text", value: (v) => v.losses.map((l) => `${l.reason} ${l.count}`).join(", "), wide: true},

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The chain of sums in plain words: pure functions of the health answer. */
 
+import {exact} from "../format.js";
+
 /** @typedef {import("./answers.js").Hop} Hop */
 /** @typedef {import("./answers.js").Health} Health */
 /** @typedef {"ok" | "loss" | "bad" | "none"} Verdict */
@@ -40,7 +42,7 @@ export function verdictOf(hop) {
 
 /** @param {number} n @param {string} unit "rows" or "connections" */
 function many(n, unit) {
-	return `${n} ${n === 1 ? unit.replace(/s$/, "") : unit}`;
+	return `${exact(n)} ${n === 1 ? unit.replace(/s$/, "") : unit}`;
 }
 
 /** @param {Hop} hop @param {Verdict} verdict */
@@ -48,8 +50,8 @@ function sentence(hop, verdict) {
 	if (verdict === "bad")
 		return hop.missing < 0
 			? `${many(-hop.missing, hop.unit)} more came out than anybody counted going in.`
-			: `${many(hop.missing, hop.unit)} of ${hop.in} are missing and nobody knows why.`;
-	if (verdict === "loss") return `${many(hop.lost_total, hop.unit)} of ${hop.in} lost, each with its reason; the rest arrived.`;
+			: `${many(hop.missing, hop.unit)} of ${exact(hop.in)} are missing and nobody knows why.`;
+	if (verdict === "loss") return `${many(hop.lost_total, hop.unit)} of ${exact(hop.in)} lost, each with its reason; the rest arrived.`;
 	if (verdict === "none") return `No ${hop.unit} passed here in this range.`;
 	return `All ${many(hop.in, hop.unit)} arrived.`;
 }

@@ -6,6 +6,7 @@ import {ago, plural} from "../format.js";
 import {histogramPicture} from "../histogram.js";
 import {createLoader} from "../load.js";
 import {notice} from "../notice.js";
+import {said} from "../signs.js";
 import {card, choice, createBody, dated, facts, figure, keep, serviceLink, span, steer} from "./kit.js";
 import {calm, observers, oneSided, silent} from "./edge_model.js";
 import {PICTURES, createCharts} from "./edge_series.js";
@@ -55,8 +56,7 @@ function why(edge) {
 		h("h2", {id: "part-why"}, "Why"),
 		signs.length === 0
 			? h("p", {class: "lead", "data-calm": true}, icon(silent(edge) ? "none" : "ok"), silent(edge) ? "Nothing happened on it in this range." : calm(edge))
-			: h("ul", {class: "signs"}, signs.map((s) => h("li", {"data-key": `${s.sign} ${s.side}`, "data-sign": s.sign, "data-severity": s.severity, class: s.severity > 1 ? "state-serious" : "state-look"},
-				icon(s.severity > 1 ? "serious" : "look"), h("span", null, h("strong", null, s.severity > 1 ? "Serious: " : "Worth a look: "), s.text.replace(/\.?$/, "."))))),
+			: h("ul", {class: "signs"}, signs.map((sign) => h("li", {"data-key": `${sign.sign} ${sign.side}`, "data-sign": sign.sign, "data-severity": sign.severity}, said(sign)))),
 		oneSided(edge) && !silent(edge) ? h("p", {class: "sub", "data-one-sided": true}, icon("info"), oneSided(edge)) : null);
 }
 
@@ -138,7 +138,7 @@ export const page = {
 	id: "edge",
 	title: "Edge",
 	under: "map",
-	params: {edge: {type: "text", max: 64, default: ""}, step: {type: "enum", values: STEPS.map(([id]) => id), default: "auto"}, pairs: {type: "text", default: ""}},
+	params: {id: {type: "text", max: 64, default: ""}, step: {type: "enum", values: STEPS.map(([id]) => id), default: "auto"}, pairs: {type: "text", default: ""}},
 	mount(root, context) {
 		const body = createBody(root, "Edge");
 		const pairs = pairsTable((v) => context.navigate({pairs: v || null}, {replace: true}));
@@ -150,7 +150,7 @@ export const page = {
 			status: body.status,
 			ask: async (signal) => {
 				const state = context.state();
-				const path = `/edges/${encodeURIComponent(state.edge)}`, range = context.range();
+				const path = `/edges/${encodeURIComponent(state.id)}`, range = context.range();
 				const [answer, {series, refused}] = await Promise.all([
 					context.api.get(path, {...range, limit: PAIRS}, {signal}),
 					seriesOr(context.api.get(`${path}/series`, {...range, step: state.step === "auto" ? null : state.step}, {signal})),
@@ -168,14 +168,14 @@ export const page = {
 		return {
 			update(state, why) {
 				pairs.setView(state.pairs);
-				if (state.edge !== shown) {
+				if (state.id !== shown) {
 					body.clear();
 					body.heading.textContent = "Edge";
 				}
-				shown = state.edge;
-				if (!state.edge)
+				shown = state.id;
+				if (!state.id)
 					return body.show([h("div", {"data-key": "none"}, notice("empty", {title: "No edge is chosen", next: "Choose one on the map or in its table."}))]);
-				const question = `${state.edge} ${state.step} ${state.range} ${state.from} ${state.to}`;
+				const question = `${state.id} ${state.step} ${state.range} ${state.from} ${state.to}`;
 				if (question !== asked || why !== "state")
 					void loader.run(question !== asked);
 				asked = question;

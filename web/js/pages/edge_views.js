@@ -21,13 +21,11 @@ function cell(row, answer, observer) {
 	return h("td", {class: "right"}, figure(row.unit, value, field));
 }
 
-/** @param {Row} row @param {EdgeAnswer} answer */
+/** Beside the row's name where two ends that should agree do not. @param {Row} row @param {EdgeAnswer} answer */
 function differs(row, answer) {
 	const d = difference(row, cellOf(row, answer, "client"), cellOf(row, answer, "server"));
-	if (!d)
-		return h("td", {class: "left"});
-	return h("td", {class: "left"}, h("span", {class: d.large ? "state state-look" : "state state-none", "data-differs": row.id, "data-value": d.part},
-		icon(d.large ? "look" : "info"), `${d.more} saw ${share(d.part)} more`));
+	return d && h("span", {class: `differs state ${d.large ? "state-look" : "state-none"}`, "data-differs": row.id, "data-value": d.part},
+		icon(d.large ? "look" : "info"), `the ${d.more} saw ${share(d.part)} more`);
 }
 
 /** @param {EdgeAnswer} answer */
@@ -38,10 +36,10 @@ export function views(answer) {
 	return card("views", "Both views",
 		h("div", {class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Both views"}, h("table", {class: "views"},
 			h("caption", {class: "visually-hidden"}, "What each end saw, side by side"),
-			h("thead", null, h("tr", null, h("th", {scope: "col", class: "left"}, "what"), who.map((o) => h("th", {scope: "col", class: "right"}, `${o} saw`)), h("th", {scope: "col", class: "left"}, "difference"))),
+			h("thead", null, h("tr", null, h("th", {scope: "col", class: "left"}, "what"), who.map((o) => h("th", {scope: "col", class: "right"}, `${o} saw`)))),
 			GROUPS.map((group) => h("tbody", {"data-key": group.title},
-				h("tr", {class: "group"}, h("th", {scope: "rowgroup", colspan: who.length + 2, class: "left"}, group.title, h("span", {class: "mute"}, `, ${group.note}`))),
-				group.rows.map((row) => h("tr", {"data-key": row.id, "data-row": row.id}, h("th", {scope: "row", class: "left", title: row.about}, row.label), who.map((o) => cell(row, answer, o)), differs(row, answer))))))));
+				h("tr", {class: "group"}, h("th", {scope: "rowgroup", colspan: who.length + 1, class: "left"}, group.title, h("span", {class: "mute"}, `, ${group.note}`))),
+				group.rows.map((row) => h("tr", {"data-key": row.id, "data-row": row.id}, h("th", {scope: "row", class: "left", title: row.about}, row.label, differs(row, answer)), who.map((o) => cell(row, answer, o)))))))));
 }
 
 /** @type {Record<string, string>} */

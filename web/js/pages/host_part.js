@@ -79,8 +79,8 @@ export function hostEdgesTable(context) {
 		key: (e) => e.id,
 		sort: "-bytes",
 		empty: "No edge had an end on this host in this range.",
-		href: (e) => context.href({page: "edge", edge: e.id}),
-		onOpen: (e) => context.navigate({page: "edge", edge: e.id}),
+		href: (e) => context.href({page: "edge", id: e.id}),
+		onOpen: (e) => context.navigate({page: "edge", id: e.id}),
 		columns: [
 			{id: "client", label: "client", kind: "text", value: (e) => e.client_service, show: (e) => name(e.client_service, 32)},
 			{id: "server", label: "server", kind: "text", value: (e) => e.server_service, show: (e) => name(e.server_service, 32)},

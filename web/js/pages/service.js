@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One service: who calls it, whom it calls, where it listens, on which hosts it runs. */
-import {h, icon, name} from "../dom.js";
+import {h, name} from "../dom.js";
 import {micros, plural, share} from "../format.js";
 import {createLoader} from "../load.js";
 import {createTable} from "../table.js";
 import {notice} from "../notice.js";
+import {tag} from "../signs.js";
 import {barred, card, createBody, facts, figure, hostLink, keep, span} from "./kit.js";
 import {listenersTable} from "./listeners.js";
 
@@ -15,14 +16,6 @@ import {listenersTable} from "./listeners.js";
 
 const LIMIT = 1000;
 
-/** The worst sign of an edge, in one word. @param {Edge} e */
-function sign(e) {
-	const worst = e.signs?.[0];
-	if (!worst)
-		return h("span", {class: "state state-none"}, "nothing stands out");
-	return h("span", {class: `state ${worst.severity > 1 ? "state-serious" : "state-look"}`}, icon(worst.severity > 1 ? "serious" : "look"), worst.sign.replace(/_/g, " "));
-}
-
 /**
  * @param {Context} context @param {"callers" | "callees"} which @param {() => number} most
  */
@@ -32,16 +25,16 @@ const edgesTable = (context, which, most) => createTable(/** @type {import("../t
 	sort: "-bytes",
 	first: (a, b) => (b.signs?.[0]?.severity ?? 0) - (a.signs?.[0]?.severity ?? 0),
 	empty: which === "callers" ? "Nobody connected to it in this range." : "It connected to nobody in this range.",
-	href: (e) => context.href({page: "edge", edge: e.id}),
-	onOpen: (e) => context.navigate({page: "edge", edge: e.id}),
+	href: (e) => context.href({page: "edge", id: e.id}),
+	onOpen: (e) => context.navigate({page: "edge", id: e.id}),
 	onView: (view) => context.navigate({[which]: view || null}, {replace: true}),
 	rowClass: (e) => e.signs?.[0] ? `severity-${e.signs[0].severity}` : "",
 	columns: [
 		{id: "service", label: which === "callers" ? "caller" : "callee", kind: "text", value: (e) => which === "callers" ? e.client_service : e.server_service,
 			show: (e) => name(which === "callers" ? e.client_service : e.server_service, 32)},
+		{id: "signs", label: "stands out", hint: "The worst sign; hover for all", kind: "text", value: (e) => (e.signs ?? []).map((x) => x.sign).join(" "), show: (e) => tag(e.signs ?? [])},
 		{id: "port", label: "port", kind: "number", value: (e) => e.port, show: (e) => String(e.port), hover: (e) => e.protocol},
 		{id: "bytes", label: "bytes", kind: "number", value: (e) => e.derived.bytes, show: (e) => barred("bytes", e.derived.bytes, most())},
-		{id: "sign", label: "sign", kind: "text", value: (e) => e.signs?.[0]?.sign ?? "", show: sign, hover: (e) => e.signs?.map((s) => s.text).join("; ") ?? ""},
 		{id: "opened", label: "opened", kind: "number", value: (e) => e.derived.opened, show: (e) => figure("count", e.derived.opened, "opened")},
 		{id: "failed", label: "failed", kind: "number", value: (e) => e.derived.failed, show: (e) => figure("count", e.derived.failed, "failed")},
 		{id: "retransmits", label: "sent again", kind: "number", value: (e) => e.derived.retransmit_ratio, show: (e) => share(e.derived.retransmit_ratio), wide: true},
