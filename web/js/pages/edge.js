@@ -77,12 +77,19 @@ function numbers(edge) {
 	], "facts-numbers"));
 }
 
-/** @param {State} state @param {SeriesAnswer | null} series @param {string} refused @param {Context} context @param {string} id */
-function overTime(state, series, refused, context, id) {
-	const csv = context.api.url(`/edges/${id}/series`, {...context.range(), step: state.step === "auto" ? null : state.step, format: "csv"});
+/** What dragging does, for the keyboard. @param {EdgeAnswer} a @param {Context} context */
+function steps(a, context) {
+	const {from, to} = a, span = to - from, half = Math.max(2, Math.ceil(span / 2));
+	const link = (/** @type {string} */ label, /** @type {number} */ f, /** @type {number} */ t) => h("a", {class: "button small", "data-key": label, href: context.href({from: Math.max(0, f), to: t})}, label);
+	return h("span", {class: "steps-time"}, link("earlier", from - half, to - half), link("later", from + half, to + half), link("closer", to - half, to), link("wider", from - span, to));
+}
+
+/** @param {EdgeAnswer} a @param {State} state @param {SeriesAnswer | null} series @param {string} refused @param {Context} context */
+function overTime(a, state, series, refused, context) {
+	const csv = context.api.url(`/edges/${a.edge.id}/series`, {...context.range(), step: state.step === "auto" ? null : state.step, format: "csv"});
 	return card("series", "Over time",
 		h("div", {class: "tools-line"}, choice(context, "A point is", "step", STEPS, state.step), h("span", {class: "sub"}, series ? `${plural(series.step, "second")} a point; drag over a picture to look closer. A gap: no row.` : refused),
-			h("span", {class: "grow"}), h("a", {class: "button small", href: csv, download: ""}, "CSV")),
+			steps(a, context), h("span", {class: "grow"}), h("a", {class: "button small", href: csv, download: ""}, "CSV")),
 		series && h("div", {class: "charts"}, PICTURES.map((p) => keep(`chart-${p.id}`))));
 }
 
@@ -114,9 +121,8 @@ function view(a, series, refused, state, context) {
 		sub(a, state, context),
 		quiet(a, context),
 		why(a.edge),
-		h("div", {class: "columns", "data-key": "columns"}, h("div", {class: "stack"}, views(a)), h("div", {class: "stack"}, numbers(a.edge), failures(a.edge), names(a.edge))),
-		overTime(state, series, refused, context, a.edge.id),
-		histograms(a),
+		h("div", {class: "columns", "data-key": "columns"}, h("div", {class: "stack"}, views(a)), h("div", {class: "stack"}, numbers(a.edge), failures(a.edge), names(a.edge)),
+			h("div", {class: "stack over"}, overTime(a, state, series, refused, context), histograms(a))),
 		keep("pairs"),
 		a.pairs_matched > a.pairs.length ? h("p", {class: "sub", "data-key": "more"}, `The ${a.pairs.length} largest of ${a.pairs_matched} pairs.`) : null,
 	];

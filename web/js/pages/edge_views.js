@@ -34,7 +34,7 @@ export function views(answer) {
 	/** @type {Observer[]} */
 	const who = network ? ["client", "server", "network"] : ["client", "server"];
 	return card("views", "Both views",
-		h("div", {class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Both views"}, h("table", {class: "views"},
+		h("div", {class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Both views as a table"}, h("table", {class: "views"},
 			h("caption", {class: "visually-hidden"}, "What each end saw, side by side"),
 			h("thead", null, h("tr", null, h("th", {scope: "col", class: "left"}, "what"), who.map((o) => h("th", {scope: "col", class: "right"}, `${o} saw`)))),
 			GROUPS.map((group) => h("tbody", {"data-key": group.title},
