@@ -301,6 +301,7 @@ void emit_interval(struct emit *e, uint32_t interval, int64_t from_us, bool intr
 					     .interval_s = e->opts.interval_s,
 					     .spread_ms = e->opts.spread_ms,
 					     .boot = e->opts.boot + e->host,
+					     .net = str_from(e->fleet->conf.net),
 					     .host = str_from(e->fleet->hosts[e->host].id)};
 		if (introduce) {
 			emit_host(e);

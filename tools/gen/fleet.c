@@ -84,7 +84,7 @@ static void fleet_hosts(struct fleet *f)
 		h->ip = ip_from_v4(
 			(uint8_t[]){172, (uint8_t)(16 + (i + 1) / 65536), (uint8_t)((i + 1) / 256), (uint8_t)(i + 1)});
 		h->zone = i % f->conf.zones;
-		snprintf(h->id, sizeof(h->id), "gen-%07u", i);
+		snprintf(h->id, sizeof(h->id), "%.32s-%07u", f->conf.net[0] ? f->conf.net : "gen", i);
 		fleet_hostname(i, h->zone, f->conf.odd_names, name);
 		h->hostname = fleet_text(f, name);
 	}
@@ -242,7 +242,7 @@ static void edge_end_name(struct fleet *f, int32_t end, struct str *ret_service,
 	*ret_zone = (struct str){0};
 	if (end < 0) {
 		ip = outside_ip(end, 0);
-		*ret_service = fleet_text(f, inventory_unknown(&ip, *ret_zone, text));
+		*ret_service = fleet_text(f, inventory_unknown(&ip, str_from(f->conf.net), text));
 		return;
 	}
 	*ret_service = f->services[end].name;
@@ -263,7 +263,7 @@ static void edge_make(struct fleet *f, uint32_t i, uint32_t rank)
 	e->n = rank < f->conf.edges / 10 && clients > 1 && servers > 1 ? 2 : 1;
 	for (uint32_t k = 0; k < e->n; k++)
 		edge_pair(f, i, k);
-	e->name = (struct flow_edge_name){.port = e->port, .protocol = IPPROTO_TCP};
+	e->name = (struct flow_edge_name){.net = str_from(f->conf.net), .port = e->port, .protocol = IPPROTO_TCP};
 	edge_end_name(f, e->client, &e->name.client_service, &e->name.client_zone);
 	edge_end_name(f, e->server, &e->name.server_service, &e->name.server_zone);
 }

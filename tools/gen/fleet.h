@@ -37,8 +37,9 @@ enum fleet_sign {
 struct fleet_conf {
 	uint32_t hosts, services, edges, zones;
 	uint64_t seed;
-	bool odd_names; /* some services and hosts are called as nobody should */
-	bool inventory; /* zones are known by name */
+	const char *net; /* address space; "" the default */
+	bool odd_names;  /* some services and hosts are called as nobody should */
+	bool inventory;  /* zones are known by name */
 };
 
 struct fleet_service {
@@ -83,7 +84,7 @@ struct fleet_host {
 	unsigned zone;
 	uint32_t first_row, n_rows;           /* rows with the same names are neighbours */
 	uint32_t first_instance, n_instances; /* in fleet.by_host */
-	char id[16];
+	char id[48];
 	struct str hostname;
 };
 

@@ -17,7 +17,7 @@
 struct gen_conf {
 	uint64_t hosts, services, edges, zones, seed, intervals, past, late;
 	uint32_t interval_ms, spread_ms;
-	const char *collector, *truth, *inventory, *start;
+	const char *collector, *truth, *inventory, *net, *start;
 	bool odd_names, man, quiet;
 };
 
@@ -54,6 +54,7 @@ static const struct opt gen_opts[] = {
 	 .min = 1,
 	 .max = FLEET_ZONES},
 	{.name = "seed", .type = OPT_UINT, AT(seed), .arg = "N", .help = "another one is another fleet; default 1"},
+	{.name = "net", .type = OPT_STRING, AT(net), .arg = "NAME", .help = "its address space; default none"},
 	{.name = "odd-names",
 	 .type = OPT_FLAG,
 	 AT(odd_names),
@@ -274,6 +275,7 @@ static int gen_fleet(struct gen *g)
 				      .edges = (uint32_t)c->edges,
 				      .zones = (uint32_t)c->zones,
 				      .seed = c->seed,
+				      .net = c->net,
 				      .odd_names = c->odd_names,
 				      .inventory = c->inventory != NULL};
 	char why[256];
@@ -298,7 +300,8 @@ int main(int argc, char **argv)
 				.seed = 1,
 				.intervals = UINT32_MAX,
 				.interval_ms = 1000,
-				.collector = "127.0.0.1:6343"};
+				.collector = "127.0.0.1:6343",
+				.net = ""};
 	struct sigaction stop = {.sa_handler = gen_on_signal};
 	struct gen g = {.conf = &conf};
 	char **args;
