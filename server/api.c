@@ -22,6 +22,8 @@ static const struct route {
 	{"/api/v1/edges", api_edges, true,
 	 "from to service client server zone net port protocol host sort order limit group format"},
 	{"/api/v1/edges/*", api_edge_one, true, "from to limit step format"},
+	{"/api/v1/graph", api_graph, true,
+	 "from to service client server zone net port protocol host group metric limit focus depth idle only layout format"},
 	{"/api/v1/services", api_services, true, "from to zone net port protocol sort order limit format"},
 	{"/api/v1/services/*", api_service, true, "from to sort order limit"},
 	{"/api/v1/hosts", api_hosts, true, "host format"},

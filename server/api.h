@@ -25,6 +25,7 @@ struct server {
 	struct http *http;
 	struct totals *totals;
 	struct live *live;
+	struct views *views;
 	int web_root; /* folder the page comes from; -1: the embedded one */
 	uint64_t boot;
 	struct {
@@ -112,9 +113,20 @@ const char *api_names_find(const struct api_names *n, const struct ip *ip, struc
 /* By host id. */
 const char *api_names_host(const struct api_names *n, struct str id);
 
+/* --- how complete a range is, in short (api_health.c) */
+struct api_brief {
+	json_int_t known, reporting; /* agents */
+	bool balanced;               /* the range is short and old enough: the next two are known */
+	bool adds_up;
+	uint64_t lost; /* rows, at any hop */
+};
+
+int api_health_brief(struct api *a, uint32_t from, uint32_t to, struct api_brief *ret); /* -errno of the store */
+
 /* --- routes: 0, or -1 after api_error() */
 int api_edges(struct api *a);
 int api_edge_one(struct api *a);
+int api_graph(struct api *a);
 int api_services(struct api *a);
 int api_service(struct api *a);
 int api_hosts(struct api *a);

@@ -163,6 +163,66 @@ static void health_store(struct api *a, json_t *root, const struct store_count *
 				      w.error));
 }
 
+static int picture_agents_take(struct picture *p)
+{
+	int r = store_hosts(p->a->q, picture_host, p);
+
+	return r ? r : store_ledgers(p->a->q, p->a->now - 300, p->a->now + 300, "agent", picture_recent, p);
+}
+
+static int picture_take(struct picture *p, uint32_t from, uint32_t to, struct store_count *ret_counts)
+{
+	uint64_t stored = 0;
+	int r;
+
+	r = health_new(&p->health);
+	if (!r)
+		r = picture_agents_take(p);
+	if (!r)
+		r = store_ledgers(p->a->q, from, to, NULL, picture_line, p);
+	if (!r)
+		r = store_counts(p->a->q, from, to, ret_counts);
+	for (unsigned v = 0; !r && v < FLOW_VIEWS; v++)
+		stored += ret_counts->view_rows[v];
+	if (!r)
+		health_stored(p->health, stored, ret_counts->before_syn);
+	return r;
+}
+
+#define BRIEF_S 3600 /* a longer range is not balanced for a remark beside a picture */
+
+int api_health_brief(struct api *a, uint32_t from, uint32_t to, struct api_brief *ret)
+{
+	uint32_t settled = a->now - (a->s->opts.settle_ms + 999) / 1000;
+	struct picture p = {.a = a, .agents = json_object()};
+	struct health_report chain[HEALTH_HOPS];
+	struct api_brief b = {0};
+	struct store_count counts;
+	json_t *agents;
+	int r;
+
+	settled -= settled % a->s->opts.store.interval_s;
+	to = to < settled ? to : settled;
+	b.balanced = from < to && to - from <= BRIEF_S;
+	r = b.balanced ? picture_take(&p, from, to, &counts) : picture_agents_take(&p);
+	if (!r) {
+		agents = picture_agents(&p);
+		b.known = json_integer_value(json_object_get(agents, "known"));
+		b.reporting = json_integer_value(json_object_get(agents, "reporting"));
+		json_decref(agents);
+	}
+	if (!r && b.balanced) {
+		b.adds_up = health_chain(p.health, chain) == HEALTH_HOPS;
+		for (unsigned i = HEALTH_AGENT; i < HEALTH_HOPS; i++)
+			b.lost += chain[i].lost_total;
+	}
+	health_free(p.health);
+	json_decref(p.agents);
+	if (!r)
+		*ret = b;
+	return r;
+}
+
 int api_health(struct api *a)
 {
 	uint32_t interval = a->s->opts.store.interval_s;
@@ -170,7 +230,6 @@ int api_health(struct api *a)
 	struct picture p = {.a = a, .agents = json_object()};
 	struct health_report chain[HEALTH_HOPS];
 	struct store_count counts;
-	uint64_t stored = 0;
 	json_t *root, *list;
 	int r;
 
@@ -186,23 +245,12 @@ int api_health(struct api *a)
 			  to);
 		goto refused;
 	}
-	r = health_new(&p.health);
-	if (!r)
-		r = store_hosts(a->q, picture_host, &p);
-	if (!r)
-		r = store_ledgers(a->q, a->now - 300, a->now + 300, "agent", picture_recent, &p);
-	if (!r)
-		r = store_ledgers(a->q, from, to, NULL, picture_line, &p);
-	if (!r)
-		r = store_counts(a->q, from, to, &counts);
+	r = picture_take(&p, from, to, &counts);
 	if (r) {
 		health_free(p.health);
 		json_decref(p.agents);
 		return api_store_error(a, r);
 	}
-	for (unsigned v = 0; v < FLOW_VIEWS; v++)
-		stored += counts.view_rows[v];
-	health_stored(p.health, stored, counts.before_syn);
 	root = json_object();
 	json_object_set_new(root, "from", json_integer(from));
 	json_object_set_new(root, "to", json_integer(to));
@@ -215,7 +263,7 @@ int api_health(struct api *a)
 	json_object_set_new(root, "chain", list);
 	health_free(p.health);
 	json_decref(p.agents);
-	return api_send(a, root, NULL);
+	return api_send(a, root, "chain");
 refused:
 	json_decref(p.agents);
 	return -1;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "server/api.h"
 #include "server/totals.h"
+#include "server/views.h"
 
 const struct server_opts server_defaults = {
 	.listen = "127.0.0.1:8343",
@@ -97,7 +98,7 @@ static int server_parts(struct server *s, char *why, size_t why_len)
 	if (r)
 		return r;
 	lo.store = s->store;
-	if (totals_new(&s->totals) || live_new(&s->live, &lo))
+	if (totals_new(&s->totals) || views_new(&s->views) || live_new(&s->live, &lo))
 		return server_no_memory(why, why_len);
 	return s->opts.bus ? server_writer(s, why, why_len) : 0;
 }
@@ -183,6 +184,7 @@ void server_free(struct server *s)
 		store_query_close(s->queries[i]);
 	store_close(s->store);
 	totals_free(s->totals);
+	views_free(s->views);
 	pthread_mutex_destroy(&s->lock);
 	free(s->data);
 	free(s->listen);

@@ -6,7 +6,7 @@
  *    test say the same of the same range, and a longer range is not a chain of shorter ones.
  * 2. A share alone is no sign: it takes `least` events as well. One retransmit of three segments is nothing.
  * 3. An attempt is counted when it begins and fails up to two minutes later, so a short range may hold failures without
- *    their attempts. `of` is never below what failed.
+ *    their attempts. `of` is never below what failed and opened together.
  * 4. Causes add up: when half of the attempts or more fail, the commonest cause is serious even if no cause alone has
  *    half.
  * 5. What only a sender knows is taken from the sender of the direction; where it has no agent there is no sign.
@@ -87,7 +87,7 @@ static void sums_make(struct sums *s, const struct flow_edge *e, uint32_t second
 	*s = (struct sums){.e = e, .range_us = (uint64_t)seconds * 1000000};
 	for (size_t i = 0; i < FLOW_FAILURES; i++)
 		s->failed += store_best(e, flow_failures[i].field, true);
-	s->attempts = more(store_best(e, FLOW_F_attempts, true), s->failed);
+	s->attempts = more(store_best(e, FLOW_F_attempts, true), s->failed + store_best(e, FLOW_F_opened, true));
 	s->resets[0] = more(c->reset_sent, v->reset_received);
 	s->resets[1] = more(v->reset_sent, c->reset_received);
 	s->closed = more(store_best(e, FLOW_F_closed, true),
@@ -164,7 +164,7 @@ static void sign_sentence(const struct sign_row *row, struct sign *x)
 }
 
 /* Worst first. A total order, so the same sums give the same list. */
-static int sign_order(const void *a, const void *b)
+int signs_compare(const void *a, const void *b)
 {
 	const struct sign *x = a, *y = b;
 
@@ -203,11 +203,11 @@ unsigned signs_of(const struct flow_edge *e, uint32_t seconds, struct sign ret[S
 	if (commonest && s.failed * 2 >= s.attempts)
 		commonest->severity = SIGN_SERIOUS;
 	if (n > 1)
-		qsort(ret, n, sizeof(*ret), sign_order);
+		qsort(ret, n, sizeof(*ret), signs_compare);
 	return n;
 }
 
-const char *sign_name(unsigned i)
+const char *signs_name(unsigned i)
 {
 	unsigned k = 0;
 

@@ -25,5 +25,8 @@ struct sign {
  * Returns how many. */
 unsigned signs_of(const struct flow_edge *e, uint32_t seconds, struct sign ret[SIGNS_MAX]);
 
+/* <0 when a is worse than b: the order of signs_of(), a total one. For qsort as well. */
+int signs_compare(const void *a, const void *b);
+
 /* The i-th name of a sign, in the table's order without repeats; NULL after the last. For docs and tests. */
-const char *sign_name(unsigned i);
+const char *signs_name(unsigned i);

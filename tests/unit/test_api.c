@@ -339,6 +339,84 @@ static void test_edges(void **state)
 	json_decref(root);
 }
 
+static void test_graph(void **state)
+{
+	struct world *w = *state;
+	char path[256];
+	json_t *root, *again;
+	json_int_t x;
+
+	shop(w);
+	root = get_json(w, range(w, path, "/api/v1/graph", ""), 200);
+	assert_int_equal(num(root, "matched.nodes"), 3);
+	assert_int_equal(num(root, "matched.edges"), 2);
+	assert_int_equal(num(root, "matched.signs"), 1);
+	assert_int_equal(num(root, "completeness.edges"), 2);
+	assert_int_equal(num(root, "completeness.both"), 1);
+	assert_int_equal(num(root, "completeness.client_only"), 1);
+	assert_int_equal(num(root, "completeness.hosts"), 1);
+	assert_string_equal(text(root, "nodes.0.id"), "service:api");
+	assert_string_equal(text(root, "nodes.1.id"), "service:db \"main\"");
+	assert_string_equal(text(root, "nodes.2.id"), "service:web");
+	assert_int_equal(num(root, "nodes.0.bytes"), 15160);
+	assert_int_equal(num(root, "nodes.0.in_bytes"), 10090);
+	assert_int_equal(num(root, "nodes.0.out_bytes"), 5070);
+	assert_int_equal(num(root, "nodes.2.severity"), 1);
+	assert_string_equal(text(root, "edges.1.source"), "service:web");
+	assert_string_equal(text(root, "edges.1.kind"), "edge");
+	assert_int_equal(num(root, "edges.1.ports.0"), 8080);
+	assert_int_equal(num(root, "edges.1.derived.c2s_bytes"), 10090);
+	assert_string_equal(text(root, "edges.1.signs.0.sign"), "refused");
+	assert_string_equal(text(root, "edges.0.observed_by"), "client");
+	/* web, api, db from left to right. */
+	assert_true(num(root, "nodes.2.x") < num(root, "nodes.0.x") && num(root, "nodes.0.x") < num(root, "nodes.1.x"));
+	assert_int_equal(num(root, "other.nodes"), 0);
+	x = num(root, "nodes.2.x");
+	/* Another sum is the same view. */
+	again = get_json(w, range(w, path, "/api/v1/graph", "&metric=opened"), 200);
+	assert_int_equal(num(again, "nodes.2.x"), x);
+	assert_false(json_is_true(at(again, "fresh")));
+	json_decref(again);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/graph", "&limit=1"), 200);
+	assert_int_equal(json_array_size(at(root, "nodes")), 2);
+	assert_string_equal(text(root, "nodes.0.kind"), "other");
+	assert_int_equal(num(root, "nodes.0.members"), 2);
+	assert_int_equal(num(root, "other.bytes"), 15160);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/graph", "&focus=service%3Aweb&depth=1&layout=none"), 200);
+	assert_int_equal(json_array_size(at(root, "nodes")), 2);
+	assert_true(json_is_true(at(root, "focus.found")));
+	assert_null(at(root, "nodes.0.x"));
+	assert_null(at(root, "bands"));
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/graph", "&only=signs"), 200);
+	assert_int_equal(json_array_size(at(root, "edges")), 1);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/graph", "&group=host"), 200);
+	assert_string_equal(text(root, "nodes.0.id"), "host:10.0.0.2");
+	assert_string_equal(text(root, "nodes.0.kind"), "unknown");
+	assert_string_equal(text(root, "nodes.1.id"), "host:h1");
+	assert_string_equal(text(root, "nodes.1.name"), "alpha");
+	assert_int_equal(num(root, "edges.0.derived.c2s_bytes"), 10090);
+	json_decref(root);
+	root = get_json(w, range(w, path, "/api/v1/graph", "&group=zone"), 200);
+	assert_string_equal(text(root, "nodes.0.kind"), "zone");
+	assert_int_equal(num(root, "edges.0.edges"), 2);
+	assert_int_equal(num(root, "edges.0.derived.bytes"), 15160);
+	json_decref(root);
+	root = get_json(w, "/api/v1/graph?from=1000&to=2000", 200);
+	assert_int_equal(json_array_size(at(root, "nodes")), 0);
+	assert_true(json_is_null(at(root, "completeness.rows_lost")) || num(root, "completeness.rows_lost") == 0);
+	json_decref(root);
+	refuse(w, "/api/v1/graph?group=colour", 400, "group cannot be colour");
+	refuse(w, "/api/v1/graph?metric=beauty", 400, "no sum is called beauty");
+	refuse(w, "/api/v1/graph?limit=5001", 400, "limit");
+	refuse(w, "/api/v1/graph?depth=11", 400, "depth");
+	refuse(w, "/api/v1/graph?format=pdf", 400, "format");
+	refuse(w, "/api/v1/graph?format=svg&layout=none", 400, "places");
+}
+
 static void test_one_edge_and_its_series(void **state)
 {
 	struct world *w = *state;
@@ -669,6 +747,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_edges),
+		T(test_graph),
 		T(test_one_edge_and_its_series),
 		T(test_services_and_hosts),
 		T(test_health),

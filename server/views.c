@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/views.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct view {
+	uint64_t key, used; /* used: the clock when asked for last; 0: free */
+	struct layout *l;
+};
+
+struct views {
+	pthread_mutex_t lock; /* guards all below and the pictures' refs */
+	uint64_t clock;
+	struct view v[VIEWS_MAX];
+};
+
+int views_new(struct views **ret)
+{
+	struct views *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	pthread_mutex_init(&v->lock, NULL);
+	*ret = v;
+	return 0;
+}
+
+static void view_drop(struct layout *l)
+{
+	if (l && !--l->refs)
+		layout_free(l);
+}
+
+void views_free(struct views *v)
+{
+	if (!v)
+		return;
+	for (unsigned i = 0; i < VIEWS_MAX; i++)
+		view_drop(v->v[i].l);
+	pthread_mutex_destroy(&v->lock);
+	free(v);
+}
+
+const struct layout *views_get(struct views *v, uint64_t key)
+{
+	struct layout *l = NULL;
+
+	pthread_mutex_lock(&v->lock);
+	for (unsigned i = 0; i < VIEWS_MAX && !l; i++)
+		if (v->v[i].used && v->v[i].key == key) {
+			v->v[i].used = ++v->clock;
+			l = v->v[i].l;
+			l->refs++;
+		}
+	pthread_mutex_unlock(&v->lock);
+	return l;
+}
+
+void views_done(struct views *v, const struct layout *l)
+{
+	pthread_mutex_lock(&v->lock);
+	view_drop((struct layout *)l);
+	pthread_mutex_unlock(&v->lock);
+}
+
+const struct layout *views_put(struct views *v, uint64_t key, struct layout *l)
+{
+	struct view *at = &v->v[0];
+
+	pthread_mutex_lock(&v->lock);
+	for (unsigned i = 0; i < VIEWS_MAX; i++) {
+		if (v->v[i].used && v->v[i].key == key) {
+			at = &v->v[i];
+			break;
+		}
+		if (v->v[i].used < at->used)
+			at = &v->v[i];
+	}
+	view_drop(at->l);
+	l->refs++;
+	*at = (struct view){key, ++v->clock, l};
+	pthread_mutex_unlock(&v->lock);
+	return l;
+}
