@@ -104,6 +104,7 @@ static int size_maps(struct load *l)
 	l->max_dials = MAX_DIALS;
 	if (!l->on_demand)
 		l->max_socks = socks_needed(l->max_socks);
+	l->socks_keep = l->max_socks / SOCKS_KEEP;
 	for (unsigned i = 0; i < 2; i++) {
 		l->inner[i] = row_map(i ? "rows_b" : "rows_a", l->max_rows);
 		if (l->inner[i] < 0)
@@ -161,7 +162,7 @@ static int load_try(struct load *l, const struct load_opts *opts, const struct w
 	l->skel->rodata->dial_typed = way->dial_typed;
 	l->skel->rodata->watch_some = opts->n_netns > 0;
 	l->skel->rodata->dials_max = l->max_dials;
-	l->skel->rodata->socks_keep = l->max_socks / SOCKS_KEEP;
+	l->skel->rodata->socks_keep = l->socks_keep;
 	r = flow__load(l->skel);
 	if (r)
 		goto fail;

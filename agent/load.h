@@ -21,12 +21,13 @@ struct load {
 	int inner[2];    /* the two row maps */
 	unsigned active; /* which of them the kernel writes */
 	uint32_t max_rows, max_socks, max_closed, max_dials;
-	bool typed;     /* the hook is attached through BTF */
-	bool twin;      /* two attachments: this kernel skips a program that interrupts itself */
-	bool on_demand; /* hash maps allocate when used */
-	bool dial;      /* connect calls are watched */
-	bool adopt;     /* iterators are there */
-	bool pop;       /* lookup-and-delete of one element (5.14) */
+	uint32_t socks_keep; /* places up to which free ones are kept */
+	bool typed;          /* the hook is attached through BTF */
+	bool twin;           /* two attachments: this kernel skips a program that interrupts itself */
+	bool on_demand;      /* hash maps allocate when used */
+	bool dial;           /* connect calls are watched */
+	bool adopt;          /* iterators are there */
+	bool pop;            /* lookup-and-delete of one element (5.14) */
 	unsigned hz;
 	struct sky_counters *counters; /* the kernel's, live */
 	struct sky_walk *walk;

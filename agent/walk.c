@@ -314,7 +314,7 @@ static int slice_run(struct walk *w, struct load *l)
 		const struct sky_first *first = &w->asked[i].first;
 		struct conn *c = w->asked[i].conn;
 
-		if (a->id != c->id)
+		if (!c || a->id != c->id)
 			continue;
 		c->round = w->round;
 		if (a->status == SKY_ATTEMPT || (a->status == SKY_TOTALS && !c->until_ms))
@@ -355,11 +355,19 @@ static int ask(struct walk *w, struct load *l, uint64_t sk, const struct sky_soc
 	return w->n_ask == SKY_SLICE ? slice_run(w, l) : 0;
 }
 
+/* A place without a socket: kept for the next one at its address while there are few (agent/bpf/entry.bpf.h). */
+static int ask_free(struct walk *w, struct load *l, uint64_t sk)
+{
+	w->asked[w->n_ask].conn = NULL;
+	l->walk->ask[w->n_ask++] = (struct sky_ask){.sk = sk};
+	return w->n_ask == SKY_SLICE ? slice_run(w, l) : 0;
+}
+
 static int all_asked(struct walk *w, struct load *l)
 {
 	int fd = bpf_map__fd(l->skel->maps.socks), r = 0, err;
 	uint32_t at = 0, n;
-	bool first = true;
+	bool first = true, sweep = l->counters->socks_made > l->socks_keep / 2;
 
 	do {
 		n = BATCH;
@@ -367,7 +375,10 @@ static int all_asked(struct walk *w, struct load *l)
 		if (err && err != ENOENT)
 			return -err;
 		for (uint32_t i = 0; i < n && !r; i++)
-			r = !w->socks[i].id ? 0 : ask(w, l, w->keys[i], &w->socks[i]);
+			if (w->socks[i].id)
+				r = ask(w, l, w->keys[i], &w->socks[i]);
+			else if (sweep)
+				r = ask_free(w, l, w->keys[i]);
 		first = false;
 	} while (!err && !r);
 	return r ? r : slice_run(w, l);

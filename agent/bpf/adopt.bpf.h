@@ -61,6 +61,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct task_struct
 
 	line.sock.id = now << 12 | bpf_get_smp_processor_id();
 	line.sock.walked = 1;
+	line.sock.turn = SKY_LIVE;
 	line.sock.phase = state == TCP_SYN_SENT ? SKY_CONNECTING : SKY_OPEN;
 	if (line.sock.phase == SKY_OPEN)
 		line.sock.since_ns = now;

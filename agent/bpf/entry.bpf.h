@@ -4,13 +4,14 @@
  *
  * An insert and a delete for each connection were the dearest thing the hook did. The kernel gives out the memory of a
  * socket that ended again at once, so an entry is left in its place when its socket ends, free (id 0), and the next socket
- * at that address writes over it. Past socks_keep places the entry goes instead: addresses that do not come back never hold
- * more than that part of the map.
+ * at that address writes over it. The kernel's pages of sockets wander all the same: some thousand addresses are met a minute.
+ * So user space has free places removed when half of socks_keep is in use, and past socks_keep an entry goes at its end.
  *
- *  - Only the hook writes an entry that is free, and only for the socket whose event it is in: the socket's lock orders them.
- *  - Nobody but the hook removes a free entry (the walker removes what still has the id it asked for; adopting iterators only
- *    at the address of a socket that lives). So the place cannot go to another key while it is written. What is not free
- *    and should be, the entry of a socket whose CLOSE was missed, is removed and made anew.
+ *  - A free place is written by the hook only, and only for the socket whose event it is in: the socket's lock orders them.
+ *  - Who would take it adds SKY_LIVE to `turn`, who would remove it adds 1, then each looks for the other: one word and locked
+ *    adds, so not both go on, and what is written is never another key's. When neither goes on, the place is removed and the
+ *    connection has no entry: fail[SOCKS][BUSY], and it is counted whole at its CLOSE.
+ *  - What is not free and should be, the entry of a socket whose CLOSE was missed, is removed and made anew.
  *  - id is taken away before anything else of the entry changes and given last. Who found id N before and after reading the
  *    rest has read N's; user space copies the id first, and what it asks about is compared again (agent/bpf/walk.bpf.h).
  */
@@ -37,12 +38,22 @@ static __always_inline long entry_remove(__u64 at)
 	return err;
 }
 
+/* The place is this socket's, unless it is being removed. */
+static __always_inline bool entry_take(__u64 at, struct sky_sock *e)
+{
+	__sync_fetch_and_add(&e->turn, SKY_LIVE);
+	if (!(*(volatile __u32 *)&e->turn & SKY_LEAVING))
+		return true;
+	entry_remove(at);
+	count_failure(SKY_SITE_SOCKS, -EBUSY);
+	return false;
+}
+
 /* Filled: from now on it is there for others. */
 static __always_inline void entry_give(struct sky_sock *e, __u64 id)
 {
 	e->seen = 0;
 	e->walked = 0;
-	e->dead = 0;
 	ORDER();
 	e->id = id;
 }
@@ -50,11 +61,22 @@ static __always_inline void entry_give(struct sky_sock *e, __u64 id)
 /* Its socket ended, and that is counted. */
 static __always_inline void entry_leave(__u64 at, struct sky_sock *e)
 {
-	if (counters.socks_made > socks_keep) {
+	if (counters.socks_made > socks_keep || *(volatile __u32 *)&e->turn & SKY_LEAVING) {
 		entry_remove(at);
 		return;
 	}
 	ORDER();
 	e->id = 0;
 	ORDER();
+}
+
+/* Removes a place that is free. */
+static __always_inline bool entry_sweep(__u64 at, struct sky_sock *e)
+{
+	volatile struct sky_sock *now = e;
+
+	if (now->turn & SKY_LIVE || now->id)
+		return false;
+	__sync_fetch_and_add(&e->turn, 1);
+	return !(now->turn & SKY_LIVE) && !now->id && !entry_remove(at);
 }

@@ -62,6 +62,11 @@ struct sky_row_value {
 
 enum sky_phase { SKY_CONNECTING = 1, SKY_OPEN };
 
+/* sky_sock.turn: each begin and each end of a socket adds SKY_LIVE, so that bit says whether one lives; who is about to remove
+ * the place adds 1. */
+#define SKY_LIVE 0x100
+#define SKY_LEAVING 0xff
+
 /* What was measured when a connection was established. 0: no sample. */
 struct sky_first {
 	__u32 handshake_us;
@@ -69,13 +74,13 @@ struct sky_first {
 };
 
 /* A socket in the map `socks`, keyed by its address. The place of one that ended is kept, free, for the next socket at that
- * address, as long as the map holds no more than a fourth of its places (agent/bpf/entry.bpf.h). */
+ * address, while the map holds few (agent/bpf/entry.bpf.h). */
 struct sky_sock {
 	__u64 id;               /* unique for ever: time of birth << 12 | cpu; 0: the place is free */
 	struct sky_row_key key; /* the row it belongs to */
 	__u64 since_ns;         /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
 	__u32 walked;           /* not 0: user space may have counted a part of it */
-	__u32 dead;             /* not 0: its CLOSE was seen */
+	__u32 turn;             /* SKY_LIVE, SKY_LEAVING; only ever added to */
 	struct sky_first first;
 	__u32 seen;         /* segs_in + segs_out at the last walk */
 	__u32 tgid;         /* hint */
@@ -121,8 +126,8 @@ struct sky_final {
 
 /* One question to the walker and its answer. */
 struct sky_ask {
-	__u64 sk, id;
-	__u64 how; /* SKY_ASK_* */
+	__u64 sk, id; /* id 0: remove the place if it is free */
+	__u64 how;    /* SKY_ASK_* */
 };
 
 #define SKY_ASK_FORCE 1 /* answer with totals even if no segment moved */

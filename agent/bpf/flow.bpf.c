@@ -18,10 +18,10 @@
  * is when no running program can write it any more (agent/drain.c).
  *
  * Invariants
- *  1. Exactly one side counts an entry. CLOSE sets `dead`, then reads `walked`; the walker sets `walked`, then reads
- *     `dead`; both stores are locked adds, full barriers on x86 (a plain STADD on arm64 before 5.12 is not: a window of
+ *  1. Exactly one side counts an entry. CLOSE ends its `turn`, then reads `walked`; the walker sets `walked`, then reads
+ *     `turn`; both stores are locked adds, full barriers on x86 (a plain STADD on arm64 before 5.12 is not: a window of
  *     nanoseconds). If CLOSE saw `walked`, the end goes to `closed` under the entry's id and user space counts the rest;
- *     else the walker sees `dead` and gives no answer. A `walked` that nobody answered diverts the end, and loses nothing.
+ *     else the walker sees the end and gives no answer. A `walked` that nobody answered diverts the end, and loses nothing.
  *  2. An id is never used twice (time of birth and CPU); an address of a socket is, at once. So whatever was read of a
  *     socket without its lock is compared afterwards: id, tuple, namespace, protocol, state.
  *  3. `id` is stored last and taken away first: an entry that has one is complete, one without is free, for the next socket
@@ -39,7 +39,8 @@
  *     and idle ones alike, and here at CLOSE for those never walked) add up to the whole, and short ones are right on average.
  *
  * What is lost, and where it is counted
- *  - `socks` full: the connection is still counted whole at its CLOSE (`recovered`), without owner process and open time.
+ *  - `socks` full, or its place just being removed (fail[SOCKS]): the connection is still counted whole at its CLOSE
+ *    (`recovered`), without owner process and open time.
  *  - rows full: the connection's counts (fail[ROWS]). User space drains at three quarters, so a burst of more than a quarter
  *    of the places in new rows within its look-around. `closed` full: what was done since the last walk (fail[CLOSED]).
  *  - an event that reaches no program: a lost beginning is made up for at the end (`recovered`); a lost CLOSE shows when the
@@ -93,7 +94,7 @@ static __always_inline void finish(struct sky_sock *e, const struct sky_final *f
 	struct sky_row_value *row;
 	__u32 walked;
 
-	__sync_fetch_and_add(&e->dead, 1); /* a full barrier: the walker sees it, or we see `walked` */
+	__sync_fetch_and_add(&e->turn, SKY_LIVE); /* a full barrier: the walker sees it, or we see `walked` */
 	walked = *(volatile __u32 *)&e->walked;
 	if (walked && !put(&closed, &e->id, f, BPF_ANY, SKY_SITE_CLOSED)) {
 		__sync_fetch_and_add(&counters.closed_made, 1);
@@ -132,16 +133,17 @@ static __noinline int replace(struct sky_sock *e)
 	return 0;
 }
 
-/* The place for a new entry: `e` is what was found there. NULL: no room, counted. */
+/* The place for a new entry: `e` is what was found there. NULL: none to be had, counted. */
 static __always_inline struct sky_sock *place(__u64 at, struct sky_sock *e)
 {
-	if (e && !e->id)
-		return e;
-	if (e) {
+	if (e && e->id) {
 		replace(e);
 		entry_remove(at);
+		e = NULL;
 	}
-	return entry_make(at);
+	if (!e)
+		e = entry_make(at);
+	return e && entry_take(at, e) ? e : NULL;
 }
 
 static __always_inline void entry_tuple(struct sky_sock *e, const struct tuple *t, bool client)
@@ -408,13 +410,17 @@ static __always_inline bool handled_already(__u64 sk, __u64 what, bool second)
 	return true;
 }
 
-static __always_inline int on_state(struct sock *sk, int old, int new, bool typed, bool second)
+/* Half of all runs end at the first comparison, most of B's at the second: nothing is read before them. */
+static __always_inline int on_state(struct sock *sk, int old, int new, bool second)
 {
+	bool typed;
+
 	if (new != TCP_SYN_SENT &&new != TCP_ESTABLISHED &&new != TCP_CLOSE &&new != TCP_LISTEN &&
 	    !(old == TCP_SYN_RECV && new == TCP_FIN_WAIT1))
 		return 0;
 	if (handled_already((__u64)(unsigned long)sk, (__u64)old << 8 | new, second))
 		return 0;
+	typed = hook_typed;
 	if (READ(typed, sk, sk_protocol) != IPPROTO_TCP) /* MPTCP, SCTP pass here too and are no tcp_sock */
 		return 0;
 	if (new == TCP_SYN_SENT)
@@ -437,11 +443,11 @@ static __always_inline int on_state(struct sock *sk, int old, int new, bool type
 SEC("raw_tp/inet_sock_set_state")
 int state_a(__u64 *ctx)
 {
-	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], hook_typed, false);
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], false);
 }
 
 SEC("raw_tp/inet_sock_set_state")
 int state_b(__u64 *ctx)
 {
-	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], hook_typed, true);
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], true);
 }

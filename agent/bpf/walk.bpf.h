@@ -44,11 +44,11 @@ static __always_inline void walk_promote(struct sock *sk, struct sky_sock *e)
 	__sync_fetch_and_add(&counters.recovered, 1);
 }
 
-/* The entry is not, or no longer, what was asked about: somebody else counts that. `dead` is read first: a place given to
- * another socket lost its id before its `dead`. */
+/* The entry is not, or no longer, what was asked about: somebody else counts that. `turn` is read first: a place given to
+ * another socket lost its id before it lived again. */
 static __always_inline bool walk_gone(const struct sky_sock *e, __u64 id)
 {
-	return *(volatile const __u32 *)&e->dead || *(volatile const __u64 *)&e->id != id;
+	return !(*(volatile const __u32 *)&e->turn & SKY_LIVE) || *(volatile const __u64 *)&e->id != id;
 }
 
 static __always_inline void walk_totals(struct tcp_sock *tp, struct sky_totals *f, __u32 role)
@@ -92,6 +92,10 @@ __noinline int walk_one(__u32 i)
 	e = bpf_map_lookup_elem(&socks, &at);
 	if (!e || e->id != q->id)
 		return 0;
+	if (!q->id) {
+		a->status = entry_sweep(at, e) ? SKY_DELETED : SKY_NONE;
+		return 0;
+	}
 	if (e->phase != SKY_OPEN) {
 		__sync_fetch_and_add(&e->walked, 1);
 		walk_promote((struct sock *)tp, e);
@@ -108,7 +112,7 @@ __noinline int walk_one(__u32 i)
 		a->status = SKY_UNCHANGED;
 		return 0;
 	}
-	__sync_fetch_and_add(&e->walked, 1); /* a full barrier: CLOSE sees it, or we see `dead` */
+	__sync_fetch_and_add(&e->walked, 1); /* a full barrier: CLOSE sees it, or we see `turn` */
 	walk_totals(tp, &a->totals, e->key.role);
 	a->totals.segs = segs;
 	if (walk_gone(e, q->id))

@@ -63,7 +63,7 @@ static void both_compilers_agree(void **state)
 		M(sky_row_value, pad)
 	};
 	static const struct member sock[] = {M(sky_sock, id),     M(sky_sock, key),   M(sky_sock, since_ns),
-					     M(sky_sock, walked), M(sky_sock, dead),  M(sky_sock, first),
+					     M(sky_sock, walked), M(sky_sock, turn),  M(sky_sock, first),
 					     M(sky_sock, seen),   M(sky_sock, tgid),  M(sky_sock, lport),
 					     M(sky_sock, rport),  M(sky_sock, phase), M(sky_sock, pad)};
 	static const struct member totals[] = {M(sky_totals, tx),
