@@ -23,7 +23,7 @@ export function createBar(top, pages, context) {
 	const liveWord = h("span", {class: "live-word"});
 	const liveAge = h("span");
 	const liveText = h("span", {class: "live-text"}, liveWord, liveAge);
-	const live = h("button", {type: "button", class: "button live", onclick: () => context.navigate({live: !context.state().live}, {replace: true})}, h("span", {class: "dot"}), liveText);
+	const live = h("button", {type: "button", class: "button live", onclick: () => context.navigate(context.state().from === 0 ? {live: !context.state().live} : {range: context.state().range, live: true}, {replace: true})}, h("span", {class: "dot"}), liveText);
 	const themeButton = h("button", {type: "button", class: "button round", onclick: () => {
 		switchTheme();
 		paintTheme();
@@ -42,14 +42,15 @@ export function createBar(top, pages, context) {
 	function paintLive() {
 		const state = context.live.state();
 		const newest = context.live.newest();
-		const on = context.state().live;
-		const word = on && state === "off" ? "live" : LIVE_WORDS[state];
+		const fixed = context.state().from !== 0;
+		const on = context.state().live && !fixed;
+		const word = fixed ? "fixed range" : on && state === "off" ? "live" : LIVE_WORDS[state];
 		const age = newest ? context.now() - newest.interval - newest.interval_s : null;
 		const aged = on && age !== null && (state === "connected" || state === "stale");
 		text(liveWord, aged ? `${word}, ` : "");
 		text(liveAge, aged ? ago(age) : word);
 		live.className = `button live ${on ? state : "off"}`;
-		set(live, {"aria-pressed": String(on), title: `${on ? "Click to pause" : "Click to go on"}${newest ? `; newest interval ${time(newest.interval)}` : ""}`});
+		set(live, {"aria-pressed": String(on), title: `${on ? "Click to pause" : fixed ? "Click for the newest" : "Click to go on"}${newest ? `; newest interval ${time(newest.interval)}` : ""}`});
 	}
 
 	function update() {

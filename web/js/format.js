@@ -88,6 +88,9 @@ export function micros(us) {
 	return seconds(us / 1e6);
 }
 
+/** Without zeros behind the point: times are mostly round. @param {number} n */
+const short = (n) => digits(n).replace(/\.(\d*?)0+$/, (_, kept) => kept ? `.${kept}` : "");
+
 /** @param {Maybe} sec */
 export function seconds(sec) {
 	if (sec === null || sec === undefined || !Number.isFinite(sec))
@@ -95,12 +98,12 @@ export function seconds(sec) {
 	const units = /** @type {[number, string][]} */ ([[86400, "d"], [3600, "h"], [60, "min"]]);
 	for (const [size, unit] of units)
 		if (Math.abs(sec) >= size * 2)
-			return `${digits(sec / size)}\u00a0${unit}`;
-	return `${digits(sec)}\u00a0s`;
+			return `${short(sec / size)}\u00a0${unit}`;
+	return `${short(sec)}\u00a0s`;
 }
 
 /** "4 s ago"; what lies ahead (clocks differ) is "now". @param {Maybe} sec */
-export const ago = (sec) => sec === null || sec === undefined ? NOT_KNOWN : sec < 1 ? "now" : `${seconds(Math.round(sec)).replace(/\.0+(?=\D)/, "")} ago`;
+export const ago = (sec) => sec === null || sec === undefined ? NOT_KNOWN : sec < 1 ? "now" : `${seconds(Math.round(sec))} ago`;
 
 /** The browser's own zone, e.g. "Europe/Paris". */
 export const zoneName = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";

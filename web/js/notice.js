@@ -28,9 +28,8 @@ export function notice(kind, said) {
 		icon(ICONS[kind]),
 		h("div", {class: "notice-text"},
 			h("strong", null, said.title),
-			said.reason && h("p", null, said.reason),
-			(said.next || said.command) && h("p", {class: "notice-next"}, said.next, said.command && [" ", h("code", null, said.command)]),
-			said.action && h("button", {type: "button", class: "button", onclick: said.action.run}, said.action.label)));
+			(said.reason || said.next || said.command) && h("p", null, said.reason, said.reason && " ", said.next, said.command && [" ", h("code", null, said.command)])),
+		said.action && h("button", {type: "button", class: "button", onclick: said.action.run}, said.action.label));
 }
 
 /**

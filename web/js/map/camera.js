@@ -6,6 +6,7 @@
 
 const MAX = 3;
 const MIN = 0.1;
+const READABLE = 0.55;
 const FIT_MAX = 1.25;
 const MARGIN = 12;
 
@@ -28,14 +29,15 @@ export function createCamera(svg, world) {
 		world.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${k.toFixed(4)})`);
 	}
 
-	function fit() {
+	/** @param {boolean} [whole]  all of it, however small; else letters stay readable and the top left comes first */
+	function fit(whole = false) {
 		const box = svg.getBoundingClientRect();
 		if (box.width === 0)
 			return;
-		byHand = false;
-		k = Math.max(MIN, Math.min(FIT_MAX, (box.width - 2 * MARGIN) / size.width, (box.height - 2 * MARGIN) / size.height));
-		x = (box.width - size.width * k) / 2;
-		y = (box.height - size.height * k) / 2;
+		byHand = whole;
+		k = Math.max(whole ? MIN : READABLE, Math.min(FIT_MAX, (box.width - 2 * MARGIN) / size.width, (box.height - 2 * MARGIN) / size.height));
+		x = Math.max(whole ? -Infinity : MARGIN, (box.width - size.width * k) / 2);
+		y = Math.max(whole ? -Infinity : MARGIN, (box.height - size.height * k) / 2);
 		paint();
 	}
 

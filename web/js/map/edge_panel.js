@@ -68,7 +68,7 @@ function series(answer, edge) {
  */
 function several(edges, chosen, context) {
 	return h("div", null, h("h3", null, plural(edges.length, "edge"), " between them"), h("ul", {class: "neighbours"}, edges.slice(0, 12).map((edge) => h("li", null,
-		h("a", {href: context.href({page: "edge", edge: edge.id})}, `${edge.protocol} :${edge.port}`), edge.id === chosen && h("span", {class: "mute"}, "shown above"), num(edge.derived.bytes, bytes(edge.derived.bytes))))));
+		h("a", {href: context.href({page: "edge", id: edge.id})}, `${edge.protocol} :${edge.port}`), edge.id === chosen && h("span", {class: "mute"}, "shown above"), num(edge.derived.bytes, bytes(edge.derived.bytes))))));
 }
 
 /** @param {Context} context */
@@ -108,7 +108,7 @@ export function createEdgePanel(context) {
 				return;
 			ids = list.length ? list.map((e) => e.id) : id ? [id] : [];
 			replace(more, one ? [points && series(points, edge), views(one), list.length > 1 && several(list, id, context)].filter(Boolean) : summed(edge));
-			replace(links, id && h("a", {class: "button", href: context.href({page: "edge", edge: id})}, "Edge page: why?"),
+			replace(links, id && h("a", {class: "button", href: context.href({page: "edge", id})}, "Edge page: why?"),
 				edge.client_service !== undefined && h("a", {class: "button", href: context.href({page: "service", service: edge.client_service})}, "Client"),
 				edge.server_service !== undefined && h("a", {class: "button", href: context.href({page: "service", service: edge.server_service})}, "Server"));
 			tick();
@@ -118,7 +118,7 @@ export function createEdgePanel(context) {
 	function tick() {
 		const on = ids.map((id) => context.live.edges().get(id)).filter(Boolean);
 		const interval_s = context.live.newest()?.interval_s;
-		if (on.length === 0 || !interval_s || !context.state().live)
+		if (on.length === 0 || !interval_s || !context.state().live || context.state().from !== 0)
 			return replace(now);
 		const sum = (/** @type {string} */ key) => on.reduce((n, e) => n + (e[key] ?? 0), 0);
 		replace(now, h("strong", null, "now "), num(sum("c2s_bytes") + sum("s2c_bytes"), rate((sum("c2s_bytes") + sum("s2c_bytes")) / interval_s)), ", ",

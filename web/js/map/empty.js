@@ -23,7 +23,7 @@ export function emptyNotice(graph, context) {
 	if (hosts === 0)
 		return notice("empty", {title: "No agent has reported yet", reason: "Agents on the hosts measure; without one there is nothing to show.", next: "On each host:", command: "skyfall-agent --collector HOST:6343"});
 	if (state.from !== 0)
-		return notice("empty", {title: "No connection in this range", reason: `Nothing is stored from ${time(state.from)} to ${time(state.to)}: before the first agent, or older than what is kept.`, action: {label: "Go to the last 5 minutes", run: () => context.navigate({range: "5m"})}});
+		return notice("empty", {title: "No connection in this range", reason: `Nothing is stored from ${time(state.from, {zone: false})} to ${time(state.to)}: before the first agent, or older than what is kept.`, action: {label: "Go to the last 5 minutes", run: () => context.navigate({range: "5m"})}});
 	if (reporting === 0)
 		return notice("empty", {title: `No agent has reported for ${state.range}`, reason: `${hosts === 1 ? "One agent is" : `${hosts} agents are`} known and silent.`, next: "What is wrong with them says", command: "skyfall doctor"});
 	return notice("empty", {title: `No connection in ${rangeText(context)}`, reason: "The agents report, and nothing of theirs talked to anything.", action: {label: "Look at the last hour", run: () => context.navigate({range: "1h"})}});
@@ -42,7 +42,7 @@ function rangeText(context) {
 export function staleNotice(context) {
 	const state = context.live.state();
 	const newest = context.live.newest();
-	if (!context.state().live || !newest || state === "off" || state === "connecting")
+	if (!context.state().live || context.state().from !== 0 || !newest || state === "off" || state === "connecting")
 		return null;
 	const age = context.now() - newest.interval - newest.interval_s;
 	if (age < Math.max(OLD_MIN_S, 4 * newest.interval_s))

@@ -35,8 +35,8 @@ const worst = (graph) => graph.edges.filter((edge) => edge.signs.length > 0)
 function standsOut(graph, context, nodes) {
 	const list = worst(graph);
 	if (list.length === 0)
-		return [h("p", {class: "calm"}, icon("ok"), h("span", null, graph.edges.length > 0 ? "Nothing: no attempt fails, nobody waits for a slow reader, next to nothing is sent again." : "Nothing to judge yet.")),
-			h("p", {class: "mute"}, "Click a box or a line to see its numbers; double click a box to see only what is around it.")];
+		return [graph.edges.length === 0 ? h("p", {class: "mute"}, "No edge, so nothing to judge.") : h("p", {class: "calm"}, icon("ok"), h("span", null, "Nothing: no attempt fails, nobody waits for a slow reader, next to nothing is sent again.")),
+			graph.edges.length > 0 && h("p", {class: "mute"}, "Click a box or a line to see its numbers; double click a box to see only what is around it.")];
 	return [h("ol", {class: "stands-out"}, list.slice(0, STANDS_OUT).map((edge) => h("li", null,
 		h("a", {class: `standing severity-${edge.severity}`, href: context.href({open: `edge:${edge.id}`}), "data-edge": edge.id},
 			h("span", {class: "standing-ends"}, ends(edge, nodes)),

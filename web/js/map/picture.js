@@ -32,9 +32,10 @@ export function secondLine(node, opens, letters = 100) {
 	if (node.kind === "other")
 		return plural(node.members ?? 0, "more", "more");
 	const where = node.kind === "unknown" ? "no agent" : (node.hosts ?? 0) > 1 ? plural(node.hosts ?? 0, "host") : "";
-	const busy = opens !== null && opens > 0 ? `${count(opens)} opens/s` : node.bytes > 0 ? bytes(node.bytes) : "";
-	const both = where && busy ? `${where}, ${busy}` : where || busy || (node.hosts === 1 ? "1 host" : "no traffic");
-	return both.length <= letters ? both : busy.length <= letters && busy ? busy : where || both;
+	/* a handful of opens an hour say less than the bytes */
+	const busy = opens !== null && opens >= 0.05 ? `${count(opens)} opens/s` : node.bytes > 0 ? bytes(node.bytes) : "";
+	const choices = [where && busy && `${where}, ${busy}`, busy, where, busy.replace(" opens", ""), node.hosts === 1 ? "1 host" : "no bytes"];
+	return choices.find((choice) => choice && choice.length <= letters) || "";
 }
 
 /** Rates of connections opened to each node. @param {Graph} graph @returns {Map<string, number>} */
@@ -77,19 +78,21 @@ function reconcile(parent, kept, items, key, make, fill) {
 /** @param {SVGGElement} g @param {GraphNode} node @param {number | null} opens */
 function fillNode(g, node, opens) {
 	const second = secondLine(node, opens, Math.floor((node.w - 20) / 6));
-	const letters = Math.max(4, Math.floor((node.w - (node.severity ? 34 : 20)) / 7));
+	const letters = Math.max(4, Math.floor((node.w - 26) / 7));
+	const cut = plain(node.name, letters);
+	const whole = plain(node.name, 400);
 	set(g, {
 		class: `node kind-${node.kind} severity-${node.severity}`, transform: `translate(${node.x - node.w / 2} ${node.y - node.h / 2})`,
-		"aria-label": `${plain(node.name)}, ${second}, ${plural(node.edges, "edge")}${node.severity ? ", stands out" : ""}`, "data-id": node.id,
+		"aria-label": `${cut}, ${second}, ${plural(node.edges, "edge")}${node.severity ? ", stands out" : ""}${cut === whole ? "" : `, in full ${whole}`}`, "data-id": node.id,
 	});
 	const [box, title, inner, mark] = g.children;
 	set(box, {width: node.w, height: node.h});
-	text(title, plain(node.name, 400));
+	text(title, whole);
 	/* a nested svg cuts what is wider than the box: letters differ in width */
 	set(inner, {width: node.w - 10, height: node.h});
-	text(inner.children[0], plain(node.name, letters));
+	text(inner.children[0], cut);
 	text(inner.children[1], second);
-	set(mark, {d: ICONS[iconOf(node.severity)], transform: `translate(${node.w - 12} 13)`});
+	set(mark, {d: ICONS[iconOf(node.severity)], transform: `translate(${node.w - 9} 10) scale(0.8)`});
 }
 
 function makeNode() {
@@ -162,7 +165,7 @@ export function createPicture(actions) {
 
 	const button = (/** @type {"plus" | "minus" | "fit"} */ which, /** @type {string} */ label, /** @type {() => void} */ run) =>
 		h("button", {type: "button", class: "button round", "aria-label": label, title: label, onclick: run}, icon(which));
-	const buttons = h("div", {class: "map-buttons"}, button("plus", "Zoom in (+)", () => camera.zoom(1.3)), button("minus", "Zoom out (−)", () => camera.zoom(1 / 1.3)), button("fit", "Fit (0)", () => camera.fit()));
+	const buttons = h("div", {class: "map-buttons"}, button("plus", "Zoom in (+)", () => camera.zoom(1.3)), button("minus", "Zoom out (−)", () => camera.zoom(1 / 1.3)), button("fit", "Fit (0)", () => camera.fit(true)));
 
 	/** @param {Event} event @returns {{kind: "node" | "edge", id: string} | null} */
 	function hit(event) {
@@ -194,6 +197,14 @@ export function createPicture(actions) {
 		rove(id);
 		kept.nodes.get(id).focus({preventScroll: true});
 		camera.reveal(node.x, node.y);
+	}
+
+	/** What is opened elsewhere comes into sight. @param {string} id */
+	function reveal(id) {
+		const edge = graph?.edges.find((one) => one.id === id);
+		for (const node of graph?.nodes ?? [])
+			if (node.id === id || (edge && (node.id === edge.source || node.id === edge.target)))
+				camera.reveal(node.x, node.y);
 	}
 
 	function paintSelected() {
@@ -265,6 +276,8 @@ export function createPicture(actions) {
 		},
 		/** @param {string | null} id  of a node or an edge */
 		select(id) {
+			if (id !== null && id !== selected)
+				reveal(id);
 			selected = id;
 			paintSelected();
 		},

@@ -34,7 +34,7 @@ export function createStat(context) {
 		tick() {
 			const newest = context.live.newest();
 			const total = newest?.totals?.bytes;
-			now.hidden = !context.state().live || typeof total !== "number" || !newest;
+			now.hidden = !context.state().live || context.state().from !== 0 || typeof total !== "number" || !newest;
 			if (newest && typeof total === "number")
 				replace(now, h("strong", null, num(total, rate(total / newest.interval_s))), " now");
 		},

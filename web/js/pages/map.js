@@ -3,7 +3,7 @@
  * The first page: what exists, what is wrong, how complete the picture is. The graph is asked for when the question changes
  * and, while live, at most every five seconds; between that the stream's numbers tick, painted at most once a second.
  */
-import {h, replace} from "../dom.js";
+import {h, replace, set} from "../dom.js";
 import {plural} from "../format.js";
 import {createFilterBar} from "../filter_bar.js";
 import {parseFilter} from "../filter_text.js";
@@ -40,7 +40,7 @@ function liveNumbers(context) {
 	const sums = new Map();
 	const per = context.live.newest()?.interval_s ?? 0;
 	const key = (/** @type {any} */ edge) => JSON.stringify([edge.client_service, edge.server_service]);
-	if (per > 0 && context.state().live)
+	if (per > 0 && context.state().live && context.state().from === 0)
 		for (const edge of context.live.edges().values()) {
 			const sum = sums.get(key(edge)) ?? {bytes_s: 0, opens_s: 0};
 			sum.bytes_s += ((edge.c2s_bytes ?? 0) + (edge.s2c_bytes ?? 0)) / per;
@@ -88,8 +88,12 @@ class MapPage {
 		this.note = h("p", {class: "map-note mute"});
 		this.fold = h("button", {type: "button", class: "button fold", onclick: () => context.navigate({map: context.state().map === "shown" ? "folded" : "shown"}, {replace: true})});
 		this.card = h("section", {class: "card map-card", "aria-label": "Map"}, this.picture.element, this.empty, this.note);
+		this.note.hidden = true;
 		this.grid = h("div", {class: "map-grid"}, this.card, this.panel.element);
 		root.append(h("h1", {class: "visually-hidden"}, "Map"), h("div", {class: "map-top"}, this.filter.element, this.controls.element), this.controls.crumbs, this.stat.element, this.stale, this.status, this.fold, this.grid, this.table.element);
+		/* nothing is shown before the first answer: no empty frames */
+		this.framed = [this.fold, this.grid, this.table.element];
+		this.framed.forEach((part) => set(part, {hidden: true}));
 		this.loader = createLoader(/** @type {import("../load.js").Load<Graph>} */ ({
 			what: "the map", status: this.status,
 			ask: (signal) => context.api.get("/graph", question(context.state(), context), {signal}),
@@ -130,6 +134,7 @@ class MapPage {
 		const fresh = this.asked !== this.shown;
 		this.shown = this.asked;
 		this.graph = graph;
+		this.framed.forEach((part) => set(part, {hidden: false}));
 		const none = graph.nodes.length === 0;
 		this.empty.hidden = !none;
 		this.picture.element.hidden = none;
@@ -190,7 +195,7 @@ class MapPage {
 		else if (event.key === "-")
 			this.picture.camera.zoom(1 / 1.3);
 		else if (event.key === "0")
-			this.picture.camera.fit();
+			this.picture.camera.fit(true);
 		else
 			return false;
 		return true;
