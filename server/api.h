@@ -101,7 +101,7 @@ json_t *api_counts(const struct flow_count *c, unsigned n);
 json_t *api_histogram(const uint32_t hist[FLOW_BUCKETS]);
 json_t *api_listener(const struct flow_listener *l);
 
-/* CSV of an array of objects: the columns of all of them, nested ones as "derived.bytes". */
+/* CSV of an array of objects: the columns of all of them, nested ones as "derived.bytes" (api_csv.c). */
 void api_csv(const json_t *list, struct buf *b);
 
 /* --- who has an address (api_hosts.c) */

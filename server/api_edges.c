@@ -194,7 +194,7 @@ static int edge_detail(struct api *a, struct store_ask *ask)
 		json_decref(root);
 		return api_store_error(a, r);
 	}
-	return api_send(a, root, NULL);
+	return api_send(a, root, "pairs");
 }
 
 static int edge_series(struct api *a, struct store_ask *ask, const char *id)
@@ -251,8 +251,8 @@ int api_edge_one(struct api *a)
 	if (n != 16 || (a->tail[n] && !series))
 		return api_error(a, 404, "an edge's id is 16 hex digits, see /api/v1/edges; after it only /series",
 				 "no edge is called %.80s", a->tail);
-	if (!series && (http_param(a->req, "step") || http_param(a->req, "format")))
-		return api_error(a, 400, "step and format are for /series", "an edge has no series");
+	if (!series && http_param(a->req, "step"))
+		return api_error(a, 400, "step is for /series", "an edge has no series");
 	memcpy(id, a->tail, 16);
 	id[16] = '\0';
 	ask.filter.edge = strtoull(id, NULL, 16);

@@ -19,11 +19,13 @@ static json_t *services_sums(const struct store_row *row)
 	return o;
 }
 
+enum services_side { NOW_CLIENT, NOW_SERVER, BEFORE_CLIENT, BEFORE_SERVER, SERVICES_SIDES };
+
 struct service {
 	struct str name;
-	const struct store_row *side[2]; /* as client, as server */
+	const struct store_row *side[SERVICES_SIDES];
 	double rank;
-	uint64_t bytes;
+	uint64_t bytes, before;
 };
 
 static int service_by_name(const void *a, const void *b)
@@ -31,10 +33,15 @@ static int service_by_name(const void *a, const void *b)
 	return str_cmp(((const struct service *)a)->name, ((const struct service *)b)->name);
 }
 
+/* Best first; those that only were before come last. */
 static int service_by_rank(const void *a, const void *b)
 {
 	const struct service *x = a, *y = b;
+	bool x_gone = !x->side[NOW_CLIENT] && !x->side[NOW_SERVER];
+	bool y_gone = !y->side[NOW_CLIENT] && !y->side[NOW_SERVER];
 
+	if (x_gone != y_gone)
+		return x_gone - y_gone;
 	return x->rank != y->rank ? (x->rank > y->rank ? -1 : 1) : str_cmp(x->name, y->name);
 }
 
@@ -48,28 +55,34 @@ static size_t services_unite(struct service *v, size_t n)
 			v[kept++] = v[i];
 			continue;
 		}
-		for (unsigned k = 0; k < 2; k++)
+		for (unsigned k = 0; k < SERVICES_SIDES; k++)
 			if (v[i].side[k])
 				v[kept - 1].side[k] = v[i].side[k];
 		v[kept - 1].rank += v[i].rank;
 		v[kept - 1].bytes += v[i].bytes;
+		v[kept - 1].before += v[i].before;
 	}
 	return kept;
 }
 
-/* Rows of both sides as one list, best first. */
-static size_t services_merge(struct service *v, const struct store_rows side[2], const char *sort)
+/* Rows of all sides as one list, best first. */
+static size_t services_merge(struct service *v, const struct store_rows side[SERVICES_SIDES], const char *sort)
 {
 	size_t n = 0;
 
-	for (unsigned k = 0; k < 2; k++)
+	for (unsigned k = 0; k < SERVICES_SIDES; k++)
 		for (size_t i = 0; i < side[k].n; i++, n++) {
 			const struct flow_edge *e = &side[k].rows[i].e;
+			bool server = k == NOW_SERVER || k == BEFORE_SERVER;
 
-			v[n].name = k ? e->name.server_service : e->name.client_service;
-			v[n].rank = (double)store_sum(e, sort);
-			v[n].bytes = store_sum(e, "bytes");
+			v[n].name = server ? e->name.server_service : e->name.client_service;
 			v[n].side[k] = &side[k].rows[i];
+			if (k < BEFORE_CLIENT) {
+				v[n].rank = (double)store_sum(e, sort);
+				v[n].bytes = store_sum(e, "bytes");
+			} else {
+				v[n].before = store_sum(e, "bytes");
+			}
 		}
 	if (n)
 		qsort(v, n, sizeof(*v), service_by_name);
@@ -79,63 +92,103 @@ static size_t services_merge(struct service *v, const struct store_rows side[2],
 	return n;
 }
 
-static json_t *services_list(const struct service *v, size_t n, const struct store_ask *ask)
+static json_t *services_previous(const struct service *x)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "bytes", api_u64(x->before));
+	json_object_set_new(o, "as_client", services_sums(x->side[BEFORE_CLIENT]));
+	json_object_set_new(o, "as_server", services_sums(x->side[BEFORE_SERVER]));
+	return o;
+}
+
+/* n_now of the n are of this range; those that are gone come last in either order. */
+static json_t *services_list(const struct service *v, size_t n_now, size_t n, const struct store_ask *ask, bool compare)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n && i < ask->limit; i++) {
-		const struct service *x = &v[ask->ascending ? n - 1 - i : i];
+		const struct service *x = &v[ask->ascending && i < n_now ? n_now - 1 - i : i];
 		json_t *o = json_object();
 
 		json_object_set_new(o, "service", api_str(x->name));
 		json_object_set_new(o, "bytes", api_u64(x->bytes));
-		json_object_set_new(o, "as_client", services_sums(x->side[0]));
-		json_object_set_new(o, "as_server", services_sums(x->side[1]));
+		json_object_set_new(o, "as_client", services_sums(x->side[NOW_CLIENT]));
+		json_object_set_new(o, "as_server", services_sums(x->side[NOW_SERVER]));
+		if (compare)
+			json_object_set_new(o, "previous", services_previous(x));
 		json_array_append_new(list, o);
 	}
 	return list;
 }
 
-int api_services(struct api *a)
+/* The rows of a range by client and by server; compare: of the range of the same length before it as well. */
+static int services_rows(struct api *a, const struct store_ask *ask, bool compare,
+			 struct store_rows side[SERVICES_SIDES])
 {
-	struct store_ask ask = {0}, all;
-	struct api_filter filter = {0};
-	struct store_rows side[2] = {0};
-	struct service *v = NULL;
-	json_t *root;
-	size_t n;
+	struct store_ask all = *ask;
 	int r = 0;
 
+	all.limit = API_LIMIT_MAX;
+	all.ascending = false;
+	for (unsigned k = 0; !r && k < (compare ? SERVICES_SIDES : BEFORE_CLIENT); k++) {
+		if (k == BEFORE_CLIENT) {
+			all.to = ask->from;
+			all.from = ask->from > ask->to - ask->from ? ask->from - (ask->to - ask->from) : 0;
+			if (all.from >= all.to)
+				break;
+		}
+		all.group = k == NOW_SERVER || k == BEFORE_SERVER ? STORE_BY_SERVER : STORE_BY_CLIENT;
+		r = store_edges(a->q, &all, &side[k]);
+	}
+	return r;
+}
+
+static int services_answer(struct api *a, const struct store_ask *ask, bool compare,
+			   const struct store_rows side[SERVICES_SIDES])
+{
+	size_t n = 0, n_now = 0;
+	struct service *v;
+	json_t *root;
+
+	for (unsigned k = 0; k < SERVICES_SIDES; k++)
+		n += side[k].n;
+	v = calloc(n + 1, sizeof(*v));
+	if (!v)
+		return api_store_error(a, -ENOMEM);
+	n = services_merge(v, side, ask->sort ? ask->sort : "bytes");
+	while (n_now < n && (v[n_now].side[NOW_CLIENT] || v[n_now].side[NOW_SERVER]))
+		n_now++;
+	root = api_head(&side[NOW_CLIENT]);
+	json_object_set_new(root, "matched", api_u64(n_now));
+	if (compare)
+		json_object_set_new(root, "previous", api_head(&side[BEFORE_CLIENT]));
+	json_object_set_new(root, "services", services_list(v, n_now, n, ask, compare));
+	free(v);
+	return api_send(a, root, "services");
+}
+
+int api_services(struct api *a)
+{
+	const char *compare = http_param(a->req, "compare");
+	struct store_rows side[SERVICES_SIDES] = {0};
+	struct api_filter filter = {0};
+	struct store_ask ask = {0};
+	int r;
+
+	if (compare && strcmp(compare, "previous"))
+		return api_error(a, 400, "compare is previous: the range of the same length before",
+				 "compare cannot be %.40s", compare);
 	if (api_range(a, 300, &ask) || api_sort(a, &ask) || api_filter(a, &ask, &filter)) {
 		api_filter_free(&filter);
 		return -1;
 	}
-	all = ask;
-	all.limit = API_LIMIT_MAX;
-	all.ascending = false;
-	for (unsigned k = 0; !r && k < 2; k++) {
-		all.group = k ? STORE_BY_SERVER : STORE_BY_CLIENT;
-		r = store_edges(a->q, &all, &side[k]);
-	}
+	r = services_rows(a, &ask, compare != NULL, side);
 	api_filter_free(&filter);
-	if (!r) {
-		v = calloc(side[0].n + side[1].n + 1, sizeof(*v));
-		r = v ? 0 : -ENOMEM;
-	}
-	if (r) {
-		api_store_error(a, r);
-		goto out;
-	}
-	n = services_merge(v, side, ask.sort ? ask.sort : "bytes");
-	root = api_head(&side[0]);
-	json_object_set_new(root, "matched", api_u64(n));
-	json_object_set_new(root, "services", services_list(v, n, &ask));
-	r = api_send(a, root, "services");
-out:
-	free(v);
-	store_rows_deinit(&side[0]);
-	store_rows_deinit(&side[1]);
-	return r ? -1 : 0;
+	r = r ? api_store_error(a, r) : services_answer(a, &ask, compare != NULL, side);
+	for (unsigned k = 0; k < SERVICES_SIDES; k++)
+		store_rows_deinit(&side[k]);
+	return r;
 }
 
 /* --- one service */
@@ -244,10 +297,15 @@ int api_service(struct api *a)
 	struct api_names *names = NULL;
 	struct listening listening = {.service = service};
 	struct store_ask ask = {0};
+	const char *list = http_param(a->req, "list");
 	json_t *root, *hosts;
 	bool known = false;
 	int r;
 
+	if (list && strcmp(list, "callers") && strcmp(list, "callees") && strcmp(list, "listeners") &&
+	    strcmp(list, "hosts"))
+		return api_error(a, 400, "list is callers, callees, listeners or hosts: which of them csv has",
+				 "a service has no list %.40s", list);
 	if (api_range(a, 300, &ask) || api_sort(a, &ask))
 		return -1;
 	root = json_object();
@@ -277,5 +335,5 @@ int api_service(struct api *a)
 		json_decref(root);
 		return api_store_error(a, r);
 	}
-	return api_send(a, root, NULL);
+	return api_send(a, root, list ? list : "callers");
 }

@@ -122,6 +122,6 @@ class Questions(case.Case):
             self.assertTrue(any(name.startswith(f"skyfall_{role}_") for name in metrics), role)
         document = self.stack.api("openapi.json")
         for path in document["paths"]:
-            if "{" not in path:
+            if "{" not in path and path != "/api/v1/stream":  # which has no end: tests/unit/test_live.c
                 with self.subTest(path=path):
                     self.assertEqual(self.stack.raw(path)[0], 200)

@@ -10,26 +10,10 @@
 #include <stdio.h>
 
 #include "server/live.c" /* its ring is nobody else's business */
-#include "server/server.h"
 #include "server/signs.h"
-#include "tests/unit/http_rig.h"
+#include "tests/unit/server_rig.h"
 
 /* --- frames */
-
-static struct flow_edge edge(const char *client, const char *server, uint32_t interval, uint64_t revision,
-			     uint64_t bytes)
-{
-	struct flow_edge e = {.interval = interval, .interval_s = 1, .revision = revision, .observed = 3};
-
-	e.name.client_service = str_from(client);
-	e.name.server_service = str_from(server);
-	e.name.port = 80;
-	e.name.protocol = 6;
-	e.id = flow_edge_id(&e.name);
-	e.view[FLOW_VIEW_CLIENT].tx_bytes = bytes;
-	e.view[FLOW_VIEW_CLIENT].rows = 1;
-	return e;
-}
 
 static int by_bytes(const void *a, const void *b)
 {
@@ -50,7 +34,7 @@ static struct frame *random_frame(unsigned *seed, size_t n, uint32_t interval, c
 
 		if (rand_r(seed) % 2)
 			continue;
-		*e = edge(names[i], "db", interval, 1, (uint64_t)(rand_r(seed) % 3));
+		*e = rig_edge(names[i], "db", interval, 1, (uint64_t)(rand_r(seed) % 3));
 		e->view[FLOW_VIEW_CLIENT].attempts = 100;
 		e->view[FLOW_VIEW_CLIENT].failed_refused = i % 10 ? 0 : 100;
 		rows.rows[rows.n++].seconds = 1;
@@ -150,7 +134,7 @@ static void test_bounded_signs_first(void **state)
 		struct flow_edge *e = &rows.rows[i].e;
 
 		snprintf(names[i], sizeof(names[i]), "c%zu", i);
-		*e = edge(names[i], "db", 60, 1, 5000 - i);
+		*e = rig_edge(names[i], "db", 60, 1, 5000 - i);
 		bytes += 5000 - i;
 		e->view[FLOW_VIEW_CLIENT].attempts = 50;
 		/* The smallest of all. */
@@ -296,63 +280,11 @@ static void test_ring(void **state)
 
 /* --- the whole */
 
-struct world {
-	char path[64];
-	struct bus *bus;
-	struct bus_producer *producer;
-	struct server *server;
-	struct server_opts opts;
-};
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	const struct bus_memory_opts bus = {.partitions = 2, .max_bytes = 16 << 20, .start_us = clock_wall_us()};
-	char why[256] = "";
-
-	strcpy(w->path, "/tmp/skyfall-live-XXXXXX");
-	assert_non_null(mkdtemp(w->path));
-	assert_int_equal(bus_memory_open(&w->bus, &bus), 0);
-	assert_int_equal(bus_producer_open(&w->producer, w->bus, "test"), 0);
-	w->opts = server_defaults;
-	w->opts.bus = w->bus;
-	w->opts.data = w->path;
-	w->opts.listen = "127.0.0.1:0";
-	w->opts.instance = "here";
-	w->opts.store = store_defaults;
-	w->opts.store.interval_s = 1;
-	w->opts.settle_ms = 400;
-	assert_int_equal(server_new(&w->server, &w->opts, why, sizeof(why)), 0);
-	assert_int_equal(server_start(w->server, why, sizeof(why)), 0);
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-	char cmd[128];
-
-	server_free(w->server);
-	bus_producer_close(w->producer);
-	bus_close(w->bus);
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w->path);
-	assert_int_equal(system(cmd), 0);
-	free(w);
-	return 0;
-}
-
 static void store_edge(struct world *w, const char *client, uint32_t interval, uint64_t revision, uint64_t bytes)
 {
-	struct flow_edge e = edge(client, "db", interval, revision, bytes);
-	struct buf b;
+	struct flow_edge e = rig_edge(client, "db", interval, revision, bytes);
 
-	buf_init(&b, 0);
-	flow_msg_encode(&b, FLOW_MSG_EDGE, &e);
-	assert_int_equal(bus_produce(w->producer, BUS_EDGES, bus_partition(w->bus, BUS_EDGES, e.id), &e.id,
-				     sizeof(e.id), b.p, b.n),
-			 0);
-	buf_deinit(&b);
+	rig_store(w, &e);
 }
 
 static uint32_t now_s(void)
@@ -424,7 +356,7 @@ static void test_changes_appear(void **state)
 	uint32_t first = now_s() - 2, second;
 	char header[64], id[32];
 	struct rig c, back;
-	struct flow_edge b_edge = edge("b", "db", 0, 0, 0);
+	struct flow_edge b_edge = rig_edge("b", "db", 0, 0, 0);
 	json_t *root;
 	struct buf b;
 
@@ -574,9 +506,9 @@ int main(void)
 		cmocka_unit_test(test_deltas_lead_to_the_snapshot),
 		cmocka_unit_test(test_bounded_signs_first),
 		cmocka_unit_test(test_ring),
-		cmocka_unit_test_setup_teardown(test_changes_appear, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_streams_leave_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_many_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_changes_appear, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_streams_leave_room, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_many_clients, rig_setup, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
