@@ -43,20 +43,6 @@ static void frame_srtt(json_t *o, const char *name, const struct flow_stats *s)
 		json_object_set_new(o, name, json_real(flow_hist_quantile(s->srtt, 0.5)));
 }
 
-static json_t *frame_signs(const struct flow_edge *e, uint32_t seconds)
-{
-	json_t *list = json_array();
-	struct sign signs[SIGNS_MAX];
-	unsigned n = signs_of(e, seconds, signs);
-
-	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:o, s:o, s:f, s:s}", "sign", signs[i].name,
-						      "severity", signs[i].severity, "side", signs[i].side, "count",
-						      api_u64(signs[i].count), "of", api_u64(signs[i].of), "share",
-						      signs[i].share, "text", signs[i].text));
-	return list;
-}
-
 static uint64_t frame_both(const struct flow_edge *e, enum flow_field f)
 {
 	return store_best(e, f, true) + store_best(e, f, false);
@@ -66,6 +52,7 @@ static json_t *frame_edge(const struct frame_pick *p, uint16_t interval_s)
 {
 	const struct flow_edge *e = &p->row->e;
 	char id[20], observed[48], protocol[8];
+	struct sign signs[SIGNS_MAX];
 	json_t *o = json_object();
 
 	snprintf(id, sizeof(id), "%016llx", (unsigned long long)e->id);
@@ -88,7 +75,7 @@ static json_t *frame_edge(const struct frame_pick *p, uint16_t interval_s)
 	frame_number(o, "segs", frame_both(e, FLOW_F_tx_segs));
 	frame_srtt(o, "srtt_c2s_p50_us", &e->view[FLOW_VIEW_CLIENT]);
 	frame_srtt(o, "srtt_s2c_p50_us", &e->view[FLOW_VIEW_SERVER]);
-	json_object_set_new(o, "signs", frame_signs(e, interval_s));
+	json_object_set_new(o, "signs", api_signs(signs, signs_of(e, interval_s, signs)));
 	json_object_set_new(o, "severity", json_integer(p->severity));
 	return o;
 }

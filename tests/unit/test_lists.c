@@ -254,13 +254,18 @@ static void test_answers_are_described(void **state)
 	static const struct {
 		const char *path, *ask;
 	} asks[] = {
+		{"/api/v1/edges", "/api/v1/edges?from=%u&to=%u"},
 		{"/api/v1/services", "/api/v1/services?compare=previous&from=%u&to=%u"},
+		{"/api/v1/services/{id}", "/api/v1/services/api?from=%u&to=%u"},
+		{"/api/v1/hosts", "/api/v1/hosts"},
+		{"/api/v1/ledger", "/api/v1/ledger?from=%u&to=%u"},
 		{"/api/v1/health", "/api/v1/health?from=%u&to=%u"},
 	};
 	struct world *w = *state;
 	uint32_t now = fill(w);
 	json_t *all = get_json(w, "/api/v1/openapi.json"), *get, *root;
-	char path[128];
+	char path[128], *head;
+	struct rig c;
 
 	for (size_t i = 0; i < sizeof(asks) / sizeof(*asks); i++) {
 #pragma GCC diagnostic push
@@ -274,6 +279,33 @@ static void test_answers_are_described(void **state)
 		described(all, json_object_get(get, "schema"), root, asks[i].path);
 		json_decref(root);
 	}
+	/* The stream's first event, and the next. */
+	for (unsigned i = 0; i < 2; i++) {
+		static const char *const schemas[] = {"StreamSnapshot", "StreamDelta"};
+		const char *text;
+		json_error_t error;
+
+		if (!i) {
+			rig_open(&c, server_url(w->server), "GET", "/api/v1/stream", NULL, 0);
+			rig_head(&c, &head);
+		} else {
+			struct flow_edge e = rig_edge("web", "api", now + 30, 1, 77);
+
+			e.view[FLOW_VIEW_CLIENT].srtt[5] = e.view[FLOW_VIEW_SERVER].srtt[5] = 1;
+			e.view[FLOW_VIEW_CLIENT].attempts = e.view[FLOW_VIEW_CLIENT].failed_refused = 100;
+			rig_store(w, &e);
+		}
+		do
+			text = rig_until(&c, "\n\n");
+		while (!strstr(text, "data: "));
+		root = json_loads(strstr(text, "data: ") + 6, 0, &error);
+		assert_non_null(root);
+		described(all,
+			  json_object_get(json_object_get(json_object_get(all, "components"), "schemas"), schemas[i]),
+			  root, schemas[i]);
+		json_decref(root);
+	}
+	rig_close(&c);
 	json_decref(all);
 }
 
