@@ -138,13 +138,16 @@ function to_c(files) {
   return `${out}static const struct page_file page_files[] = {\n${rows.join('\n')}\n};\n`
 }
 
+// In place: a running server with --web-root holds the folder open. What is no longer made goes.
 function write_folder(folder, files) {
-  fs.rmSync(folder, { recursive: true, force: true })
+  const old = fs.existsSync(folder) ? fs.readdirSync(folder, { recursive: true }) : []
   for (const [name, bytes] of files) {
     const file = path.join(folder, name)
     fs.mkdirSync(path.dirname(file), { recursive: true })
     fs.writeFileSync(file, bytes)
   }
+  for (const name of old)
+    if (fs.statSync(path.join(folder, name)).isFile() && !files.has(`/${name}`)) fs.rmSync(path.join(folder, name))
 }
 
 if (process.argv.length !== 4) die('usage: build.mjs BUILD FILE | build.mjs --check BUILD')
