@@ -12,7 +12,8 @@
  *
  * A fresh picture (layout_fresh.c, layout_order.c): back edges are left out by a depth-first search from the vertices
  * nobody calls; then levels; then how many boxes one column may hold, so that the whole comes near 16:9; then a fixed
- * number of barycentre passes to and fro, the best order seen stays; then heights near the neighbours', without overlap.
+ * number of barycentre passes to and fro and of sifting (layout_sift.c), the best order seen stays; then heights near the
+ * neighbours', without overlap.
  *
  * A picture after another (layout_keep.c): what was there stays where it was. A new box takes the free place of its zone
  * that is nearest to where its neighbours would have it. No free place: a new band below everything. What is gone is

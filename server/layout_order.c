@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order of boxes inside their layers: barycentre passes; then heights near the neighbours'. See layout.c. */
+/* The order of boxes inside their layers: barycentre passes, then sifting (layout_sift.c); then heights near the neighbours'. See layout.c. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "server/layout_work.h"
 
 #define PASSES 16
+#define SIFTS 8
+#define STARTS 12
+#define STARTS_EDGES 600
 #define SETTLES 6
 #define FINE 256 /* of a pixel, in means */
 
@@ -124,8 +127,7 @@ static int member_order(const void *a, const void *b)
 	return (x->at > y->at) - (x->at < y->at);
 }
 
-/* Evenly over the height of their band. */
-static void group_spread(struct work *w, const struct work_group *g)
+void layout_spread(struct work *w, const struct work_group *g)
 {
 	const struct work_zone *z = &w->zones[g->zone];
 
@@ -144,7 +146,7 @@ static void group_sort(struct work *w, const struct work_group *g, struct member
 	qsort(v, g->n, sizeof(*v), member_order);
 	for (uint32_t i = 0; i < g->n; i++)
 		w->members[g->first + i] = v[i].node;
-	group_spread(w, g);
+	layout_spread(w, g);
 }
 
 struct turn {
@@ -160,34 +162,120 @@ static int turn_order(const void *a, const void *b)
 	return (x->group > y->group) - (x->group < y->group);
 }
 
-/* To and fro; what crossed least stays. */
-static void order_passes(struct work *w, const struct turn *turns, struct member *v, struct crossings *x,
-			 uint32_t *best)
+/* Groups from left to right, and from right to left. */
+static int order_turns(const struct work *w, uint32_t *ret[2])
 {
-	uint64_t least = crossings_count(w, x);
+	struct turn *v = calloc(w->n_groups + 1, sizeof(*v));
 
-	memcpy(best, w->members, w->n * sizeof(*best));
-	for (unsigned pass = 0; pass < PASSES && least; pass++) {
-		uint64_t count;
-
-		for (uint32_t i = 0; i < w->n_groups; i++)
-			group_sort(w, &w->groups[turns[pass % 2 ? w->n_groups - 1 - i : i].group], v, !(pass % 2));
-		count = crossings_count(w, x);
-		if (count < least) {
-			least = count;
-			memcpy(best, w->members, w->n * sizeof(*best));
-		}
-	}
-	memcpy(w->members, best, w->n * sizeof(*best));
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t g = 0; g < w->n_groups; g++)
+		v[g] = (struct turn){w->groups[g].ordinal, g};
+	if (w->n_groups)
+		qsort(v, w->n_groups, sizeof(*v), turn_order);
+	for (uint32_t i = 0; i < w->n_groups; i++)
+		ret[0][i] = ret[1][w->n_groups - 1 - i] = v[i].group;
+	free(v);
+	return 0;
 }
-
-/* --- heights: each box as near as can be to where its neighbours want it, in order and without overlap */
 
 /* Runs that would overlap move as one, to their mean (pool adjacent violators). */
 struct run {
 	int64_t sum;
 	uint32_t n;
 };
+
+struct order {
+	uint32_t *turns[2];
+	uint32_t *best; /* members in the best order of this start */
+	uint32_t *all;  /* of all starts */
+	uint64_t least; /* its crossings */
+	struct member *v;
+	struct run *runs;
+	struct crossings x;
+};
+
+/* Is it better than the best? */
+static bool order_look(struct work *w, struct order *o)
+{
+	uint64_t count = crossings_count(w, &o->x);
+
+	if (count >= o->least)
+		return false;
+	o->least = count;
+	memcpy(o->best, w->members, w->n * sizeof(*o->best));
+	return true;
+}
+
+static void order_restore(struct work *w, const uint32_t *members)
+{
+	memcpy(w->members, members, w->n * sizeof(*members));
+	for (uint32_t g = 0; g < w->n_groups; g++)
+		layout_spread(w, &w->groups[g]);
+}
+
+/* To and fro; what crossed least stays. */
+static int order_passes(struct work *w, struct order *o)
+{
+	int r = 0;
+
+	o->least = UINT64_MAX;
+	order_look(w, o);
+	for (unsigned pass = 0; pass < PASSES && o->least; pass++) {
+		for (uint32_t i = 0; i < w->n_groups; i++)
+			group_sort(w, &w->groups[o->turns[pass % 2][i]], o->v, !(pass % 2));
+		order_look(w, o);
+	}
+	order_restore(w, o->best);
+	for (unsigned pass = 0, idle = 0; !r && idle < 2 && pass < SIFTS && o->least; pass++) {
+		r = layout_sift(w, o->turns[pass % 2]);
+		idle = order_look(w, o) ? 0 : idle + 1;
+	}
+	return r;
+}
+
+/* Another order to begin with. The dice are always the same. */
+static void order_shuffle(struct work *w, unsigned start)
+{
+	uint64_t dice = start;
+
+	for (uint32_t g = 0; g < w->n_groups; g++) {
+		uint32_t *v = w->members + w->groups[g].first;
+
+		for (uint32_t i = w->groups[g].n; i > 1; i--) {
+			uint32_t k, t = v[i - 1];
+
+			dice = dice * 6364136223846793005u + 1442695040888963407u;
+			k = (uint32_t)(dice >> 33) % i;
+			v[i - 1] = v[k];
+			v[k] = t;
+		}
+		layout_spread(w, &w->groups[g]);
+	}
+}
+
+/* The best of several starts; of a large graph just one. */
+static int order_starts(struct work *w, struct order *o)
+{
+	unsigned starts = w->n_edges <= STARTS_EDGES ? STARTS : 1;
+	uint64_t least = UINT64_MAX;
+	int r = 0;
+
+	for (unsigned s = 0; !r && s < starts && least; s++) {
+		if (s)
+			order_shuffle(w, s);
+		r = order_passes(w, o);
+		if (o->least >= least)
+			continue;
+		least = o->least;
+		memcpy(o->all, o->best, w->n * sizeof(*o->all));
+	}
+	if (!r)
+		order_restore(w, o->all);
+	return r;
+}
+
+/* --- heights: each box as near as can be to where its neighbours want it, in order and without overlap */
 
 static void group_settle(struct work *w, const struct work_group *g, struct run *runs, bool left, bool right)
 {
@@ -241,51 +329,56 @@ static void group_heights(struct work *w, const struct work_group *g)
 	}
 }
 
-static void order_settle(struct work *w, const struct turn *turns, struct run *runs)
+static void order_settle(struct work *w, const struct order *o)
 {
 	for (uint32_t i = 0; i < w->n_groups; i++) {
-		group_spread(w, &w->groups[i]);
+		layout_spread(w, &w->groups[i]);
 		group_block(w, &w->groups[i]);
 		group_heights(w, &w->groups[i]);
 	}
 	for (unsigned pass = 0; pass < SETTLES; pass++)
 		for (uint32_t i = 0; i < w->n_groups; i++) {
-			struct work_group *g = &w->groups[turns[pass % 2 ? w->n_groups - 1 - i : i].group];
+			struct work_group *g = &w->groups[o->turns[pass % 2][i]];
 
 			if (g->subs > 1)
 				continue;
-			group_settle(w, g, runs, !(pass % 2) || pass >= SETTLES - 2, pass % 2 || pass >= SETTLES - 2);
+			group_settle(w, g, o->runs, !(pass % 2) || pass >= SETTLES - 2,
+				     pass % 2 || pass >= SETTLES - 2);
 			group_heights(w, g);
 		}
 }
 
 int layout_order(struct work *w)
 {
-	struct turn *turns = calloc(w->n_groups + 1, sizeof(*turns));
-	struct member *v = calloc(w->n + 1, sizeof(*v));
-	struct run *runs = calloc(w->n + 1, sizeof(*runs));
-	uint32_t *best = calloc(w->n + 1, sizeof(*best));
-	struct crossings x = {.v = calloc(w->n_edges + 1, sizeof(*x.v)),
-			      .ends = calloc(w->n_edges + 1, sizeof(*x.ends)),
-			      .spare = calloc(w->n_edges + 1, sizeof(*x.spare))};
-	int r = turns && v && runs && best && x.v && x.ends && x.spare ? 0 : -ENOMEM;
+	struct order o = {.turns = {calloc(w->n_groups + 1, sizeof(uint32_t)),
+				    calloc(w->n_groups + 1, sizeof(uint32_t))},
+			  .best = calloc(w->n + 1, sizeof(*o.best)),
+			  .all = calloc(w->n + 1, sizeof(*o.all)),
+			  .v = calloc(w->n + 1, sizeof(*o.v)),
+			  .runs = calloc(w->n + 1, sizeof(*o.runs)),
+			  .x = {.v = calloc(w->n_edges + 1, sizeof(*o.x.v)),
+				.ends = calloc(w->n_edges + 1, sizeof(*o.x.ends)),
+				.spare = calloc(w->n_edges + 1, sizeof(*o.x.spare))}};
+	int r = o.turns[0] && o.turns[1] && o.best && o.all && o.v && o.runs && o.x.v && o.x.ends && o.x.spare
+			? 0
+			: -ENOMEM;
 
-	for (uint32_t g = 0; !r && g < w->n_groups; g++) {
-		turns[g] = (struct turn){w->groups[g].ordinal, g};
-		group_spread(w, &w->groups[g]);
-	}
-	if (!r) {
-		if (w->n_groups)
-			qsort(turns, w->n_groups, sizeof(*turns), turn_order);
-		order_passes(w, turns, v, &x, best);
-		order_settle(w, turns, runs);
-	}
-	free(turns);
-	free(v);
-	free(runs);
-	free(best);
-	free(x.v);
-	free(x.ends);
-	free(x.spare);
+	for (uint32_t g = 0; !r && g < w->n_groups; g++)
+		layout_spread(w, &w->groups[g]);
+	if (!r)
+		r = order_turns(w, o.turns);
+	if (!r)
+		r = order_starts(w, &o);
+	if (!r)
+		order_settle(w, &o);
+	free(o.turns[0]);
+	free(o.turns[1]);
+	free(o.best);
+	free(o.all);
+	free(o.v);
+	free(o.runs);
+	free(o.x.v);
+	free(o.x.ends);
+	free(o.x.spare);
 	return r;
 }

@@ -76,7 +76,11 @@ int layout_alloc(struct layout **ret, size_t places, size_t bands, size_t column
 
 /* layout_fresh.c: zones, layers, how tall, and the order inside; then the picture. */
 int layout_fresh(struct work *w, struct layout **ret);
-/* layout_order.c */
+/* layout_order.c: fills the groups' order, their members' columns and heights. */
 int layout_order(struct work *w);
+/* A layer evenly over the height of its band. */
+void layout_spread(struct work *w, const struct work_group *g);
+/* layout_sift.c: once through all groups in the order given. */
+int layout_sift(struct work *w, const uint32_t *groups);
 /* layout_keep.c: 1 when too much changed. */
 int layout_keep(struct work *w, const struct layout *prior, struct layout **ret);
