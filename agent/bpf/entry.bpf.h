@@ -4,7 +4,7 @@
  *
  * An insert and a delete for each connection were the dearest thing the hook did. The kernel gives out the memory of a
  * socket that ended again at once, so an entry is left in its place when its socket ends, free (id 0), and the next socket
- * at that address writes over it. The kernel's pages of sockets wander all the same: some thousand addresses are met a minute.
+ * at that address writes over it. The kernel's pages of sockets wander all the same: a storm of 60,000 meets 2,600 addresses.
  * So user space has free places removed when half of socks_keep is in use, and past socks_keep an entry goes at its end.
  *
  *  - A free place is written by the hook only, and only for the socket whose event it is in: the socket's lock orders them.
