@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing of packaging/deps.debian.
 #
-#     tests/deps.sh [--ask] [--missing] build|run|test ...
+#     tests/deps.sh [--ask] [--missing] build|page|run|test ...
 #
 # --missing: only prints "package<TAB>why" of what is missing, installs nothing.
 # --ask: shows what and why, asks before using sudo (needs a terminal). Exit 1 when something stays missing.
@@ -18,7 +18,7 @@ while [[ "${1:-}" == --* ]]; do
 	esac
 	shift
 done
-[[ $# -gt 0 ]] || { echo "usage: deps.sh [--ask] [--missing] build|run|test ..." >&2; exit 2; }
+[[ $# -gt 0 ]] || { echo "usage: deps.sh [--ask] [--missing] build|page|run|test ..." >&2; exit 2; }
 
 if ! command -v dpkg-query >/dev/null; then
 	echo "Skyfall: this is no Debian or Ubuntu: install by hand what packaging/deps.debian lists." >&2

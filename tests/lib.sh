@@ -29,10 +29,10 @@ meson_build() {
 }
 
 build_plain() {
-	needs build run test && meson_build "$build" -Dbuildtype=debugoptimized
+	needs build page run test && meson_build "$build" -Dbuildtype=debugoptimized
 }
 
 build_sanitized() {
-	needs build run test &&
+	needs build page run test &&
 		meson_build "$build_asan" -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 }
