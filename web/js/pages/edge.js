@@ -45,7 +45,7 @@ function sub(a, state, context) {
 	return h("p", {class: "sub lead-links", "data-key": "sub"}, zones, SEEN[edge.observed_by] ?? (edge.observed_by ? `seen by ${edge.observed_by}` : "not seen in this range"), ", ", span(a.from, a.to), " \u00b7 ",
 		"client ", serviceLink(context, edge.client_service), " \u00b7 server ", serviceLink(context, edge.server_service), " \u00b7 ",
 		h("a", {href: context.href({page: "map", focus: `service:${edge.server_service}`})}, "on the map"),
-		(state.from || state.to) && [" \u00b7 ", h("a", {href: context.href({range: state.range})}, `back to the last ${state.range}`)]);
+		Boolean(state.from || state.to) && [" \u00b7 ", h("a", {href: context.href({range: state.range})}, `back to the last ${state.range}`)]);
 }
 
 /** @param {Edge} edge */

@@ -159,8 +159,8 @@ export function calm(edge) {
 	if (d.segs && d.retransmit_ratio !== undefined)
 		said.push(d.retransmitted ? `${share(d.retransmit_ratio)} of the segments were sent again` : "no segment was sent again");
 	const slow = Math.max(d.rwnd_limited_share_c2s ?? -1, d.rwnd_limited_share_s2c ?? -1);
-	if (slow >= 0)
-		said.push(slow === 0 ? "nobody waited for a slow reader" : `a slow reader held it back ${share(slow)} of the time`);
+	if (slow >= 0 && slow < 0.2)
+		said.push(slow === 0 ? "nobody waited for a slow reader" : `waiting for a reader took ${share(slow)} of the time there was data to send`);
 	return said.length ? `Nothing stands out: ${said.join(", ")}.` : "Nothing stands out.";
 }
 

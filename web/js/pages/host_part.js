@@ -52,10 +52,13 @@ function who(host) {
 
 /** @param {Host} host */
 function costs(host) {
-	const said = Object.entries(host.cost ?? {});
-	if (said.length === 0)
+	const said = host.cost;
+	if (!said)
 		return h("p", {class: "unknown"}, "not known: no word from its agent in 5 minutes");
-	return facts(said.map(([key, value]) => [COST[key]?.[0] ?? key.replace(/_/g, " "), cost(key, value)]), "facts-numbers");
+	/* always the same lines: an agent leaves out what it does not know or did not meet in an interval */
+	const more = Object.keys(said).filter((key) => !(key in COST)).sort();
+	return facts([...Object.keys(COST), ...more].map((key) => [COST[key]?.[0] ?? key.replace(/_/g, " "),
+		said[key] === undefined ? num(null, "not said", {"data-field": `cost.${key}`}) : cost(key, said[key])]), "facts-numbers facts-two");
 }
 
 export function addressTable() {

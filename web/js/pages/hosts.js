@@ -113,6 +113,7 @@ export const page = {
 					{listeners: one.listeners.element, addresses: one.addresses.element, hostedges: one.hostedges.element});
 				one.listeners.update(found?.listeners ?? []);
 				one.addresses.update(found?.addresses ?? []);
+				one.hostedges.setCsv(found ? context.api.url("/edges", {...context.range(), host: found.id, limit: 10000, format: "csv"}) : "");
 				one.hostedges.update(edges);
 			},
 		});

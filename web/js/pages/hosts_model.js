@@ -56,6 +56,8 @@ export const COST = {
 	opened_server: ["opened as server", "count"],
 	closed: ["closed", "count"],
 	listeners: ["listeners", "count"],
+	active_opens: ["connections begun, as the kernel counts", "count"],
+	passive_opens: ["connections accepted, as the kernel counts", "count"],
 	netns_hidden: ["network namespaces it may not see into", "count"],
 	datagrams: ["datagrams sent", "count"],
 };

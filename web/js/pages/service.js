@@ -101,6 +101,9 @@ export const page = {
 			show: (/** @type {Answer} */ a) => {
 				most = Math.max(...[...a.callers, ...a.callees].map((e) => e.derived.bytes), 0);
 				body.show(view(a, context), {callers: callers.element, callees: callees.element, listeners: listeners.element});
+				const csv = {...context.range(), limit: 10000, format: "csv"};
+				callers.setCsv(context.api.url("/edges", {...csv, server: a.service}));
+				callees.setCsv(context.api.url("/edges", {...csv, client: a.service}));
 				callers.update(a.callers);
 				callees.update(a.callees);
 				listeners.update(a.listeners);
