@@ -14,8 +14,8 @@ const WORDS = {
 /** A sign this page does not know yet is named as the server names it. @param {Sign} sign */
 export const word = (sign) => WORDS[sign.sign] ?? sign.sign.replaceAll("_", " ");
 
-/** "refused 100 %". @param {Sign} sign */
-export const brief = (sign) => `${word(sign)} ${share(sign.share).replace(/\.0+(?=\D)/, "")}`;
+/** "refused 100 %": from ten percent on without a point. @param {Sign} sign */
+export const brief = (sign) => `${word(sign)} ${sign.share >= 0.1 && sign.share <= 0.99 ? `${Math.round(sign.share * 100)}\u00a0%` : share(sign.share).replace(/\.0+(?=\D)/, "")}`;
 
 /** The server's sentence, begun and ended as one. @param {Sign} sign */
 export const sentence = (sign) => `${sign.text.charAt(0).toUpperCase()}${sign.text.slice(1)}${/[.!?]$/.test(sign.text) ? "" : "."}`;

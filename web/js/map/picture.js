@@ -7,7 +7,8 @@ import {h, icon, plain, replace, s, set, text} from "../dom.js";
 import {bytes, count, perSecond, plural, rate} from "../format.js";
 import {brief, iconOf} from "../signs.js";
 import {createCamera} from "./camera.js";
-import {arrowText, bothSaw, lineWidth, neighbour, observedText, pathText, portsText, shape} from "./model.js";
+import {bothSaw, lineWidth, neighbour, observedText, portsText, shape} from "./model.js";
+import {arrowText, pathText} from "./route.js";
 
 /** @typedef {import("./model.js").Graph} Graph */
 /** @typedef {import("./model.js").GraphNode} GraphNode */
@@ -104,13 +105,13 @@ function makeEdge() {
 	return s("g", null, s("path", {class: "hit"}), s("path", {class: "line"}), s("path", {class: "arrow"}), s("title"));
 }
 
-/** @param {SVGGElement} g @param {{edge: GraphEdge, curve: import("./model.js").Curve}} line @param {Map<string, GraphNode>} nodes */
-function fillEdge(g, {edge, curve}, nodes) {
-	const path = pathText(curve);
+/** @param {SVGGElement} g @param {{edge: GraphEdge, way: import("./route.js").Way}} line @param {Map<string, GraphNode>} nodes */
+function fillEdge(g, {edge, way}, nodes) {
+	const path = pathText(way);
 	set(g, {class: `edge severity-${edge.severity} ${bothSaw(edge.observed_by) ? "both" : "one-sided"}`, "data-id": edge.id});
 	set(g.children[0], {d: path});
 	set(g.children[1], {d: path, "stroke-width": lineWidth(edge.derived.bytes ?? 0)});
-	set(g.children[2], {d: arrowText(curve)});
+	set(g.children[2], {d: arrowText(way)});
 	text(g.children[3], edgeTitle(edge, nodes));
 }
 
@@ -121,16 +122,20 @@ function edgeTitle(edge, nodes) {
 	return `${ends}\n${bytes(edge.derived.bytes)}, ${rate(edge.derived.bytes_per_s)}, ${perSecond(edge.derived.opened_per_s)} opened\n${observedText(edge.observed_by)}${signs ? "\n" + signs : ""}`;
 }
 
-/** @param {SVGGElement} g @param {{edge: GraphEdge, text: string, x: number, y: number, w: number, h: number}} label */
+/** @param {SVGGElement} g @param {{edge: GraphEdge, text: string, x: number, y: number, w: number, h: number, from: import("./route.js").Point}} label */
 function fillLabel(g, label) {
-	set(g, {class: `label severity-${label.edge.severity}`, "data-id": label.edge.id, transform: `translate(${(label.x - label.w / 2).toFixed(1)} ${(label.y - label.h / 2).toFixed(1)})`});
-	set(g.children[0], {width: label.w.toFixed(1), height: label.h});
-	set(g.children[1], {d: ICONS[iconOf(label.edge.severity)]});
-	text(g.children[2], label.text);
+	const left = label.x - label.w / 2;
+	const top = label.y - label.h / 2;
+	set(g, {class: `label severity-${label.edge.severity}`, "data-id": label.edge.id, transform: `translate(${left.toFixed(1)} ${top.toFixed(1)})`});
+	/* a label beside its line is tied to it */
+	set(g.children[0], {x1: label.w / 2, y1: label.h / 2, x2: (label.from.x - left).toFixed(1), y2: (label.from.y - top).toFixed(1)});
+	set(g.children[1], {width: label.w.toFixed(1), height: label.h});
+	set(g.children[2], {d: ICONS[iconOf(label.edge.severity)]});
+	text(g.children[3], label.text);
 }
 
 function makeLabel() {
-	return s("g", null, s("rect", {rx: 10}), s("path", {class: "mark", transform: "translate(14 10)"}), s("text", {x: 24, y: 14.5}));
+	return s("g", null, s("line"), s("rect", {rx: 8.5}), s("path", {class: "mark", transform: "translate(11.5 8.5) scale(0.8)"}), s("text", {x: 19, y: 12.5}));
 }
 
 /** @param {Graph} graph @param {{kind: string, id: string}} what */
@@ -262,7 +267,8 @@ export function createPicture(actions) {
 			reconcile(bands, kept.bands, next.bands, (band) => band.name, () => s("g", null, s("rect", {rx: 10}), s("text", {x: 12, y: 18})), (g, band) => {
 				set(g, {transform: `translate(${band.x} ${band.y})`});
 				set(g.children[0], {width: band.w, height: band.h});
-				text(g.children[1], plain(band.name, Math.max(6, Math.floor(band.w / 8))));
+				text(g.children[1], band.name === "" ? (next.bands.length > 1 ? "no zone" : "") : plain(band.name, Math.max(6, Math.floor(band.w / 8))));
+				g.classList.toggle("unnamed", band.name === "");
 			});
 			reconcile(edges, kept.edges, lines, (line) => line.edge.id, makeEdge, (g, line) => fillEdge(g, line, shaped.nodes));
 			reconcile(nodes, kept.nodes, next.nodes, (node) => node.id, makeNode, (g, node) => fillNode(g, node, opens.get(node.id) ?? null));
