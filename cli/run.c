@@ -398,6 +398,7 @@ int cmd_run(int argc, char **argv)
 	run_data_folder(conf.data, r.data, sizeof(r.data));
 	if (run_take_signals(&r) < 0)
 		return CMD_FAILED;
+	run_open_files();
 	up = run_start(&r);
 	if (up) {
 		run_block(&r);

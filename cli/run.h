@@ -41,6 +41,9 @@ bool run_signalled(struct run *r, int wait_ms);
 
 /* --- run_parts.c: what is started and stopped */
 
+/* As many open files as the system lets this process have: connections and the store's files share them. */
+void run_open_files(void);
+
 /* Starts the agent. -errno with a sentence in `why`. */
 int run_agent_start(struct run *r, char *why, size_t why_len);
 /* Waits until the agent's host is in the API; fills r->mode. False: it ended (it has said why itself), or a signal

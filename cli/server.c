@@ -106,6 +106,7 @@ int cmd_server(int argc, char **argv)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	run_open_files();
 	r = server_new(&s, &so, why, sizeof(why));
 	if (r == 0)
 		r = server_start(s, why, sizeof(why));

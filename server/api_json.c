@@ -204,10 +204,10 @@ json_t *api_signs(const struct sign *v, unsigned n)
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s, s:I, s:I, s:f, s:s}", "sign", v[i].name,
-						      "severity", (int)v[i].severity, "side", v[i].side, "count",
-						      (json_int_t)v[i].count, "of", (json_int_t)v[i].of, "share",
-						      v[i].share, "text", v[i].text));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:i, s:s, s:I, s:I, s:f, s:s}", "sign", v[i].name, "severity",
+						(int)v[i].severity, "side", v[i].side, "count", (json_int_t)v[i].count,
+						"of", (json_int_t)v[i].of, "share", v[i].share, "text", v[i].text));
 	return list;
 }
 
