@@ -21,12 +21,15 @@
 
 #define ORDER() asm volatile("" ::: "memory") /* of stores: x86 keeps it, the compiler would not */
 
-/* A new place, free. NULL: no room, counted. */
+/* A new place, free. NULL: no room, counted; or adopted at this moment, which is an entry as good. */
 static __always_inline struct sky_sock *entry_make(__u64 at)
 {
+	struct sky_sock *e;
+
 	if (!put(&socks, &at, &empty_sock, BPF_NOEXIST, SKY_SITE_SOCKS))
 		__sync_fetch_and_add(&counters.socks_made, 1);
-	return bpf_map_lookup_elem(&socks, &at);
+	e = bpf_map_lookup_elem(&socks, &at);
+	return e && !e->id ? e : NULL;
 }
 
 static __always_inline long entry_remove(__u64 at)
