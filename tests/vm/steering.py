@@ -1,14 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A burst of short connections between two hosts, with receive packet steering off, on one CPU, on all, and on a CPU that
-process 1 keeps busy: is every one of them counted, to the byte, from both ends?"""
+"""A burst of short connections between two hosts, with receive packet steering off, to one CPU, to all, to a CPU that
+process 1 keeps busy, and to all with programs that do not preempt each other: is every connection counted, to the byte,
+from both ends?
 
-CONNECTIONS = 2000
+On kernels before 7 every one must be. From some release between 6.18 and 7.2 on a tracepoint leaves preemption on: a
+program preempted inside the hook keeps its attachment busy for whatever runs on that CPU meanwhile, steering or not, so
+that both attachments may be. There a small share may be missing, none where programs do not preempt each other. It is a
+machine of translated code: the hook takes 40 times as long as on a real one, and is interrupted that much more often."""
+
+CONNECTIONS = 1000
 CONNECTIONS_FULL = 10000
-MODES = {"off": "without steering", "one": "to one CPU", "all": "to all CPUs", "busy": "to one CPU, process 1 busy there"}
+MODES = {"off": "not steered", "one": "to one CPU", "all": "to all CPUs", "busy": "to one CPU, process 1 busy there",
+         "alone": "to all CPUs, no program preempts another"}
 WORDS = f"steering {CONNECTIONS} {' '.join(MODES)}"
 WORDS_FULL = f"steering {CONNECTIONS_FULL} {' '.join(MODES)}"
-SECONDS = 600
+SECONDS = 420
 COUNTED = ("attempts", "opened", "closed", "tx_bytes", "rx_bytes")
+
+RECURSION_COUNTED = (6, 1)  # before that a program interrupted by itself runs, and nothing is passed over
+PREEMPTED = (7, 0)
+PREEMPTED_SHARE = 0.01  # of a view's sum; seen: 0.33 %
+# The kernel makes a child twice when two CPUs work on the same handshake, and drops one; PassiveOpens has both.
+PASSIVE_TWICE = 0.002
 
 
 def sums(rows, view, port):
@@ -32,42 +45,63 @@ def ledger(rows):
     return total
 
 
-def differences(mode, rows):
-    """What the agent says against what the programs and the kernel say."""
-    made = mode["client"]["opened"]
-    truth = {"client": {"attempts": made, "opened": made, "closed": made, "tx_bytes": mode["client"]["sent"],
-                        "rx_bytes": mode["client"]["received"]},
-             "server": {"attempts": 0, "opened": made, "closed": made, "tx_bytes": mode["server"]["sent"],
-                        "rx_bytes": mode["server"]["received"]}}
-    wrong = [f"{who} counted {mode[who]} opened by the kernel, the client {made}"
-             for who in ("active_opens", "passive_opens") if mode[who] != made]
-    for view, expected in truth.items():
+def differences(mode, rows, share):
+    """What the agent says against what the programs and the kernel say; share: how much of it may be missing."""
+    made, wrong = mode["client"]["opened"], []
+    if mode["active_opens"] != made:
+        wrong.append(f"ActiveOpens {mode['active_opens']}, the client made {made}")
+    if not made <= mode["passive_opens"] <= made * (1 + PASSIVE_TWICE):
+        wrong.append(f"PassiveOpens {mode['passive_opens']}, the client made {made}")
+    for view, tried in (("client", made), ("server", 0)):
+        expected = {"attempts": tried, "opened": made, "closed": made, "tx_bytes": mode[view]["sent"],
+                    "rx_bytes": mode[view]["received"]}
         seen = sums(rows, view, mode["port"])
         wrong += [f"{view} {name}: {seen.get(name, 0)}, expected {expected[name]}" for name in COUNTED
-                  if seen.get(name, 0) != expected[name]]
-        wrong += [f"{view} {name}: {value}" for name, value in seen.items() if name.startswith("failed_") and value]
+                  if abs(seen.get(name, 0) - expected[name]) > expected[name] * share]
+        wrong += [f"{view} {name}: {value}" for name, value in seen.items()
+                  if name.startswith("failed_") and value > made * share]
     return wrong
+
+
+def missing(mode, rows):
+    """How much of the larger sums of the agent differs from the truth: a note."""
+    made = mode["client"]["opened"]
+    seen = {view: sums(rows, view, mode["port"]) for view in ("client", "server")}
+    parts = [f"{view} {name} {seen[view].get(name, 0) - truth:+d}" for view in seen
+             for name, truth in (("opened", made), ("closed", made), ("tx_bytes", mode[view]["sent"]),
+                                 ("rx_bytes", mode[view]["received"])) if seen[view].get(name, 0) != truth]
+    return ", ".join(parts) or "exact"
+
+
+def case(mode, rows, release):
+    """(name, notes, wrong) of one mode."""
+    own = ledger(rows)
+    preempted = release >= PREEMPTED and mode["name"] != "alone"
+    note = (f"{mode['client']['opened']} connections in {mode['ended'] - mode['began']:.1f} s: {missing(mode, rows)}; "
+            f"recursion misses {misses(own)}; {mode['over_1']} events over process 1; PassiveOpens "
+            f"{mode['passive_opens'] - mode['client']['opened']:+d}")
+    note += "".join(f"; {name} {own[name]}" for name in ("replaced", "recovered", "finalised", "update_failed")
+                    if own.get(name))
+    return MODES[mode["name"]], [note], differences(mode, rows, PREEMPTED_SHARE if preempted else 0)
+
+
+def misses(own):
+    """Events that the first and the second attachment passed over."""
+    return [own.get(f"recursion_misses_{which}", 0) for which in (0, 1)]
 
 
 def cases(said, release):
     """[(name, notes, wrong)] of a guest's words."""
-    rows, done = [], []
+    rows, done, interrupted = [], [], 0
     for word, value in said:
         if word == "agent":
             rows.append(value)
         elif word == "mode":
-            done.append(case(value, rows))
+            done.append(case(value, rows, release))
+            interrupted += sum(misses(ledger(rows)))
             rows = []
-    missing = [f"{MODES[name]}" for name in MODES if MODES[name] not in [name for name, _, _ in done]]
-    return done + [(name, (), ["the guest did not come to it"]) for name in missing]
-
-
-def case(mode, rows):
-    own = ledger(rows)
-    wrong = differences(mode, rows)
-    misses = [own.get(f"recursion_misses_{which}", 0) for which in (0, 1)]
-    notes = [f"{mode['client']['opened']} connections in {mode['ended'] - mode['began']:.1f} s; recursion misses "
-             f"{misses[0]} and {misses[1]}; over process 1: {mode['over_1']} events; replaced {own.get('replaced', 0)}, "
-             f"recovered {own.get('recovered', 0)}, finalised {own.get('finalised', 0)}, "
-             f"failed updates {own.get('update_failed', 0)}"]
-    return MODES[mode["name"]], notes, wrong
+    names = [name for name, _, _ in done]
+    done += [(name, (), ["the guest did not come to it"]) for name in MODES.values() if name not in names]
+    if release >= RECURSION_COUNTED:
+        done.append(("interrupts the hook", (), [] if interrupted else ["it never did: the cases above show nothing"]))
+    return done
