@@ -25,6 +25,7 @@
  * @property {number} of
  * @property {number} share
  * @property {string} text  the sentence
+ * @property {string} [edge]  on a sum of several edges: whose sign it is; then also client_service, server_service, port
  *
  * @typedef {Record<string, any>} Derived  the conveniences of the API; what is absent is not known
  *

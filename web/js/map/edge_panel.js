@@ -90,11 +90,11 @@ export function createEdgePanel(context) {
 		async ask(signal) {
 			const range = context.range();
 			let list = /** @type {any[]} */ ([]);
-			let id = edge?.edge ?? "";
-			if (!id && edge?.client_service !== undefined && edge.server_service !== undefined) {
-				const found = await context.api.get("/edges", {...range, client: edge.client_service, server: edge.server_service, limit: 100}, {signal});
-				list = found.edges.sort((/** @type {any} */ a, /** @type {any} */ b) => (b.severity ?? b.signs?.[0]?.severity ?? 0) - (a.severity ?? a.signs?.[0]?.severity ?? 0));
-				id = list[0]?.id ?? "";
+			/* of several the one with the worst sign */
+			let id = edge?.edge ?? edge?.signs[0]?.edge ?? "";
+			if (edge?.kind === "group" && edge.client_service !== undefined && edge.server_service !== undefined && context.state().group === "service") {
+				list = (await context.api.get("/edges", {...range, client: edge.client_service, server: edge.server_service, limit: 100}, {signal})).edges;
+				id ||= list[0]?.id ?? "";
 			}
 			if (!id)
 				return {list, id, one: null, points: null};

@@ -26,7 +26,7 @@
  * @property {string} id
  * @property {string} source
  * @property {string} target
- * @property {string} kind
+ * @property {string} kind  edge: one of the store's; group: several between the same two; other: an end is the rest
  * @property {string} [edge]  the store's edge when exactly one is behind it
  * @property {string} [client_service]
  * @property {string} [server_service]

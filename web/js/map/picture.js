@@ -81,14 +81,13 @@ function fillNode(g, node, opens) {
 	const second = secondLine(node, opens, Math.floor((node.w - 20) / 6));
 	const letters = Math.max(4, Math.floor((node.w - 26) / 7));
 	const cut = plain(node.name, letters);
-	const whole = plain(node.name, 400);
 	set(g, {
 		class: `node kind-${node.kind} severity-${node.severity}`, transform: `translate(${node.x - node.w / 2} ${node.y - node.h / 2})`,
-		"aria-label": `${cut}, ${second}, ${plural(node.edges, "edge")}${node.severity ? ", stands out" : ""}${cut === whole ? "" : `, in full ${whole}`}`, "data-id": node.id,
+		"data-id": node.id,
 	});
 	const [box, title, inner, mark] = g.children;
 	set(box, {width: node.w, height: node.h});
-	text(title, whole);
+	text(title, `${plain(node.name, 400)}, ${second}, ${plural(node.edges, "edge")}${node.severity ? ", stands out" : ""}`);
 	/* a nested svg cuts what is wider than the box: letters differ in width */
 	set(inner, {width: node.w - 10, height: node.h});
 	text(inner.children[0], cut);
@@ -98,7 +97,7 @@ function fillNode(g, node, opens) {
 
 function makeNode() {
 	return s("g", {role: "button", tabindex: "-1"}, s("rect", {class: "box", rx: 8}), s("title"),
-		s("svg", {x: 10, y: 0}, s("text", {class: "name", x: 2, y: 19}), s("text", {class: "second", x: 2, y: 35})), s("path", {class: "mark"}));
+		s("svg", {x: 10, y: 0, "aria-hidden": "true"}, s("text", {class: "name", x: 2, y: 19}), s("text", {class: "second", x: 2, y: 35})), s("path", {class: "mark"}));
 }
 
 function makeEdge() {

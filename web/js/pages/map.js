@@ -4,7 +4,7 @@
  * and, while live, at most every five seconds; between that the stream's numbers tick, painted at most once a second.
  */
 import {h, replace, set} from "../dom.js";
-import {plural} from "../format.js";
+import {count, plural} from "../format.js";
 import {createFilterBar} from "../filter_bar.js";
 import {parseFilter} from "../filter_text.js";
 import {createLoader} from "../load.js";
@@ -14,6 +14,7 @@ import {emptyNotice, staleNotice} from "../map/empty.js";
 import {createPanel} from "../map/panel.js";
 import {createPicture} from "../map/picture.js";
 import {createStat} from "../map/stat.js";
+import {notice} from "../notice.js";
 import {createTable} from "../table.js";
 
 /** @typedef {import("../map/model.js").Graph} Graph */
@@ -31,7 +32,7 @@ function question(state, context) {
 }
 
 /**
- * The stream's edges summed as the graph's: by services.
+ * The stream's edges summed as the graph's: one by its id, several by their two services. Other groups have no such sum.
  * @param {Context} context
  * @returns {(edge: GraphEdge) => Row["now"]}
  */
@@ -47,7 +48,14 @@ function liveNumbers(context) {
 			sum.opens_s += (edge.opened ?? 0) / per;
 			sums.set(key(edge), sum);
 		}
-	return (edge) => edge.client_service === undefined ? null : sums.get(key(edge)) ?? null;
+	return (edge) => {
+		if (sums.size === 0)
+			return null;
+		const one = edge.edge ? context.live.edges().get(edge.edge) : undefined;
+		if (one)
+			return {bytes_s: ((one.c2s_bytes ?? 0) + (one.s2c_bytes ?? 0)) / per, opens_s: (one.opened ?? 0) / per};
+		return edge.kind === "group" && edge.client_service !== undefined && context.state().group === "service" ? sums.get(key(edge)) ?? null : null;
+	};
 }
 
 /** The table of edges. @param {Context} context */
@@ -84,13 +92,14 @@ class MapPage {
 		});
 		this.panel = createPanel(context);
 		this.table = edgeTable(context);
+		this.partial = h("div", {class: "status", role: "status"});
 		this.empty = h("div", {class: "map-empty", hidden: true});
 		this.note = h("p", {class: "map-note mute"});
 		this.fold = h("button", {type: "button", class: "button fold", onclick: () => context.navigate({map: context.state().map === "shown" ? "folded" : "shown"}, {replace: true})});
 		this.card = h("section", {class: "card map-card", "aria-label": "Map"}, this.picture.element, this.empty, this.note);
 		this.note.hidden = true;
 		this.grid = h("div", {class: "map-grid"}, this.card, this.panel.element);
-		root.append(h("h1", {class: "visually-hidden"}, "Map"), h("div", {class: "map-top"}, this.filter.element, this.controls.element), this.controls.crumbs, this.stat.element, this.stale, this.status, this.fold, this.grid, this.table.element);
+		root.append(h("h1", {class: "visually-hidden"}, "Map"), h("div", {class: "map-top"}, this.filter.element, this.controls.element), this.controls.crumbs, this.stat.element, this.stale, this.partial, this.status, this.fold, this.grid, this.table.element);
 		/* nothing is shown before the first answer: no empty frames */
 		this.framed = [this.fold, this.grid, this.table.element];
 		this.framed.forEach((part) => set(part, {hidden: true}));
@@ -144,7 +153,8 @@ class MapPage {
 		this.stat.update(graph);
 		this.panel.update(graph, state.open);
 		this.select(state);
-		const {other} = graph;
+		const {other, completeness} = graph;
+		replace(this.partial, completeness.not_read > 0 && notice("partial", {title: `${count(completeness.not_read)} edges are not in the picture`, reason: "There are more than are read for one answer; the smallest are left out.", next: "A filter or a shorter range brings them in."}));
 		this.note.textContent = other.nodes > 0 ? `The ${plural(graph.nodes.length - 1, "largest box", "largest boxes")} of ${graph.matched.nodes}; “other” sums ${plural(other.nodes, "more", "more")} with ${plural(other.edges, "edge")}. Double click it for more of them.` : "";
 		this.note.hidden = other.nodes === 0;
 		this.table.setCsv(this.context.api.url("/graph", {...question(state, this.context), format: "csv"}));
