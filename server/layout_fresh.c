@@ -288,6 +288,8 @@ static void fresh_bands(struct work *w)
 
 			z->y = y;
 			z->h = (int32_t)z->rows * 2 * HALF + TITLE + PAD + more;
+			if (k + 1 == n)
+				z->h = w->height - y;
 			y += z->h + BAND_GAP;
 		}
 	}

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "base/table.h"
+#include "server/map_work.h"
 
 const char *const map_groups[MAP_GROUPS] = {"service", "host", "zone", "net"};
 
@@ -41,7 +41,7 @@ struct map_chunk {
 	_Alignas(16) char data[];
 };
 
-static void *map_alloc(struct map *m, size_t n)
+void *map_alloc(struct map *m, size_t n)
 {
 	struct map_chunk *c = m->memory;
 	void *p;
@@ -78,37 +78,10 @@ void map_free(struct map *m)
 
 /* --- nodes */
 
-struct draft_node {
-	struct map_node n;
-	uint8_t rungs;
-	uint32_t place; /* index in the map; UINT32_MAX: not in it */
-	unsigned hops;
-};
-
-struct line {
-	const struct store_row *row;
-	uint32_t source, target;
-	uint64_t bytes;
-	double rank;
-	uint8_t severity;
-	bool kept;
-};
-
-struct draft {
-	struct map *m;
-	const struct map_ask *ask;
-	struct draft_node *nodes;
-	size_t n_nodes, cap_nodes;
-	uint32_t *table; /* node + 1 by hash of its id */
-	size_t cap_table;
-	struct line *lines;
-	size_t n_lines;
-};
-
-static int draft_grow(struct draft *d)
+static int draft_grow(struct map_draft *d)
 {
 	size_t cap = d->cap_nodes ? d->cap_nodes * 2 : 64;
-	struct draft_node *v = realloc(d->nodes, cap * sizeof(*v));
+	struct map_draft_node *v = realloc(d->nodes, cap * sizeof(*v));
 	uint32_t *table;
 
 	if (!v)
@@ -132,7 +105,7 @@ static int draft_grow(struct draft *d)
 }
 
 /* The node called prefix + name. */
-static int draft_node(struct draft *d, const char *prefix, struct str name, uint32_t *ret)
+static int draft_node(struct map_draft *d, const char *prefix, struct str name, uint32_t *ret)
 {
 	size_t n = strlen(prefix), h;
 	char *id;
@@ -157,7 +130,7 @@ static int draft_node(struct draft *d, const char *prefix, struct str name, uint
 			*ret = d->table[h] - 1;
 			return 0;
 		}
-	d->nodes[d->n_nodes] = (struct draft_node){
+	d->nodes[d->n_nodes] = (struct map_draft_node){
 		.n = {.id = {id, n + name.n}, .name = {id + n, name.n}}, .place = UINT32_MAX, .hops = UINT32_MAX};
 	d->table[h] = (uint32_t)++d->n_nodes;
 	*ret = (uint32_t)d->n_nodes - 1;
@@ -177,7 +150,7 @@ static void end_of(const struct flow_edge *e, bool server, struct end *ret)
 		      : (struct end){e->name.client_service, e->name.client_zone, e->client_rungs, &e->client};
 }
 
-static int end_host(struct draft *d, const struct flow_edge *e, const struct end *end, uint32_t *ret)
+static int end_host(struct map_draft *d, const struct flow_edge *e, const struct end *end, uint32_t *ret)
 {
 	const char *id = NULL, *name;
 	char text[IP_TEXT];
@@ -208,9 +181,9 @@ static int end_host(struct draft *d, const struct flow_edge *e, const struct end
 	return r;
 }
 
-static int end_node(struct draft *d, const struct flow_edge *e, bool server, uint32_t *ret)
+static int end_node(struct map_draft *d, const struct flow_edge *e, bool server, uint32_t *ret)
 {
-	struct draft_node *x;
+	struct map_draft_node *x;
 	struct end end;
 	int r;
 
@@ -242,7 +215,7 @@ static int end_node(struct draft *d, const struct flow_edge *e, bool server, uin
 }
 
 /* What names a service node: somebody who saw the process, a host record, or nobody. */
-static enum map_kind service_kind(const struct draft_node *x)
+static enum map_kind service_kind(const struct map_draft_node *x)
 {
 	const struct str unknown = STR("unknown:");
 
@@ -268,19 +241,19 @@ static bool row_idle(const struct flow_edge *e)
 	return true;
 }
 
-static int draft_lines(struct draft *d, const struct store_row *rows, size_t n)
+static int draft_lines(struct map_draft *d, const struct store_row *rows, size_t n)
 {
 	const char *metric = d->ask->metric ? d->ask->metric : "bytes";
 	struct sign signs[SIGNS_MAX];
 
 	for (size_t i = 0; i < n; i++) {
 		const struct flow_edge *e = &rows[i].e;
-		struct line *l = &d->lines[d->n_lines];
+		struct map_line *l = &d->lines[d->n_lines];
 		int r;
 
 		if (!d->ask->idle && row_idle(e))
 			continue;
-		*l = (struct line){.row = &rows[i], .kept = true};
+		*l = (struct map_line){.row = &rows[i], .kept = true};
 		l->severity = signs_of(e, rows[i].seconds, signs) ? signs->severity : SIGN_NONE;
 		if (d->ask->signs_only && !l->severity)
 			continue;
@@ -296,9 +269,9 @@ static int draft_lines(struct draft *d, const struct store_row *rows, size_t n)
 	return 0;
 }
 
-static int line_order(const void *a, const void *b)
+int map_line_order(const void *a, const void *b)
 {
-	const struct line *x = a, *y = b;
+	const struct map_line *x = a, *y = b;
 	int c;
 
 	if (x->source != y->source)
@@ -315,11 +288,11 @@ static int line_order(const void *a, const void *b)
 
 static int node_order(const void *a, const void *b)
 {
-	return str_cmp(((const struct draft_node *)a)->n.id, ((const struct draft_node *)b)->n.id);
+	return str_cmp(((const struct map_draft_node *)a)->n.id, ((const struct map_draft_node *)b)->n.id);
 }
 
 /* Nodes by id, lines by nodes. */
-static int draft_sort(struct draft *d)
+static int draft_sort(struct map_draft *d)
 {
 	uint32_t *moved = calloc(d->n_nodes + 1, sizeof(*moved));
 
@@ -342,11 +315,11 @@ static int draft_sort(struct draft *d)
 	}
 	free(moved);
 	if (d->n_lines)
-		qsort(d->lines, d->n_lines, sizeof(*d->lines), line_order);
+		qsort(d->lines, d->n_lines, sizeof(*d->lines), map_line_order);
 	return 0;
 }
 
-static void draft_matched(struct draft *d)
+static void draft_matched(struct map_draft *d)
 {
 	d->m->matched.nodes = d->n_nodes;
 	for (size_t i = 0, n; i < d->n_lines; i += n) {
@@ -363,9 +336,9 @@ static void draft_matched(struct draft *d)
 
 /* --- focus: nodes within `depth` hops, and the edges on the way there (not those among the last ones) */
 
-static void draft_focus(struct draft *d)
+static void draft_focus(struct map_draft *d)
 {
-	struct draft_node *at, key = {.n.id = str_from(d->ask->focus)};
+	struct map_draft_node *at, key = {.n.id = str_from(d->ask->focus)};
 
 	at = d->n_nodes ? bsearch(&key, d->nodes, d->n_nodes, sizeof(*at), node_order) : NULL;
 	d->m->focus_found = at != NULL;
@@ -373,7 +346,7 @@ static void draft_focus(struct draft *d)
 		at->hops = 0;
 	for (unsigned hop = 0; at && hop < d->ask->depth; hop++)
 		for (size_t i = 0; i < d->n_lines; i++) {
-			struct draft_node *s = &d->nodes[d->lines[i].source], *t = &d->nodes[d->lines[i].target];
+			struct map_draft_node *s = &d->nodes[d->lines[i].source], *t = &d->nodes[d->lines[i].target];
 
 			if (s->hops == hop && t->hops > hop)
 				t->hops = hop + 1;
@@ -388,7 +361,7 @@ static void draft_focus(struct draft *d)
 /* --- limit */
 
 struct ranked {
-	const struct draft_node *node;
+	const struct map_draft_node *node;
 	uint32_t index;
 	bool first;
 };
@@ -404,10 +377,33 @@ static int ranked_order(const void *a, const void *b)
 	return (x->index > y->index) - (x->index < y->index);
 }
 
-/* Sums of the nodes over kept lines; then the best `limit` get a place, by id. */
-static int draft_limit(struct draft *d)
+/* Nodes that are `in` become the map's, by id; `other:` where it belongs, if it is needed. */
+static void draft_places(struct map_draft *d, const bool *in)
 {
-	size_t limit = d->ask->limit ? d->ask->limit : MAP_NODES_MAX, n = 0, other = 0;
+	struct map *m = d->m;
+	bool other = m->other.nodes > 0;
+
+	for (size_t i = 0; i < d->n_nodes; i++)
+		other |= in[i] && d->nodes[i].n.kind == MAP_KIND_OTHER;
+	for (size_t i = 0; i <= d->n_nodes; i++) {
+		if (other && (i == d->n_nodes || str_cmp(d->nodes[i].n.id, STR("other:")) >= 0)) {
+			m->nodes[m->n_nodes++] = (struct map_node){.id = STR("other:"),
+								   .name = STR("other"),
+								   .kind = MAP_KIND_OTHER,
+								   .members = (uint32_t)m->other.nodes};
+			other = false;
+		}
+		if (i == d->n_nodes || !in[i] || d->nodes[i].n.kind == MAP_KIND_OTHER)
+			continue;
+		d->nodes[i].place = (uint32_t)m->n_nodes;
+		m->nodes[m->n_nodes++] = d->nodes[i].n;
+	}
+}
+
+/* Sums of the nodes over kept lines; then the best `limit` get a place. */
+static int draft_limit(struct map_draft *d)
+{
+	size_t limit = d->ask->limit ? d->ask->limit : MAP_NODES_MAX, n = 0;
 	struct ranked *v = calloc(d->n_nodes + 1, sizeof(*v));
 	bool *in = calloc(d->n_nodes + 1, sizeof(*in));
 	struct map *m = d->m;
@@ -419,7 +415,7 @@ static int draft_limit(struct draft *d)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < d->n_lines; i++) {
-		const struct line *l = &d->lines[i];
+		const struct map_line *l = &d->lines[i];
 
 		if (!l->kept)
 			continue;
@@ -436,237 +432,15 @@ static int draft_limit(struct draft *d)
 	for (size_t i = 0; i < n; i++)
 		in[v[i].index] = i < limit;
 	m->other.nodes = n > limit ? n - limit : 0;
-	for (uint32_t i = 0, k = 0; i <= d->n_nodes; i++) {
-		bool here = i == d->n_nodes || str_cmp(d->nodes[i].n.id, STR("other:")) >= 0;
-
-		/* Where `other:` belongs by id, if it is needed. */
-		if (here && !other++) {
-			bool rest = i < d->n_nodes && d->nodes[i].n.kind == MAP_KIND_OTHER && in[i];
-
-			if (m->other.nodes || rest)
-				m->nodes[m->n_nodes++] = (struct map_node){.id = STR("other:"),
-									   .name = STR("other"),
-									   .kind = MAP_KIND_OTHER,
-									   .members = (uint32_t)m->other.nodes};
-			k = (uint32_t)m->n_nodes;
-		}
-		if (i == d->n_nodes || !in[i] || d->nodes[i].n.kind == MAP_KIND_OTHER)
-			continue;
-		d->nodes[i].place = k = (uint32_t)m->n_nodes;
-		m->nodes[m->n_nodes++] = d->nodes[i].n;
-	}
+	draft_places(d, in);
 	free(v);
 	free(in);
 	return 0;
 }
 
-/* --- edges */
-
-/* Lines that are left, between places of the map. */
-static void draft_fold(struct draft *d)
-{
-	uint32_t other = 0;
-	size_t n = 0;
-
-	while (other < d->m->n_nodes && d->m->nodes[other].kind != MAP_KIND_OTHER)
-		other++;
-	for (size_t i = 0; i < d->n_lines; i++) {
-		struct line l = d->lines[i];
-
-		if (!l.kept)
-			continue;
-		l.source = d->nodes[l.source].place;
-		l.target = d->nodes[l.target].place;
-		l.source = l.source == UINT32_MAX ? other : l.source;
-		l.target = l.target == UINT32_MAX ? other : l.target;
-		d->lines[n++] = l;
-	}
-	d->n_lines = n;
-	if (n)
-		qsort(d->lines, n, sizeof(*d->lines), line_order);
-}
-
-static uint64_t more(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Adds the best of a row's views (see the top). */
-static void best_add(struct flow_edge *to, const struct flow_edge *e)
-{
-	static const uint8_t own[] = {FLOW_F_turn_self, FLOW_F_turn_peer, FLOW_F_turn_samples};
-	struct flow_stats *c = &to->view[FLOW_VIEW_CLIENT], *s = &to->view[FLOW_VIEW_SERVER];
-	struct flow_stats keep[2] = {e->view[FLOW_VIEW_CLIENT], e->view[FLOW_VIEW_SERVER]};
-
-	for (unsigned f = 0; f < FLOW_FIELDS; f++) {
-		bool mine = flow_fields[f].width == FLOW_HIST;
-
-		for (size_t i = 0; i < ARRAY_LEN(own); i++)
-			mine |= f == own[i];
-		if (mine)
-			continue;
-		*flow_stats_u64(&keep[0], f) = flow_fields[f].dir == FLOW_RX ? 0 : store_best(e, f, true);
-		*flow_stats_u64(&keep[1], f) = flow_fields[f].dir == FLOW_TX ? store_best(e, f, false) : 0;
-	}
-	keep[0].reset_received = more(e->view[FLOW_VIEW_CLIENT].reset_received, e->view[FLOW_VIEW_SERVER].reset_sent);
-	keep[0].reset_sent = more(e->view[FLOW_VIEW_CLIENT].reset_sent, e->view[FLOW_VIEW_SERVER].reset_received);
-	flow_stats_add(c, &keep[0]);
-	flow_stats_add(s, &keep[1]);
-}
-
-static int edge_sum(struct map *m, struct map_edge *x, const struct line *l, size_t n)
-{
-	struct store_row *sum = map_alloc(m, sizeof(*sum));
-
-	if (!sum)
-		return -ENOMEM;
-	*sum = *l->row;
-	memset(sum->e.view, 0, sizeof(sum->e.view));
-	sum->edges = 0;
-	for (size_t i = 0; i < n; i++) {
-		const struct store_row *row = l[i].row;
-
-		best_add(&sum->e, &row->e);
-		sum->e.observed |= row->e.observed;
-		sum->e.flags |= row->e.flags;
-		sum->e.client_rungs |= row->e.client_rungs;
-		sum->e.server_rungs |= row->e.server_rungs;
-		sum->edges += row->edges;
-		sum->seconds = row->seconds > sum->seconds ? row->seconds : sum->seconds;
-		sum->first = row->first < sum->first ? row->first : sum->first;
-		sum->last = row->last > sum->last ? row->last : sum->last;
-		x->same_client &= str_eq(row->e.name.client_service, sum->e.name.client_service);
-		x->same_server &= str_eq(row->e.name.server_service, sum->e.name.server_service);
-		if (row->e.name.protocol != x->protocol)
-			x->protocol = 0;
-		if (row->e.id != x->store_edge)
-			x->store_edge = 0;
-	}
-	x->row = sum;
-	return 0;
-}
-
-static void edge_port(struct map_edge *x, uint16_t port)
-{
-	unsigned i = 0;
-
-	while (i < x->n_ports && x->ports[i] < port)
-		i++;
-	if (i == MAP_PORTS || (i < x->n_ports && x->ports[i] == port))
-		return;
-	if (x->n_ports < MAP_PORTS)
-		x->n_ports++;
-	memmove(&x->ports[i + 1], &x->ports[i], (x->n_ports - i - 1u) * sizeof(*x->ports));
-	x->ports[i] = port;
-}
-
-static int map_sign_order(const void *a, const void *b)
-{
-	return signs_compare(&((const struct map_sign *)a)->sign, &((const struct map_sign *)b)->sign);
-}
-
-static int edge_signs(struct map *m, struct map_edge *x, const struct line *l, size_t n)
-{
-	struct sign signs[SIGNS_MAX];
-
-	for (size_t i = 0; i < n; i++) {
-		unsigned count = l[i].severity ? signs_of(&l[i].row->e, l[i].row->seconds, signs) : 0;
-
-		for (unsigned k = 0; k < count; k++) {
-			unsigned at = 0;
-
-			if (!x->signs)
-				x->signs = map_alloc(m, SIGNS_MAX * sizeof(*x->signs));
-			if (!x->signs)
-				return -ENOMEM;
-			while (at < x->n_signs && (strcmp(x->signs[at].sign.name, signs[k].name) ||
-						   strcmp(x->signs[at].sign.side, signs[k].side)))
-				at++;
-			if (at < x->n_signs && signs_compare(&x->signs[at].sign, &signs[k]) <= 0)
-				continue;
-			x->n_signs += at == x->n_signs;
-			x->signs[at] = (struct map_sign){signs[k], l[i].row};
-		}
-	}
-	if (x->n_signs)
-		qsort(x->signs, x->n_signs, sizeof(*x->signs), map_sign_order);
-	return 0;
-}
-
-static void node_add(struct map_node *n, const struct map_edge *x, uint64_t in, uint64_t out)
-{
-	n->bytes += x->bytes;
-	n->in_bytes += in;
-	n->out_bytes += out;
-	n->edges++;
-	if (x->n_signs && x->signs->sign.severity > n->severity)
-		n->severity = x->signs->sign.severity;
-}
-
-static int draft_edge(struct draft *d, const struct line *l, size_t n)
-{
-	struct map *m = d->m;
-	struct map_edge *x = &m->edges[m->n_edges++];
-	struct map_node *source = &m->nodes[l->source], *target = &m->nodes[l->target];
-	uint64_t c2s = 0, s2c = 0;
-	int r;
-
-	*x = (struct map_edge){.id = hash64_seed(source->id.p, source->id.n, hash64(target->id.p, target->id.n)),
-			       .source = l->source,
-			       .target = l->target,
-			       .row = l->row,
-			       .rows = (uint32_t)n,
-			       .store_edge = l->row->e.id,
-			       .same_client = true,
-			       .same_server = true,
-			       .protocol = l->row->e.name.protocol};
-	for (size_t i = 0; i < n; i++) {
-		x->bytes += l[i].bytes;
-		x->observed |= l[i].row->e.observed;
-		edge_port(x, l[i].row->e.name.port);
-		c2s += store_best(&l[i].row->e, FLOW_F_tx_bytes, true);
-		s2c += store_best(&l[i].row->e, FLOW_F_tx_bytes, false);
-	}
-	r = n > 1 ? edge_sum(m, x, l, n) : 0;
-	if (!r)
-		r = edge_signs(m, x, l, n);
-	if (r)
-		return r;
-	if (source == target) {
-		node_add(source, x, x->bytes, x->bytes);
-	} else {
-		node_add(source, x, s2c, c2s);
-		node_add(target, x, c2s, s2c);
-	}
-	if (source->kind == MAP_KIND_OTHER || target->kind == MAP_KIND_OTHER) {
-		m->other.edges++;
-		m->other.bytes += x->bytes;
-	}
-	return 0;
-}
-
-static int draft_edges(struct draft *d)
-{
-	d->m->edges = calloc(d->n_lines + 1, sizeof(*d->m->edges));
-	if (!d->m->edges)
-		return -ENOMEM;
-	for (size_t i = 0, n; i < d->n_lines; i += n) {
-		int r;
-
-		for (n = 1; i + n < d->n_lines && d->lines[i + n].source == d->lines[i].source &&
-			    d->lines[i + n].target == d->lines[i].target;
-		     n++)
-			;
-		r = draft_edge(d, &d->lines[i], n);
-		if (r)
-			return r;
-	}
-	return 0;
-}
-
 int map_new(struct map **ret, const struct store_row *rows, size_t n, const struct map_ask *ask)
 {
-	struct draft d = {.m = calloc(1, sizeof(*d.m)), .ask = ask, .lines = calloc(n + 1, sizeof(*d.lines))};
+	struct map_draft d = {.m = calloc(1, sizeof(*d.m)), .ask = ask, .lines = calloc(n + 1, sizeof(*d.lines))};
 	int r = d.m && d.lines ? 0 : -ENOMEM;
 
 	if (!r)
@@ -679,10 +453,8 @@ int map_new(struct map **ret, const struct store_row *rows, size_t n, const stru
 			draft_focus(&d);
 		r = draft_limit(&d);
 	}
-	if (!r) {
-		draft_fold(&d);
-		r = draft_edges(&d);
-	}
+	if (!r)
+		r = map_edges(&d);
 	free(d.nodes);
 	free(d.table);
 	free(d.lines);

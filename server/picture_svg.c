@@ -118,7 +118,7 @@ static void svg_node(const struct map_node *n, const struct layout_place *p, str
 		   n->kind == MAP_KIND_UNKNOWN || n->kind == MAP_KIND_OTHER ? " u" : "", p->x - p->w / 2,
 		   p->y - LAYOUT_BOX_H / 2, p->w, LAYOUT_BOX_H);
 	buf_printf(b, "<text x=\"%d\" y=\"%d\">", p->x - p->w / 2 + 12, p->y - 2);
-	picture_text(b, name, (size_t)(p->w - 20) / 7, svg_put);
+	picture_text(b, name, (size_t)(p->w - 24) * 2 / 15, svg_put);
 	buf_printf(b, "</text><text class=\"t\" x=\"%d\" y=\"%d\">", p->x - p->w / 2 + 12, p->y + 14);
 	picture_bytes(b, n->bytes);
 	buf_printf(b, "</text></g>\n");

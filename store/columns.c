@@ -411,10 +411,7 @@ uint64_t store_sum(const struct flow_edge *e, const char *name)
 	uint64_t n = 0;
 	char column[64];
 
-	for (unsigned v = 0; v < FLOW_VIEWS; v++)
-		for (unsigned f = 0; f < FLOW_FIELDS; f++)
-			if (flow_fields[f].width != FLOW_HIST && flow_column(f, v, column) && !strcmp(column, name))
-				return flow_stats_get(&e->view[v], f);
+	/* The short names first: they are asked for per row of a list. */
 	for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
 		if (strcmp(sums[i].name, name))
 			continue;
@@ -424,6 +421,11 @@ uint64_t store_sum(const struct flow_edge *e, const char *name)
 			if (sums[i].ways & 2)
 				n += store_best(e, sums[i].fields[k], false);
 		}
+		return n;
 	}
-	return n;
+	for (unsigned v = 0; v < FLOW_VIEWS; v++)
+		for (unsigned f = 0; f < FLOW_FIELDS; f++)
+			if (flow_fields[f].width != FLOW_HIST && flow_column(f, v, column) && !strcmp(column, name))
+				return flow_stats_get(&e->view[v], f);
+	return 0;
 }

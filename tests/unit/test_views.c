@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "server/views.h"
+
+static struct layout *picture(const char *id)
+{
+	struct layout_node n = {.id = str_from(id), .w = 100};
+	struct layout *l;
+
+	assert_int_equal(layout_new(&l, &n, 1, NULL, 0, NULL), 0);
+	return l;
+}
+
+static void put(struct views *v, uint64_t key, const char *id)
+{
+	views_done(v, views_put(v, key, picture(id)));
+}
+
+static bool has(struct views *v, uint64_t key, const char *id)
+{
+	const struct layout *l = views_get(v, key);
+	bool ok = l && str_eq(l->places[0].id, str_from(id));
+
+	views_done(v, l);
+	return ok;
+}
+
+static void test_the_oldest_goes(void **state)
+{
+	struct views *v;
+	const struct layout *l;
+
+	assert_int_equal(views_new(&v), 0);
+	assert_null(views_get(v, 0));
+	for (uint64_t key = 0; key < VIEWS_MAX; key++)
+		put(v, key, "a");
+	assert_true(has(v, 0, "a"));
+	/* 0 was asked for last, so 1 is the oldest. */
+	put(v, 1000, "b");
+	assert_true(has(v, 0, "a"));
+	assert_true(has(v, 1000, "b"));
+	assert_null(views_get(v, 1));
+	/* A newer picture of the same view; whoever holds the former keeps it. */
+	l = views_get(v, 0);
+	put(v, 0, "c");
+	assert_true(str_eq(l->places[0].id, STR("a")));
+	assert_true(has(v, 0, "c"));
+	views_done(v, l);
+	assert_true(has(v, 2, "a"));
+	views_free(v);
+	views_free(NULL);
+}
+
+static void *hammer(void *arg)
+{
+	for (unsigned i = 0; i < 5000; i++) {
+		uint64_t key = i % (VIEWS_MAX + 7);
+		const struct layout *l = views_get(arg, key);
+
+		if (l && l->n != 1)
+			return arg;
+		views_done(arg, l);
+		put(arg, key, "x");
+	}
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	pthread_t t[4];
+	struct views *v;
+
+	assert_int_equal(views_new(&v), 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, hammer, v), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		void *bad;
+
+		assert_int_equal(pthread_join(t[i], &bad), 0);
+		assert_null(bad);
+	}
+	views_free(v);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_oldest_goes),
+		cmocka_unit_test(test_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
