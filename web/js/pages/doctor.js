@@ -10,7 +10,7 @@ import {card, createBody, facts, figure, keep, span} from "./kit.js";
 import {chainOf, nextSteps} from "./doctor_model.js";
 import {river, whole} from "./doctor_picture.js";
 
-/** @typedef {import("../types.js").Context} Context */
+/** @typedef {import("../types.js").State} State */
 /** @typedef {import("./answers.js").Health} Health */
 /** @typedef {import("./doctor_model.js").HopView} HopView */
 
@@ -92,6 +92,13 @@ function stale(a, open) {
 	}));
 }
 
+/** @param {Health} a @param {number} wanted_s the range asked for */
+function capped(a, wanted_s) {
+	return wanted_s <= RANGE_MAX_S ? null : h("div", {"data-key": "capped"}, notice("partial", {
+		title: `Only ${seconds(a.to - a.from)} of the range are balanced here`, reason: "A day is the most that is balanced at once: the last one of the range.",
+	}));
+}
+
 /** @param {Health} a */
 function writer(a) {
 	const w = a.writer;
@@ -103,11 +110,12 @@ function writer(a) {
 	]));
 }
 
-/** @param {Health} a @param {HopView[]} chain @param {string} origin @param {boolean} open the range ends now */
-export function view(a, chain, origin, open) {
+/** @param {Health} a @param {HopView[]} chain @param {string} origin @param {State} state */
+export function view(a, chain, origin, state) {
 	return [
 		head(a),
-		stale(a, open),
+		stale(a, !state.to),
+		capped(a, state.to ? state.to - state.from : RANGES[state.range]),
 		partial(a),
 		next(a, origin),
 		card("chain", "From the kernel to the store",
@@ -141,7 +149,7 @@ export const page = {
 			ask: (signal) => context.api.get("/health", range(), {signal}),
 			show: (/** @type {Health} */ a) => {
 				const chain = chainOf(a);
-				body.show(view(a, chain, location.origin, !context.state().to), {table: hops.element});
+				body.show(view(a, chain, location.origin, context.state()), {table: hops.element});
 				hops.update(chain.map((v, i) => ({...v, step: i + 1})));
 			},
 		});

@@ -55,9 +55,9 @@ function why(edge) {
 	return h("section", {class: `card verdict-card verdict-${worst > 1 ? "serious" : worst ? "look" : "ok"}`, "data-key": "why", "data-part": "why", "aria-labelledby": "part-why"},
 		h("h2", {id: "part-why"}, "Why"),
 		signs.length === 0
-			? h("p", {class: "lead", "data-calm": true}, icon(silent(edge) ? "none" : "ok"), silent(edge) ? "Nothing happened on it in this range." : calm(edge))
+			? h("p", {class: "lead", "data-calm": true}, icon("ok"), calm(edge))
 			: h("ul", {class: "signs"}, signs.map((sign) => h("li", {"data-key": `${sign.sign} ${sign.side}`, "data-sign": sign.sign, "data-severity": sign.severity}, said(sign)))),
-		oneSided(edge) && !silent(edge) ? h("p", {class: "sub", "data-one-sided": true}, icon("info"), oneSided(edge)) : null);
+		oneSided(edge) ? h("p", {class: "sub", "data-one-sided": true}, icon("info"), oneSided(edge)) : null);
 }
 
 /** @param {Edge} edge */
@@ -117,6 +117,8 @@ function quiet(a, context) {
 
 /** @param {EdgeAnswer} a @param {SeriesAnswer | null} series @param {string} refused @param {State} state @param {Context} context */
 function view(a, series, refused, state, context) {
+	if (silent(a.edge))
+		return [sub(a, state, context), quiet(a, context), overTime(a, state, series, refused, context), names(a.edge)];
 	return [
 		sub(a, state, context),
 		quiet(a, context),

@@ -15,7 +15,7 @@ function cell(row, answer, observer) {
 	const {state, value} = cellOf(row, answer, observer);
 	const field = `${observer}.${row.id}`;
 	if (state === "nobody")
-		return h("td", {class: "right"}, num(null, "not watched", {"data-field": field}));
+		return h("td", {class: "right"}, num(null, answer.edge.observed_by ? "not watched" : "no row", {"data-field": field}));
 	if (state === "unseen")
 		return h("td", {class: "right"}, num(null, "\u2013", {"data-field": field, title: `The ${observer} cannot see this`}));
 	return h("td", {class: "right"}, figure(row.unit, value, field));

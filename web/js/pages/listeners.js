@@ -36,6 +36,7 @@ export function listenersTable(context, of) {
 		caption: "Listeners",
 		key: (l) => `${l.host} ${l.netns} ${l.protocol} ${l.address} ${l.port}`,
 		sort: "port",
+		first: (a, b) => Number(b.alive) - Number(a.alive),
 		empty: "No agent reported a listener here: it has no agent, or it never listened while one ran.",
 		href: (l) => of === "host" && l.service ? context.href({page: "service", service: l.service}) : null,
 		columns: COLUMNS.filter((column) => column.id !== of),
