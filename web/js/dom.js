@@ -24,7 +24,8 @@ export function set(node, attrs) {
 			/** @type {any} */ (node)[key] = value ?? "";
 		else if (value === null || value === undefined || value === false)
 			node.removeAttribute(key);
-		else
+		else if (node.getAttribute(key) !== (value === true ? "" : String(value)))
+			/* only what differs: every change has the browser look at the element again */
 			node.setAttribute(key, value === true ? "" : String(value));
 	}
 }

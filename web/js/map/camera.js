@@ -9,6 +9,7 @@ const MIN = 0.1;
 const READABLE = 0.55;
 const FIT_MAX = 1.25;
 const MARGIN = 12;
+const MOVING_MS = 150;
 
 /**
  * @param {SVGSVGElement} svg
@@ -24,14 +25,22 @@ export function createCamera(svg, world) {
 	/** @type {Map<number, {x: number, y: number}>} */
 	const fingers = new Map();
 	let moved = false;
+	/* measured when it changes, not at every move: asking in between would lay the page out again */
+	let card = {width: svg.clientWidth, height: svg.clientHeight};
+	let frame = 0;
+	let painted = 0;
 
 	function paint() {
-		world.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${k.toFixed(4)})`);
+		frame ||= requestAnimationFrame(() => {
+			frame = 0;
+			painted = performance.now();
+			world.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${k.toFixed(4)})`);
+		});
 	}
 
 	/** @param {boolean} [whole]  all of it, however small; else letters stay readable and the top left comes first */
 	function fit(whole = false) {
-		const box = svg.getBoundingClientRect();
+		const box = card;
 		if (box.width === 0)
 			return;
 		byHand = whole;
@@ -42,7 +51,7 @@ export function createCamera(svg, world) {
 	}
 
 	/** @param {number} factor @param {number} [atX] @param {number} [atY]  px in the card; default its centre */
-	function zoom(factor, atX = svg.clientWidth / 2, atY = svg.clientHeight / 2) {
+	function zoom(factor, atX = card.width / 2, atY = card.height / 2) {
 		const next = Math.min(MAX, Math.max(MIN, k * factor));
 		x = atX - (atX - x) * next / k;
 		y = atY - (atY - y) * next / k;
@@ -54,8 +63,8 @@ export function createCamera(svg, world) {
 	/** @param {number} dx @param {number} dy */
 	function pan(dx, dy) {
 		/* a hand's breadth of the picture stays in sight */
-		x = Math.min(svg.clientWidth - 60, Math.max(60 - size.width * k, x + dx));
-		y = Math.min(svg.clientHeight - 60, Math.max(60 - size.height * k, y + dy));
+		x = Math.min(card.width - 60, Math.max(60 - size.width * k, x + dx));
+		y = Math.min(card.height - 60, Math.max(60 - size.height * k, y + dy));
 		byHand = true;
 		paint();
 	}
@@ -101,6 +110,7 @@ export function createCamera(svg, world) {
 			event.stopPropagation();
 	}, {capture: true});
 	const sized = new ResizeObserver(() => {
+		card = {width: svg.clientWidth, height: svg.clientHeight};
 		if (!byHand)
 			fit();
 	});
@@ -124,11 +134,16 @@ export function createCamera(svg, world) {
 		reveal(px, py) {
 			const sx = px * k + x;
 			const sy = py * k + y;
-			const dx = sx < 80 ? 80 - sx : sx > svg.clientWidth - 80 ? svg.clientWidth - 80 - sx : 0;
-			const dy = sy < 40 ? 40 - sy : sy > svg.clientHeight - 40 ? svg.clientHeight - 40 - sy : 0;
+			const dx = sx < 80 ? 80 - sx : sx > card.width - 80 ? card.width - 80 - sx : 0;
+			const dy = sy < 40 ? 40 - sy : sy > card.height - 40 ? card.height - 40 - sy : 0;
 			if (dx || dy)
 				pan(dx, dy);
 		},
-		stop: () => sized.disconnect(),
+		/** It is being moved: what lies under the pointer means nothing. */
+		moving: () => fingers.size > 0 && moved || performance.now() - painted < MOVING_MS,
+		stop() {
+			sized.disconnect();
+			cancelAnimationFrame(frame);
+		},
 	};
 }

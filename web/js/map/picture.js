@@ -21,6 +21,7 @@ import {arrowText, pathText} from "./route.js";
  * @property {(id: string) => void} focusNode
  */
 
+const HOVER_MS = 60;
 const ICONS = {serious: "M-4-4 4 4M4-4-4 4", look: "M0-4.500 4.500 3.500H-4.500Z", ok: ""};
 
 /**
@@ -76,15 +77,19 @@ function reconcile(parent, kept, items, key, make, fill) {
 	}
 }
 
+/** Its classes, but for those of hover and selection, which a refresh leaves. @param {SVGGElement} g @param {string} kind @param {string} id */
+function setKind(g, kind, id) {
+	const own = ["near", "selected"].filter((name) => g.classList.contains(name));
+	set(g, {class: [kind, ...own].join(" "), "data-id": id});
+}
+
 /** @param {SVGGElement} g @param {GraphNode} node @param {number | null} opens */
 function fillNode(g, node, opens) {
 	const second = secondLine(node, opens, Math.floor((node.w - 20) / 6));
 	const letters = Math.max(4, Math.floor((node.w - 26) / 7));
 	const cut = plain(node.name, letters);
-	set(g, {
-		class: `node kind-${node.kind} severity-${node.severity}`, transform: `translate(${node.x - node.w / 2} ${node.y - node.h / 2})`,
-		"data-id": node.id,
-	});
+	setKind(g, `node kind-${node.kind} severity-${node.severity}`, node.id);
+	set(g, {transform: `translate(${node.x - node.w / 2} ${node.y - node.h / 2})`});
 	const [box, title, inner, mark] = g.children;
 	set(box, {width: node.w, height: node.h});
 	text(title, `${plain(node.name, 400)}, ${second}, ${plural(node.edges, "edge")}${node.severity ? ", stands out" : ""}`);
@@ -107,7 +112,7 @@ function makeEdge() {
 /** @param {SVGGElement} g @param {{edge: GraphEdge, way: import("./route.js").Way}} line @param {Map<string, GraphNode>} nodes */
 function fillEdge(g, {edge, way}, nodes) {
 	const path = pathText(way);
-	set(g, {class: `edge severity-${edge.severity} ${bothSaw(edge.observed_by) ? "both" : "one-sided"}`, "data-id": edge.id});
+	setKind(g, `edge severity-${edge.severity} ${bothSaw(edge.observed_by) ? "both" : "one-sided"}`, edge.id);
 	set(g.children[0], {d: path});
 	set(g.children[1], {d: path, "stroke-width": lineWidth(edge.derived.bytes ?? 0)});
 	set(g.children[2], {d: arrowText(way)});
@@ -125,7 +130,8 @@ function edgeTitle(edge, nodes) {
 function fillLabel(g, label) {
 	const left = label.x - label.w / 2;
 	const top = label.y - label.h / 2;
-	set(g, {class: `label severity-${label.edge.severity}`, "data-id": label.edge.id, transform: `translate(${left.toFixed(1)} ${top.toFixed(1)})`});
+	setKind(g, `label severity-${label.edge.severity}`, label.edge.id);
+	set(g, {transform: `translate(${left.toFixed(1)} ${top.toFixed(1)})`});
 	/* a label beside its line is tied to it */
 	set(g.children[0], {x1: label.w / 2, y1: label.h / 2, x2: (label.from.x - left).toFixed(1), y2: (label.from.y - top).toFixed(1)});
 	set(g.children[1], {width: label.w.toFixed(1), height: label.h});
@@ -166,6 +172,9 @@ export function createPicture(actions) {
 	/** @type {string | null} */
 	let selected = null;
 	let roving = "";
+	/** @type {string | null} */
+	let hot = null;
+	let hoverTimer = 0;
 
 	const button = (/** @type {"plus" | "minus" | "fit"} */ which, /** @type {string} */ label, /** @type {() => void} */ run) =>
 		h("button", {type: "button", class: "button round", "aria-label": label, title: label, onclick: run}, icon(which));
@@ -179,11 +188,22 @@ export function createPicture(actions) {
 
 	/** Dims all but a thing and its neighbours. @param {{kind: string, id: string} | null} what */
 	function highlight(what) {
+		clearTimeout(hoverTimer);
+		if ((what?.id ?? null) === hot)
+			return;
+		hot = what?.id ?? null;
 		svg.classList.toggle("hot", what !== null);
-		const ids = what && graph ? touched(graph, what) : new Set();
-		for (const map of [kept.edges, kept.labels, kept.nodes])
-			for (const [id, element] of map)
-				element.classList.toggle("near", ids.has(id));
+		svg.querySelectorAll(".near").forEach((element) => element.classList.remove("near"));
+		for (const id of what && graph ? touched(graph, what) : [])
+			for (const map of [kept.edges, kept.labels, kept.nodes])
+				map.get(id)?.classList.add("near");
+	}
+
+	/** Only where the pointer rests: not on the way across, not while the picture moves under it. @param {Event} event */
+	function hover(event) {
+		clearTimeout(hoverTimer);
+		const what = hit(event);
+		hoverTimer = window.setTimeout(() => !camera.moving() && highlight(what), HOVER_MS);
 	}
 
 	/** @param {string} id */
@@ -217,7 +237,7 @@ export function createPicture(actions) {
 				element.classList.toggle("selected", id === selected);
 	}
 
-	svg.addEventListener("pointerover", (event) => highlight(hit(event)));
+	svg.addEventListener("pointerover", hover);
 	svg.addEventListener("pointerleave", () => highlight(null));
 	svg.addEventListener("focusin", (event) => {
 		const what = hit(event);
