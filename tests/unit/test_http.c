@@ -58,6 +58,19 @@ static void line_close(void *arg)
 	free(f);
 }
 
+/* Something comes, and is announced, after it has looked and before it is parked. */
+static ssize_t race_read(void *arg, char *p, size_t n)
+{
+	struct line_feed *f = arg;
+	ssize_t got = line_read(arg, p, n);
+
+	if (!got && f->w->value < 100) {
+		f->w->value++;
+		http_wake(f->w->http);
+	}
+	return got;
+}
+
 /* A feed that never ends. */
 static ssize_t flood_read(void *arg, char *p, size_t n)
 {
@@ -72,11 +85,14 @@ static void handle(void *arg, const struct http_request *req, struct http_reply 
 	if (!strcmp(req->path, "/file")) {
 		reply->file = &sample;
 		reply->page = true;
-	} else if (!strcmp(req->path, "/lines") || !strcmp(req->path, "/flood")) {
+	} else if (!strcmp(req->path, "/lines") || !strcmp(req->path, "/flood") || !strcmp(req->path, "/race")) {
 		struct line_feed *f = calloc(1, sizeof(*f));
+		ssize_t (*read)(void *, char *, size_t) = req->path[1] == 'l'   ? line_read
+							  : req->path[1] == 'r' ? race_read
+										: flood_read;
 
 		f->w = w;
-		reply->feed = (struct http_feed){strcmp(req->path, "/flood") ? line_read : flood_read, line_close, f};
+		reply->feed = (struct http_feed){read, line_close, f};
 		reply->type = "text/plain";
 		w->opened++;
 	} else if (w->root >= 0) {
@@ -339,6 +355,18 @@ static void test_many_feeds(void **state)
 	free(c);
 }
 
+static void test_no_wake_is_lost(void **state)
+{
+	struct world *w = *state;
+	struct rig c;
+	char *head;
+
+	rig_open(&c, http_url(w->http), "GET", "/race", NULL, 0);
+	assert_int_equal(rig_head(&c, &head), 200);
+	assert_non_null(rig_until(&c, "\n100\n"));
+	rig_close(&c);
+}
+
 /* Stop while values come as fast as they can, from several sides. */
 static void test_stop_while_streaming(void **state)
 {
@@ -415,6 +443,7 @@ int main(void)
 		cmocka_unit_test(test_embedded),
 		cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_feeds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_wake_is_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_while_streaming, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stuck_client, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_requests, setup, teardown),
