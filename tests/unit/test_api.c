@@ -339,6 +339,67 @@ static void test_edges(void **state)
 	json_decref(root);
 }
 
+/* Whether a value is as openapi.json says: types, required members, none that it does not name, words of an enum. */
+static void fits(json_t *doc, json_t *schema, json_t *v, const char *where)
+{
+	const char *ref = json_string_value(json_object_get(schema, "$ref")), *key;
+	const char *type = json_string_value(json_object_get(schema, "type"));
+	json_t *x, *words = json_object_get(schema, "enum"), *part;
+	bool known = !words;
+	size_t i;
+
+	if (ref) {
+		char path[96] = "components.schemas.";
+
+		strcat(path, strrchr(ref, '/') + 1);
+		fits(doc, at(doc, path), v, where);
+		return;
+	}
+	/* allOf: each on its own would not know the other's members; the first is held against what it names. */
+	if (json_object_get(schema, "allOf") || (json_is_null(v) && json_is_true(json_object_get(schema, "nullable"))))
+		return;
+	json_array_foreach(words, i, x) known |= json_equal(x, v);
+	if (!known ||
+	    (type &&
+	     ((!strcmp(type, "integer") && !json_is_integer(v)) || (!strcmp(type, "number") && !json_is_number(v)) ||
+	      (!strcmp(type, "string") && !json_is_string(v)) || (!strcmp(type, "boolean") && !json_is_boolean(v)) ||
+	      (!strcmp(type, "array") && !json_is_array(v)) || (!strcmp(type, "object") && !json_is_object(v)))))
+		fail_msg("%s is no %s as described", where, type ? type : "value");
+	json_array_foreach(v, i, x) fits(doc, json_object_get(schema, "items"), x, where);
+	json_array_foreach(json_object_get(schema, "required"), i, x) if (!json_object_get(v, json_string_value(x)))
+		fail_msg("%s has no %s", where, json_string_value(x));
+	json_object_foreach(v, key, x)
+	{
+		part = json_object_get(json_object_get(schema, "properties"), key);
+		if (!part && !json_object_get(schema, "additionalProperties"))
+			fail_msg("%s.%s is not described", where, key);
+		if (part)
+			fits(doc, part, x, key);
+	}
+}
+
+static void test_graph_is_as_described(void **state)
+{
+	static const char *const asks[] = {
+		"",           "&limit=1",     "&focus=service%3Aweb", "&group=host", "&group=zone",
+		"&group=net", "&layout=none", "&only=signs&idle=show"};
+	struct world *w = *state;
+	json_t *doc, *schema, *root;
+	char path[256];
+
+	shop(w);
+	doc = get_json(w, "/api/v1/openapi.json", 200);
+	schema = json_object_get(at(doc, "paths"), "/api/v1/graph");
+	schema = at(json_object_get(at(schema, "get.responses.200.content"), "application/json"), "schema");
+	assert_non_null(schema);
+	for (size_t i = 0; i < sizeof(asks) / sizeof(*asks); i++) {
+		root = get_json(w, range(w, path, "/api/v1/graph", asks[i]), 200);
+		fits(doc, schema, root, "graph");
+		json_decref(root);
+	}
+	json_decref(doc);
+}
+
 static void test_graph(void **state)
 {
 	struct world *w = *state;
@@ -748,6 +809,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_edges),
 		T(test_graph),
+		T(test_graph_is_as_described),
 		T(test_one_edge_and_its_series),
 		T(test_services_and_hosts),
 		T(test_health),
