@@ -55,6 +55,11 @@ def by_number(text):
     return [int(number) for number in re.findall(r"[0-9]+", text)]
 
 
+def modules_of(image):
+    """The package with the modules of an image that comes without, else ''."""
+    return image.replace("linux-binary-", "linux-modules-") if image.startswith("linux-binary-") else ""
+
+
 class Apt:
     """apt with lists and a cache of its own."""
 
@@ -89,19 +94,19 @@ class Apt:
     def newest(self):
         """{line: [(package, file name it is kept under), ...]}"""
         self.run("apt-get", "-qq", "update")
+        patterns = [pattern for _, pattern in LINES.values()]
+        patterns += [modules_of(pattern) for pattern in patterns if modules_of(pattern)]
+        said = self.run("apt-cache", "search", "--names-only", "--full", f"^({'|'.join(patterns)})$")
+        versions = dict(re.findall(r"^Package: (\S+)$.*?^Version: (\S+)$", said, re.M | re.S))
         found = {}
         for line, (_, pattern) in LINES.items():
-            names = re.findall(r"^\S+", self.run("apt-cache", "search", "--names-only", f"^{pattern}$"), re.M)
+            names = [name for name in versions if re.fullmatch(pattern, name)]
             if not names:
                 raise NoKernel(f"{mirror()} has no package {pattern}")
             image = max(names, key=by_number)
-            packages = [image] + ([image.replace("-binary-", "-modules-")] if "-binary-" in image else [])
-            found[line] = [(name, f"{name}_{self.version(name)}.deb") for name in packages]
+            packages = [name for name in (image, modules_of(image)) if name]
+            found[line] = [(name, f"{name}_{versions[name].replace(':', '%3a')}.deb") for name in packages]
         return found
-
-    def version(self, package):
-        said = self.run("apt-cache", "show", "--no-all-versions", package)
-        return re.search(r"^Version: (\S+)$", said, re.M)[1].replace(":", "%3a")
 
     def download(self, package, path):
         """The package, checked by apt, at that path or not at all."""
