@@ -5,7 +5,8 @@
  * which a page keeps in the address bar: "-bytes;client:web;port:>1000".
  */
 import {append, h, replace, set} from "./dom.js";
-import {NOT_KNOWN, count} from "./format.js";
+import {count} from "./format.js";
+import {cellClass, fillCell} from "./table_cell.js";
 import {arranged, formatView, parseView} from "./table_view.js";
 
 const SHOWN_FIRST = 200;
@@ -51,256 +52,257 @@ const SHOWN_MORE = 500;
  * @property {() => void} focus                the first row
  */
 
-/**
- * @template T
- * @param {Options<T>} options
- * @returns {Table<T>}
- */
-export function createTable(options) {
-	/** @type {T[]} */
-	let all = [];
-	let limit = SHOWN_FIRST;
-	let view = parseView("", options.sort);
-	/** @type {string | null} */
-	let marked = null;
-	/** @type {Map<string, {element: HTMLTableRowElement, row: T}>} */
-	const lines = new Map();
-	let filtersOpen = false;
-
-	const captionText = h("span", {class: "caption-text"}, options.caption);
-	const countText = h("span", {class: "caption-count"});
-	const filterButton = h("button", {type: "button", class: "button small", "aria-expanded": "false", onclick: () => showFilters(!filtersOpen, true)}, "Filter columns");
-	const csv = h("a", {class: "button small", hidden: true, download: ""}, "CSV");
-	const headers = options.columns.map(header);
-	const inputs = options.columns.map(filterInput);
-	const filterRow = h("tr", {class: "filters", hidden: true}, options.columns.map((column, i) => h("td", {class: cellClass(column)}, inputs[i])));
-	const body = h("tbody", {onkeydown: onKey, onclick: onClick});
-	const table = h("table", null, h("caption", {class: "visually-hidden"}, options.caption),
-		h("thead", null, h("tr", null, headers), filterRow), body);
-	const foot = h("div", {class: "table-foot", role: "status"});
-	const element = h("section", {class: "card table-card", "aria-label": options.caption},
-		h("div", {class: "table-head"}, captionText, countText, h("span", {class: "grow"}), filterButton, csv),
-		h("div", {class: "table-scroll", tabindex: "-1"}, table), foot);
-
-	/** @param {Column<T>} column */
-	function cellClass(column) {
-		return `${column.kind === "number" ? "right" : "left"}${column.wide ? " wide" : ""}`;
+/** @template T */
+class TableView {
+	/** @param {Options<T>} options */
+	constructor(options) {
+		this.options = options;
+		/** @type {T[]} */
+		this.all = [];
+		this.limit = SHOWN_FIRST;
+		this.view = parseView("", options.sort);
+		/** @type {string | null} */
+		this.marked = null;
+		/** @type {Map<string, {element: HTMLTableRowElement, row: T}>} */
+		this.lines = new Map();
+		this.filtersOpen = false;
+		this.captionText = h("span", {class: "caption-text"}, options.caption);
+		this.countText = h("span", {class: "caption-count"});
+		this.filterButton = h("button", {type: "button", class: "button small", "aria-expanded": "false", onclick: () => this.showFilters(!this.filtersOpen, true)}, "Filter columns");
+		this.csv = h("a", {class: "button small", hidden: true, download: ""}, "CSV");
+		this.headers = options.columns.map((column) => this.header(column));
+		this.inputs = options.columns.map((column) => this.filterInput(column));
+		this.filterRow = h("tr", {class: "filters", hidden: true}, options.columns.map((column, i) => h("td", {class: cellClass(column)}, this.inputs[i])));
+		this.body = h("tbody", {onkeydown: (/** @type {KeyboardEvent} */ e) => this.onKey(e), onclick: (/** @type {MouseEvent} */ e) => this.onClick(e)});
+		this.foot = h("div", {class: "table-foot", role: "status"});
+		const table = h("table", null, h("caption", {class: "visually-hidden"}, options.caption), h("thead", null, h("tr", null, this.headers), this.filterRow), this.body);
+		this.element = h("section", {class: "card table-card", "aria-label": options.caption},
+			h("div", {class: "table-head"}, this.captionText, this.countText, h("span", {class: "grow"}), this.filterButton, this.csv),
+			h("div", {class: "table-scroll", tabindex: "-1"}, table), this.foot);
 	}
 
 	/** @param {Column<T>} column */
-	function header(column) {
-		const button = h("button", {type: "button", title: column.hint ?? null, onclick: () => sortBy(column)}, column.label, h("span", {class: "arrow", "aria-hidden": "true"}));
+	header(column) {
+		const button = h("button", {type: "button", title: column.hint ?? null, onclick: () => this.sortBy(column)}, column.label, h("span", {class: "arrow", "aria-hidden": "true"}));
 		return h("th", {scope: "col", class: cellClass(column)}, button);
 	}
 
 	/** @param {Column<T>} column */
-	function filterInput(column) {
+	filterInput(column) {
+		const number = column.kind === "number";
 		return h("input", {
-			type: "text", "aria-label": `Filter ${column.label}`, placeholder: column.kind === "number" ? ">1k" : "text, !not", maxlength: 200,
-			title: column.kind === "number" ? ">1k   <=20   1k..2k   5%" : "text: contains it   !text: does not   =text: is exactly it",
+			type: "text", "aria-label": `Filter ${column.label}`, placeholder: number ? ">1k" : "text, !not", maxlength: 200,
+			title: number ? ">1k   <=20   1k..2k   5%" : "text: contains it   !text: does not   =text: is exactly it",
 			oninput: (/** @type {Event} */ e) => {
-				view.filters[column.id] = /** @type {HTMLInputElement} */ (e.target).value;
-				limit = SHOWN_FIRST;
-				paint();
-				options.onView?.(formatView(view, options.sort));
+				this.view.filters[column.id] = /** @type {HTMLInputElement} */ (e.target).value;
+				this.limit = SHOWN_FIRST;
+				this.paint();
+				this.tell();
 			},
 		});
 	}
 
+	tell() {
+		this.options.onView?.(formatView(this.view, this.options.sort));
+	}
+
 	/** @param {Column<T>} column */
-	function sortBy(column) {
+	sortBy(column) {
 		const large = column.kind === "number" ? `-${column.id}` : column.id;
 		const small = column.kind === "number" ? column.id : `-${column.id}`;
+		const first = this.options.sort;
 		/* the third time leads back to the first order */
-		view.sort = view.sort === large ? small : view.sort === small && options.sort !== large ? options.sort : large;
-		paint();
-		options.onView?.(formatView(view, options.sort));
+		this.view.sort = this.view.sort === large ? small : this.view.sort === small && first !== large ? first : large;
+		this.paint();
+		this.tell();
 	}
 
 	/** @param {boolean} open @param {boolean} [byHand] */
-	function showFilters(open, byHand) {
-		filtersOpen = open;
-		filterRow.hidden = !open;
-		filterButton.setAttribute("aria-expanded", String(open));
+	showFilters(open, byHand) {
+		this.filtersOpen = open;
+		this.filterRow.hidden = !open;
+		this.filterButton.setAttribute("aria-expanded", String(open));
 		if (open && byHand)
-			inputs[0].focus();
+			this.inputs[0].focus();
 	}
 
 	/** @param {T} row */
-	function newLine(row) {
-		const element = h("tr", {tabindex: "-1", "data-key": options.key(row)}, options.columns.map((column, i) => h(i === 0 ? "th" : "td", {class: cellClass(column), scope: i === 0 ? "row" : null})));
-		return {element, row};
+	newLine(row) {
+		const cells = this.options.columns.map((column, i) => h(i === 0 ? "th" : "td", {class: cellClass(column), scope: i === 0 ? "row" : null}));
+		return {element: h("tr", {tabindex: "-1", "data-key": this.options.key(row)}, cells), row};
 	}
 
 	/** @param {{element: HTMLTableRowElement, row: T}} line */
-	function fill(line) {
-		const key = options.key(line.row);
-		const wanted = `${options.rowClass?.(line.row) ?? ""}${marked === key ? " marked" : ""}${options.onOpen ? " opens" : ""}`.trim();
+	fill(line) {
+		const {options} = this;
+		const wanted = `${options.rowClass?.(line.row) ?? ""}${this.marked === options.key(line.row) ? " marked" : ""}${options.onOpen ? " opens" : ""}`.trim();
 		if (line.element.className !== wanted)
 			line.element.className = wanted;
 		options.columns.forEach((column, i) => fillCell(line.element.cells[i], column, line.row, i === 0 ? options.href?.(line.row) ?? null : null));
 	}
 
-	/** @param {HTMLTableCellElement} cell @param {Column<T>} column @param {T} row @param {string | null} href */
-	function fillCell(cell, column, row, href) {
-		const value = column.value(row);
-		const known = value !== null && value !== undefined;
-		const content = known ? column.show?.(row) ?? String(value) : NOT_KNOWN;
-		set(cell, {"data-value": known ? String(value) : "", title: column.hover?.(row) ?? null});
-		cell.classList.toggle("unknown", !known);
-		if (href !== null)
-			fillLink(cell, content, href);
-		else if (typeof content === "string") {
-			if (cell.textContent !== content || cell.childElementCount > 0)
-				cell.textContent = content;
-		} else if (!(cell.firstElementChild?.isEqualNode(content) && cell.childNodes.length === 1))
-			replace(cell, content);
-	}
-
-	/** Links are changed in place: they may hold the focus. @param {HTMLElement} cell @param {Node | string} content @param {string} href */
-	function fillLink(cell, content, href) {
-		let link = /** @type {HTMLAnchorElement | null} */ (cell.querySelector(":scope > a"));
-		if (!link)
-			replace(cell, link = h("a", {tabindex: "-1"}));
-		set(link, {href});
-		const fresh = h("span", null, content);
-		if (!(link.firstElementChild?.isEqualNode(fresh)))
-			replace(link, fresh);
-	}
-
-	function paintRows(/** @type {T[]} */ rows) {
+	/** @param {T[]} rows */
+	paintRows(rows) {
 		const wanted = new Set();
 		let after = /** @type {Element | null} */ (null);
 		for (const row of rows) {
-			const key = options.key(row);
+			const key = this.options.key(row);
 			wanted.add(key);
-			let line = lines.get(key);
+			let line = this.lines.get(key);
 			if (!line)
-				lines.set(key, line = newLine(row));
+				this.lines.set(key, line = this.newLine(row));
 			line.row = row;
-			fill(line);
-			const place = after ? after.nextElementSibling : body.firstElementChild;
+			this.fill(line);
+			const place = after ? after.nextElementSibling : this.body.firstElementChild;
 			if (place !== line.element)
-				move(line.element, place);
+				this.move(line.element, place);
 			after = line.element;
 		}
-		for (const [key, line] of lines)
+		for (const [key, line] of this.lines)
 			if (!wanted.has(key)) {
 				line.element.remove();
-				lines.delete(key);
+				this.lines.delete(key);
 			}
-		const focusable = body.querySelector("tr[tabindex='0']");
-		if (!focusable && body.firstElementChild)
-			set(body.firstElementChild, {tabindex: "0"});
+		if (!this.body.querySelector("tr[tabindex='0']") && this.body.firstElementChild)
+			set(this.body.firstElementChild, {tabindex: "0"});
 	}
 
 	/** A moved row loses the focus: it gets it back. @param {HTMLElement} line @param {Element | null} before */
-	function move(line, before) {
+	move(line, before) {
 		const focused = document.activeElement;
 		const had = focused instanceof HTMLElement && line.contains(focused);
-		body.insertBefore(line, before);
+		this.body.insertBefore(line, before);
 		if (had)
 			/** @type {HTMLElement} */ (focused).focus({preventScroll: true});
 	}
 
-	function paint() {
-		const {rows, bad} = arranged(all, options, view);
-		inputs.forEach((input, i) => {
-			const id = options.columns[i].id;
-			if (document.activeElement !== input)
-				input.value = view.filters[id] ?? "";
-			set(input, {"aria-invalid": bad.includes(id) ? "true" : null});
+	paint() {
+		const {rows, bad} = arranged(this.all, this.options, this.view);
+		this.options.columns.forEach(({id}, i) => {
+			if (document.activeElement !== this.inputs[i])
+				this.inputs[i].value = this.view.filters[id] ?? "";
+			set(this.inputs[i], {"aria-invalid": bad.includes(id) ? "true" : null});
+			set(this.headers[i], {"aria-sort": this.view.sort === id ? "ascending" : this.view.sort === `-${id}` ? "descending" : null});
 		});
-		headers.forEach((th, i) => {
-			const id = options.columns[i].id;
-			set(th, {"aria-sort": view.sort === id ? "ascending" : view.sort === `-${id}` ? "descending" : null});
-		});
-		paintRows(rows.slice(0, limit));
-		countText.textContent = rows.length === all.length ? count(all.length) : `${count(rows.length)} of ${count(all.length)}`;
-		replace(foot);
-		if (bad.length)
-			append(foot, h("p", {class: "bad"}, `Not understood, so not used: the filter of ${bad.map((id) => options.columns.find((c) => c.id === id)?.label).join(", ")}. Numbers take >1k, <=20, 1k..2k or 5%.`));
-		if (all.length === 0)
-			append(foot, h("p", null, options.empty));
-		else if (rows.length === 0)
-			append(foot, h("p", null, "No row passes the filters of the columns. "), h("button", {type: "button", class: "button small", onclick: clearFilters}, "Clear them"));
-		else if (rows.length > limit)
-			append(foot, h("p", null, `The first ${count(limit)} of ${count(rows.length)} rows. `), h("button", {type: "button", class: "button small", onclick: () => { limit += SHOWN_MORE; paint(); }}, `Show ${SHOWN_MORE} more`));
+		this.paintRows(rows.slice(0, this.limit));
+		this.countText.textContent = rows.length === this.all.length ? count(this.all.length) : `${count(rows.length)} of ${count(this.all.length)}`;
+		this.paintFoot(rows.length, bad);
 	}
 
-	function clearFilters() {
-		view.filters = {};
-		paint();
-		options.onView?.(formatView(view, options.sort));
+	/** Painted again only when it says something else: a button in it may have the focus. @param {number} passing @param {string[]} bad */
+	paintFoot(passing, bad) {
+		const said = JSON.stringify([passing, bad, this.all.length === 0, this.limit]);
+		if (this.foot.dataset.said === said)
+			return;
+		this.foot.dataset.said = said;
+		replace(this.foot);
+		const button = (/** @type {string} */ label, /** @type {() => void} */ run) => h("button", {type: "button", class: "button small", onclick: run}, label);
+		if (bad.length > 0)
+			append(this.foot, h("p", {class: "bad"}, `Not understood, so not used: the filter of ${bad.map((id) => this.options.columns.find((c) => c.id === id)?.label).join(", ")}. Numbers take >1k, <=20, 1k..2k or 5%.`));
+		if (this.all.length === 0)
+			append(this.foot, h("p", null, this.options.empty));
+		else if (passing === 0)
+			append(this.foot, h("p", null, "No row passes the filters of the columns. "), button("Clear them", () => this.clearFilters()));
+		else if (passing > this.limit)
+			append(this.foot, h("p", null, `The first ${count(this.limit)} of ${count(passing)} rows. `), button(`Show ${SHOWN_MORE} more`, () => this.showMore()));
+	}
+
+	showMore() {
+		this.limit += SHOWN_MORE;
+		this.paint();
+	}
+
+	clearFilters() {
+		this.view.filters = {};
+		this.paint();
+		this.tell();
 	}
 
 	/** @param {Event} event */
-	function lineOf(event) {
+	lineOf(event) {
 		const tr = event.target instanceof Element ? event.target.closest("tr") : null;
-		return tr ? [...lines.values()].find((line) => line.element === tr) : undefined;
+		return tr ? this.lines.get(tr.dataset.key ?? "") : undefined;
 	}
 
 	/** @param {MouseEvent} event */
-	function onClick(event) {
-		const line = lineOf(event);
-		if (line && options.onOpen && !(event.target instanceof Element && event.target.closest("a, button")) && String(getSelection() ?? "") === "")
-			options.onOpen(line.row);
+	onClick(event) {
+		const line = this.lineOf(event);
+		if (line && this.options.onOpen && !(event.target instanceof Element && event.target.closest("a, button")) && String(getSelection() ?? "") === "")
+			this.options.onOpen(line.row);
 	}
 
 	/** @param {KeyboardEvent} event */
-	function onKey(event) {
-		const line = lineOf(event);
+	onKey(event) {
+		const line = this.lineOf(event);
 		if (!line)
 			return;
 		const tr = line.element;
 		/** @type {Record<string, Element | null>} */
-		const to = {ArrowDown: tr.nextElementSibling, ArrowUp: tr.previousElementSibling, Home: body.firstElementChild, End: body.lastElementChild};
+		const to = {ArrowDown: tr.nextElementSibling, ArrowUp: tr.previousElementSibling, Home: this.body.firstElementChild, End: this.body.lastElementChild};
 		if (event.key in to) {
 			event.preventDefault();
-			rove(to[event.key]);
+			this.rove(to[event.key]);
 		} else if (event.key === "Enter" && event.target === tr) {
 			event.preventDefault();
-			if (options.onOpen)
-				options.onOpen(line.row);
+			if (this.options.onOpen)
+				this.options.onOpen(line.row);
 			else
 				tr.querySelector("a")?.click();
 		}
 	}
 
 	/** Only one row is in the tab order. @param {Element | null} tr */
-	function rove(tr) {
+	rove(tr) {
 		if (!(tr instanceof HTMLElement))
 			return;
-		body.querySelectorAll("tr[tabindex='0']").forEach((other) => set(other, {tabindex: "-1"}));
+		this.body.querySelectorAll("tr[tabindex='0']").forEach((other) => set(other, {tabindex: "-1"}));
 		set(tr, {tabindex: "0"});
 		tr.focus();
 	}
 
-	return {
-		element,
-		update(rows) {
-			all = rows;
-			paint();
-		},
-		setView(text) {
-			const next = parseView(text, options.sort);
-			if (formatView(next, options.sort) === formatView(view, options.sort))
-				return;
-			view = next;
-			if (Object.keys(view.filters).length > 0)
-				showFilters(true);
-			paint();
-		},
-		setCsv: (href) => set(csv, {href, hidden: href === ""}),
-		setCaption(text) {
-			captionText.textContent = text;
-		},
-		mark(key) {
-			if (marked === key)
-				return;
-			marked = key;
-			lines.forEach(fill);
-		},
-		focus: () => rove(body.firstElementChild),
-	};
+	/** @param {T[]} rows */
+	update(rows) {
+		this.all = rows;
+		this.paint();
+	}
+
+	/** @param {string} text */
+	setView(text) {
+		const next = parseView(text, this.options.sort);
+		if (formatView(next, this.options.sort) === formatView(this.view, this.options.sort))
+			return;
+		this.view = next;
+		if (Object.keys(this.view.filters).length > 0)
+			this.showFilters(true);
+		this.paint();
+	}
+
+	/** @param {string} href */
+	setCsv(href) {
+		set(this.csv, {href, hidden: href === ""});
+	}
+
+	/** @param {string} caption */
+	setCaption(caption) {
+		this.captionText.textContent = caption;
+	}
+
+	/** @param {string | null} key */
+	mark(key) {
+		if (this.marked === key)
+			return;
+		this.marked = key;
+		this.lines.forEach((line) => this.fill(line));
+	}
+
+	focus() {
+		this.rove(this.body.firstElementChild);
+	}
 }
+
+/**
+ * @template T
+ * @param {Options<T>} options
+ * @returns {Table<T>}
+ */
+export const createTable = (options) => new TableView(options);

@@ -14,7 +14,7 @@ import {portsText} from "./model.js";
 /** @typedef {import("./model.js").GraphNode} GraphNode */
 /** @typedef {import("../types.js").Context} Context */
 
-const STANDS_OUT = 8;
+const STANDS_OUT = 12;
 const NEIGHBOURS = 12;
 
 /**
@@ -27,9 +27,18 @@ export function ends(edge, nodes, max = 28) {
 	return [name(nodes.get(edge.source)?.name ?? "", max), " → ", name(nodes.get(edge.target)?.name ?? "", max), " ", h("span", {class: "mute"}, portsText(edge.ports))];
 }
 
+/**
+ * How much of it, and how often: 700 of 750 attempts come before 3 of 3. What is measured in time counts its seconds.
+ * @param {import("../types.js").Sign} sign
+ */
+function weight(sign) {
+	const times = sign.sign === "slow_reader" || sign.sign === "send_buffer" ? sign.count / 1e6 : sign.count;
+	return sign.share * Math.log10(10 + times);
+}
+
 /** @param {Graph} graph */
 const worst = (graph) => graph.edges.filter((edge) => edge.signs.length > 0)
-	.sort((a, b) => b.severity - a.severity || b.signs[0].share - a.signs[0].share || (b.derived.bytes ?? 0) - (a.derived.bytes ?? 0) || (a.id < b.id ? -1 : 1));
+	.sort((a, b) => b.severity - a.severity || weight(b.signs[0]) - weight(a.signs[0]) || (a.id < b.id ? -1 : 1));
 
 /** @param {Graph} graph @param {Context} context @param {Map<string, GraphNode>} nodes */
 function standsOut(graph, context, nodes) {
