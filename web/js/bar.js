@@ -83,6 +83,7 @@ function paintRange(select, state) {
 	if (select.options.length === 0)
 		replace(select, Object.keys(RANGES).map((r) => h("option", {value: r}, `last ${r.replace("m", " min").replace("h", " h").replace("d", " d")}`)));
 	select.value = fixed ? "fixed" : state.range;
+	set(select, {title: label || null});
 }
 
 /** @param {string} value @param {Context} context */

@@ -7,7 +7,7 @@
 const MAX = 3;
 const MIN = 0.1;
 const READABLE = 0.55;
-const FIT_MAX = 1.25;
+const FIT_MAX = 1.7;
 const MARGIN = 12;
 const MOVING_MS = 150;
 

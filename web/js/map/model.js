@@ -38,7 +38,7 @@
  * @property {import("../types.js").Sign[]} signs
  * @property {number} severity
  *
- * @typedef {{name: string, x: number, y: number, w: number, h: number}} Band
+ * @typedef {{name: string, other?: boolean, x: number, y: number, w: number, h: number}} Band
  * @typedef {{from: number, to: number, group: string, metric: string, completeness: any, matched: any, nodes: GraphNode[], edges: GraphEdge[], bands: Band[], width: number, height: number, other: {nodes: number, edges: number, bytes: number}}} Graph
  */
 import {labels, offsets, routes} from "./route.js";

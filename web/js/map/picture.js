@@ -199,10 +199,10 @@ export function createPicture(actions) {
 			const opens = opensTo(next);
 			const shaped = shape(next, labelText);
 			const lines = [...shaped.lines].reverse();
-			reconcile(bands, kept.bands, next.bands, (band) => band.name, () => s("g", null, s("rect", {rx: 10}), s("text", {x: 12, y: 18})), (g, band) => {
+			reconcile(bands, kept.bands, next.bands, (band) => band.other ? "other:" : `zone:${band.name}`, () => s("g", null, s("rect", {rx: 10}), s("text", {x: 12, y: 18})), (g, band) => {
 				set(g, {transform: `translate(${band.x} ${band.y})`});
 				set(g.children[0], {width: band.w, height: band.h});
-				text(g.children[1], band.name === "" ? (next.bands.length > 1 ? "no zone" : "") : plain(band.name, Math.max(6, Math.floor(band.w / 8))));
+				text(g.children[1], band.other ? "" : band.name === "" ? (next.bands.length > 1 ? "no zone" : "") : plain(band.name, Math.max(6, Math.floor(band.w / 8))));
 				g.classList.toggle("unnamed", band.name === "");
 			});
 			reconcile(edges, kept.edges, lines, (line) => line.edge.id, makeEdge, (g, line) => fillEdge(g, line, shaped.nodes));
