@@ -137,8 +137,8 @@ async function doctor(t) {
   assert.equal(Number(shown['agents.known']), answer.agents.known)
   const names = await columns(page, 'chain')
   const hops = Object.values((await rows(page, 'chain')) ?? {})
-  assert.equal(hops.length, answer.hops.length, 'the hops have their table')
-  answer.hops.forEach((hop, i) => {
+  assert.equal(hops.length, answer.chain.length, 'the hops have their table')
+  answer.chain.forEach((hop, i) => {
     assert.equal(Number(hops[i][names.indexOf('lost')]), hop.lost_total, `lost at ${i}`)
     assert.equal(Number(hops[i][names.indexOf('missing')]), hop.missing, `missing at ${i}`)
   })

@@ -4,10 +4,11 @@ import { assert, ready, until } from '../lab/test.mjs'
 import { everyPage, link, mapDrawn, rangeOf } from '../lab/pages.mjs'
 
 // What is seen, without what ticks.
-const seen = (page) => page.evaluate(() => [document.title, location.search, document.querySelector('main').innerText.replace(/\d+ (s|min) ago/g, '')])
+const seen = (page) => page.evaluate(() => [document.title, location.search, document.querySelector('main').innerText.replace(/[\d.]+\s(s|min|h)\b/g, '')])
 
 async function reload(t) {
   const world = await t.world('still')
+  await until(async () => (await world.api('hosts')).hosts.every((h) => !h.reporting), 30, 'this fleet is silent')
   for (const [name, at] of await everyPage(world)) {
     const page = await t.open(world, `${at}&live=0`)
     await page.waitForLoadState('networkidle')
@@ -46,30 +47,30 @@ async function backAndForward(t) {
 
 async function unknown(t) {
   const world = await t.world('still')
+  const page = await t.open(world, '/')
   for (const [query, said] of [
     ['page=nonsense', 'nonsense'], ['page=map&group=nonsense', 'group=nonsense'], ['page=map&range=3fortnights', 'range=3fortnights'],
     ['page=map&from=9&to=3', 'from, to'], ['page=services&nonsense=1', 'nonsense=1'], ['v=99&page=services', 'v=99'],
     ['page=map&range=%3Cimg%20src=x%20onerror=window.skyfallRan=1%3E', '<img'],
   ]) {
-    const page = await t.open(world, `/?${query}`)
+    await page.goto(`${world.url}/?${query}`)
+    await ready(page)
     const notice = page.locator('.frame-notices [data-notice]')
     await until(async () => (await notice.innerText()).includes(said), 5, async () => `${query} is said: ${await notice.innerText()}`)
     assert.equal(await page.evaluate(() => window.skyfallRan), undefined)
-    await page.close()
   }
 }
 
 // An edge, a service or a host that is not there, a box that is not on the map: said, not blank.
 async function nothingThere(t) {
   const world = await t.world('still')
-  t.allow(/404/)
+  t.allow(/404/, /answer 400/, /Failed to load resource/)
+  const page = await t.open(world, '/')
   for (const query of [{ page: 'edge', id: '0000000000000001' }, { page: 'edge', id: 'nonsense' }, { page: 'edge' }, { page: 'service', service: 'nobody' },
     { page: 'service' }, { page: 'hosts', host: 'nobody' }, { page: 'map', open: 'edge:nothing' }, { page: 'map', focus: 'service:nobody' }]) {
-    t.allow(/answer 400/, /Failed to load resource/)
-    const page = await t.open(world, link({ ...query, ...rangeOf(world) }), { raw: true })
+    await page.goto(world.url + link({ ...query, ...rangeOf(world) }))
     await until(async () => (await page.locator('main').innerText()).length > 60, 10, `${JSON.stringify(query)}: something is said`)
     await until(async () => await page.locator('[data-notice="loading"]').count() === 0, 10, `${JSON.stringify(query)}: it does not load for ever`)
-    await page.close()
   }
 }
 

@@ -118,6 +118,12 @@ export class World {
 
   // {edges: {id: {line, sums}}, from, to} of what was sent in whole lines so far.
   truth() {
+    const size = fs.existsSync(this.truthFile) ? fs.statSync(this.truthFile).size : 0
+    if (this.truthKept?.size !== size) this.truthKept = { size, ...this.readTruth() }
+    return this.truthKept
+  }
+
+  readTruth() {
     const edges = new Map()
     let from = Infinity
     let to = 0
