@@ -184,9 +184,7 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds)
 	json_object_set_new(o, "opened", api_u64(opened));
 	json_object_set_new(o, "closed", api_u64(store_best(e, FLOW_F_closed, true)));
 	json_failed(o, e);
-	json_object_set_new(
-		o, "resets",
-		api_u64(store_best(e, FLOW_F_reset_received, true) + store_best(e, FLOW_F_reset_sent, true)));
+	json_object_set_new(o, "resets", api_u64(store_sum(e, "resets")));
 	json_object_set_new(o, "retransmitted", api_u64(resent));
 	json_object_set_new(o, "segs", api_u64(segs));
 	json_share(o, "retransmit_ratio", resent, segs);

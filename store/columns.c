@@ -240,7 +240,10 @@ int columns_grow(const struct columns *c, enum columns_kind kind, sqlite3 *db)
 	return r;
 }
 
-/* Short names of the best view. `ways`: 1 c2s, 2 s2c, 3 both, 0 for sums of the conversation. */
+/* Short names of the best view. `ways`: 1 c2s, 2 s2c, 3 both, 0 for sums of the conversation, CROSSED: fields[0] at one end
+ * is fields[1] at the other, as a reset that is sent and received; counted once. */
+#define CROSSED 4
+
 static const struct sum {
 	const char *name;
 	uint8_t ways;
@@ -259,7 +262,7 @@ static const struct sum {
 	 7,
 	 {FLOW_F_failed_refused, FLOW_F_failed_timeout, FLOW_F_failed_unreachable, FLOW_F_failed_no_port,
 	  FLOW_F_failed_abandoned, FLOW_F_failed_no_route, FLOW_F_failed_other}},
-	{"resets", 0, 2, {FLOW_F_reset_received, FLOW_F_reset_sent}},
+	{"resets", CROSSED, 2, {FLOW_F_reset_sent, FLOW_F_reset_received}},
 	{"open_ms", 0, 1, {FLOW_F_open_ms}},
 	{"segs", 3, 1, {FLOW_F_tx_segs}},
 	{"retransmitted", 3, 1, {FLOW_F_retransmitted}},
@@ -293,6 +296,13 @@ static void columns_best(const struct columns *c, const char *way, const char *c
 		buf_printf(sql, "%s", a ? a->name : b ? b->name : "0");
 }
 
+static void columns_crossed(const uint8_t fields[2], struct buf *sql)
+{
+	const char *a = flow_fields[fields[0]].column, *b = flow_fields[fields[1]].column;
+
+	buf_printf(sql, "max(client_%s,server_%s)+max(client_%s,server_%s)", a, b, b, a);
+}
+
 const char *columns_sum_name(size_t i)
 {
 	return i < ARRAY_LEN(sums) ? sums[i].name : NULL;
@@ -310,7 +320,9 @@ bool columns_sum(const struct columns *c, const char *name, struct buf *sql)
 
 		if (strcmp(sums[i].name, name))
 			continue;
-		for (unsigned k = 0; k < sums[i].n; k++) {
+		if (sums[i].ways == CROSSED)
+			columns_crossed(sums[i].fields, sql);
+		for (unsigned k = 0; sums[i].ways != CROSSED && k < sums[i].n; k++) {
 			const char *column = flow_fields[sums[i].fields[k]].column;
 
 			for (unsigned way = 1; way <= 2; way++) {
@@ -406,6 +418,15 @@ uint64_t store_best(const struct flow_edge *e, enum flow_field f, bool c2s)
 	return flow_stats_get(network, c2s ? f : rx);
 }
 
+static uint64_t sum_crossed(const struct flow_edge *e, enum flow_field f, enum flow_field g)
+{
+	const struct flow_stats *c = &e->view[FLOW_VIEW_CLIENT], *s = &e->view[FLOW_VIEW_SERVER];
+	uint64_t cf = flow_stats_get(c, f), sg = flow_stats_get(s, g), cg = flow_stats_get(c, g),
+		 sf = flow_stats_get(s, f);
+
+	return (cf > sg ? cf : sg) + (cg > sf ? cg : sf);
+}
+
 uint64_t store_sum(const struct flow_edge *e, const char *name)
 {
 	uint64_t n = 0;
@@ -415,6 +436,8 @@ uint64_t store_sum(const struct flow_edge *e, const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
 		if (strcmp(sums[i].name, name))
 			continue;
+		if (sums[i].ways == CROSSED)
+			return sum_crossed(e, sums[i].fields[0], sums[i].fields[1]);
 		for (unsigned k = 0; k < sums[i].n; k++) {
 			if (sums[i].ways != 2)
 				n += store_best(e, sums[i].fields[k], true);

@@ -376,6 +376,26 @@ static void test_filter_sort_group(void **state)
 	assert_false(store_sort_known("bytes;--"));
 }
 
+/* One end sent it, the other received it: one reset, by SQL and by store_sum() alike. */
+static void test_a_reset_is_counted_once(void **state)
+{
+	struct world *w = *state;
+	struct flow_edge e[2] = {edge(0, 1, 80, T0, 1), edge(1, 2, 80, T0, 1)};
+	struct store_rows r;
+
+	e[0].view[FLOW_VIEW_CLIENT].reset_sent = e[0].view[FLOW_VIEW_SERVER].reset_received = 3;
+	e[0].view[FLOW_VIEW_CLIENT].reset_received = 2;
+	e[0].view[FLOW_VIEW_SERVER].reset_sent = 1;
+	e[1].view[FLOW_VIEW_SERVER].reset_sent = 6;
+	append(w, e, 2, NULL, 0);
+	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 10, .sort = "resets"});
+	assert_int_equal(r.n, 2);
+	assert_int_equal(r.rows[0].e.view[FLOW_VIEW_SERVER].reset_sent, 6);
+	assert_int_equal(store_sum(&r.rows[0].e, "resets"), 6);
+	assert_int_equal(store_sum(&r.rows[1].e, "resets"), 3 + 2);
+	store_rows_deinit(&r);
+}
+
 static void test_series(void **state)
 {
 	struct world *w = *state;
@@ -1040,6 +1060,7 @@ int main(void)
 		T(test_rollups_equal_brute_force),
 		T(test_a_minute_not_yet_over_is_not_rolled),
 		T(test_filter_sort_group),
+		T(test_a_reset_is_counted_once),
 		T(test_series),
 		T(test_pairs_above_the_cap_are_exact),
 		T(test_hosts_are_asked_from_pairs),
