@@ -29,6 +29,8 @@
  * @property {number} [handshake_p99_us]
  * @property {number} [rwnd_limited_share_c2s]
  * @property {number} [rwnd_limited_share_s2c]
+ * @property {number} [sndbuf_limited_share_c2s]
+ * @property {number} [sndbuf_limited_share_s2c]
  * @property {number} [server_turn_share]
  * @property {number} [client_turn_share]
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Edge: why is it so? The sentence first, then what both ends saw, over time, by cause, as histograms, and by host pair. */
 import {ApiError} from "../api.js";
-import {h, icon, name} from "../dom.js";
+import {h, icon, name, plain} from "../dom.js";
 import {ago, plural} from "../format.js";
 import {histogramPicture} from "../histogram.js";
 import {createLoader} from "../load.js";
@@ -41,7 +41,7 @@ const title = (edge) => [name(edge.client_service, 60), " \u2192 ", name(edge.se
 /** @param {EdgeAnswer} a @param {State} state @param {Context} context */
 function sub(a, state, context) {
 	const {edge} = a;
-	const zones = edge.client_zone || edge.server_zone ? `${edge.client_zone || "no zone"} \u2192 ${edge.server_zone || "no zone"}, ` : "";
+	const zones = edge.client_zone || edge.server_zone ? `${edge.client_zone ? plain(edge.client_zone, 40) : "no zone"} \u2192 ${edge.server_zone ? plain(edge.server_zone, 40) : "no zone"}, ` : "";
 	return h("p", {class: "sub lead-links", "data-key": "sub"}, zones, SEEN[edge.observed_by] ?? (edge.observed_by ? `seen by ${edge.observed_by}` : "not seen in this range"), ", ", span(a.from, a.to), " \u00b7 ",
 		"client ", serviceLink(context, edge.client_service), " \u00b7 server ", serviceLink(context, edge.server_service), " \u00b7 ",
 		h("a", {href: context.href({page: "map", focus: `service:${edge.server_service}`})}, "on the map"),

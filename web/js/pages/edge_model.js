@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an edge's answer says, row by row and in words: pure functions. */
+import {plain} from "../dom.js";
 import {count, plural, share} from "../format.js";
 
 /** @typedef {import("./answers.js").View} View */
 /** @typedef {import("./answers.js").Edge} Edge */
+/** @typedef {import("./answers.js").Derived} Derived */
 /** @typedef {import("./answers.js").EdgeAnswer} EdgeAnswer */
 /** @typedef {"client" | "server" | "network"} Observer */
 /** @typedef {"bytes" | "count" | "mean" | "share" | "us"} Unit */
@@ -15,7 +17,7 @@ import {count, plural, share} from "../format.js";
  * @property {Unit} unit
  * @property {string} about     what the number says, for the tooltip
  * @property {boolean} compare  both observers look at the same thing: a difference is worth a mark
- * @property {(view: View, observer: Observer, seconds: number) => number | null | undefined} of
+ * @property {(view: View, observer: Observer, seconds: number, derived: Derived) => number | null | undefined} of
  *   null: not known (nothing to divide by); undefined: this observer cannot see it
  */
 
@@ -38,12 +40,16 @@ const own = (column) => (view, observer) => {
 };
 
 /** @param {Row["of"]} part @param {Row["of"]} whole @returns {Row["of"]} */
-const ratio = (part, whole) => (view, observer, seconds) => {
-	const a = part(view, observer, seconds), b = whole(view, observer, seconds);
+const ratio = (part, whole) => (view, ...rest) => {
+	const a = part(view, ...rest), b = whole(view, ...rest);
 	if (a === undefined || b === undefined)
 		return undefined;
 	return b ? (a ?? 0) / b : null;
 };
+
+/** A share the API has worked out already, so that both say the same digits. @param {keyof Derived} client @param {keyof Derived} server @returns {Row["of"]} */
+const given = (client, server) => (view, observer, seconds, derived) =>
+	observer === "network" ? undefined : /** @type {any} */ (derived)[observer === "client" ? client : server] ?? null;
 
 /** @param {string} id @param {string} label @param {Unit} unit @param {Row["of"]} of @param {string} about @param {boolean} [compare] @returns {Row} */
 const row = (id, label, unit, of, about, compare = false) => ({id, label, unit, of, about, compare});
@@ -88,8 +94,8 @@ export const GROUPS = [
 			row("delivered_ce", "met congestion (ECN)", "count", own("delivered_ce"), "segments acknowledged with congestion experienced"),
 			row("undelivered", "never acknowledged", "bytes", own("undelivered"), "bytes sent and not acknowledged when the connection ended"),
 			row("busy_us", "had data to send", "us", own("busy_us"), "time with data to send, over all connections"),
-			row("rwnd_share", "waiting for the reader", "share", ratio(own("rwnd_limited_us"), own("busy_us")), "of that time, how much the receiver's window held it back: the other end reads slowly"),
-			row("sndbuf_share", "waiting for its own buffer", "share", ratio(own("sndbuf_limited_us"), own("busy_us")), "of that time, how much the send buffer held it back"),
+			row("rwnd_share", "waiting for the reader", "share", given("rwnd_limited_share_c2s", "rwnd_limited_share_s2c"), "of that time, how much the receiver's window held it back: the other end reads slowly"),
+			row("sndbuf_share", "waiting for its own buffer", "share", given("sndbuf_limited_share_c2s", "sndbuf_limited_share_s2c"), "of that time, how much the send buffer held it back"),
 			row("jitter_mean", "round trip wavers by", "us", ratio(own("jitter_us"), own("rtt_samples")), "mean deviation of the round trip time"),
 			row("queue_mean", "waiting in queues", "us", ratio(own("queue_us"), own("rtt_samples")), "mean of smoothed round trip less the smallest seen"),
 			row("cwnd_mean", "congestion window", "mean", ratio(own("cwnd_segs"), own("rtt_samples")), "mean window in segments"),
@@ -99,7 +105,7 @@ export const GROUPS = [
 		title: "Whose turn it was",
 		note: "sampled while data moved",
 		rows: [
-			row("turn_self", "its turn (thinking)", "share", ratio(onHost("turn_self"), onHost("turn_samples")), "samples in which this end had received last"),
+			row("turn_self", "its turn (thinking)", "share", given("client_turn_share", "server_turn_share"), "samples in which this end had received last"),
 			row("turn_peer", "the other's turn (waiting)", "share", ratio(onHost("turn_peer"), onHost("turn_samples")), "samples in which this end had sent last"),
 			row("turn_samples", "samples", "count", onHost("turn_samples"), "how many samples these shares rest on"),
 		],
@@ -126,7 +132,7 @@ export function observers(edge) {
 export function cellOf(rowOf, answer, observer) {
 	if (!observers(answer.edge).includes(observer))
 		return {state: "nobody", value: null};
-	const value = rowOf.of(answer.views[observer] ?? {}, observer, answer.to - answer.from);
+	const value = rowOf.of(answer.views[observer] ?? {}, observer, answer.to - answer.from, answer.edge.derived);
 	if (value === undefined)
 		return {state: "unseen", value: null};
 	return value === null ? {state: "unknown", value} : {state: "known", value};
@@ -176,7 +182,7 @@ export function oneSided(edge) {
 			: null;
 	const who = missing === "server" ? edge.server_service : edge.client_service;
 	const other = missing === "server" ? "client" : "server";
-	return `Only the ${other}'s end was watched: what ${who} saw is not known. An agent on its host would tell.`;
+	return `Only the ${other}'s end was watched: what ${plain(who, 40)} saw is not known. An agent on its host would tell.`;
 }
 
 /** Which rule gave a name. @type {Record<string, string>} */

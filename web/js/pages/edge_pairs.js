@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which hosts are behind an edge, pair by pair. */
-import {h} from "../dom.js";
+import {h, name, plain} from "../dom.js";
 import {micros, share} from "../format.js";
 import {createTable} from "../table.js";
 import {figure} from "./kit.js";
@@ -8,10 +8,10 @@ import {figure} from "./kit.js";
 /** @typedef {import("./answers.js").Pair} Pair */
 
 /** @param {Pair} p @param {"client" | "server"} side */
-const end = (p, side) => p.other ? "all others" : p[`${side}_hostname`] ? `${p[`${side}_hostname`]} ${p[side]}` : p[side];
+const end = (p, side) => p.other ? "all others" : p[`${side}_hostname`] ? `${plain(p[`${side}_hostname`] ?? "", 60)} ${p[side]}` : p[side];
 
 /** @param {Pair} p @param {"client" | "server"} side */
-const address = (p, side) => p.other ? h("em", null, "all others") : h("span", null, p[`${side}_hostname`] ?? h("span", {class: "mute"}, "no agent"), " ", h("code", null, p[side]));
+const address = (p, side) => p.other ? h("em", null, "all others") : h("span", null, p[`${side}_hostname`] ? name(p[`${side}_hostname`] ?? "", 40) : h("span", {class: "mute"}, "no agent"), " ", h("code", null, p[side]));
 
 /** @param {(view: string) => void} onView */
 export const pairsTable = (onView) => createTable(/** @type {import("../table.js").Options<Pair>} */ ({

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Both ends side by side, failures by cause, and where the names came from. */
-import {h, icon, num} from "../dom.js";
+import {h, icon, num, plain} from "../dom.js";
 import {share} from "../format.js";
 import {bar, card, facts, figure} from "./kit.js";
 import {FLAGS, GROUPS, cellOf, difference, observers, rungText} from "./edge_model.js";
@@ -71,7 +71,7 @@ export function names(edge) {
 	return card("names", "How it was named", facts([
 		["client", [h("strong", null, edge.rungs.client.join(", ") || "none"), ": ", rungText(edge.rungs.client)]],
 		["server", [h("strong", null, edge.rungs.server.join(", ") || "none"), ": ", rungText(edge.rungs.server)]],
-		...(edge.via ? [/** @type {[string, string]} */ (["dialled", `${edge.via}: the address the client dialled; it was led elsewhere on the way`])] : []),
+		...(edge.via ? [/** @type {[string, string]} */ (["dialled", `${plain(edge.via, 80)}: the address the client dialled; it was led elsewhere on the way`])] : []),
 		["to keep in mind", edge.flags.length === 0 ? "nothing special" : h("ul", null, edge.flags.map((flag) => h("li", {"data-key": flag}, h("code", null, flag), `: ${FLAGS[flag] ?? ""}`)))],
 		["edge", h("code", null, edge.id)],
 	]));

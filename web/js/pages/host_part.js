@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One host: who it is, what its agent costs, its addresses, listeners and edges. */
-import {h, icon, name, num} from "../dom.js";
+import {h, icon, name, num, plain} from "../dom.js";
 import {ago, count, exact, micros, share, time} from "../format.js";
 import {createTable} from "../table.js";
 import {card, facts, figure, keep, when} from "./kit.js";
@@ -41,8 +41,8 @@ function who(host) {
 		["state", heard(host)],
 		["last heard", [when(host.last_seen), ", ", h("span", {"data-field": "age_s", "data-value": host.age_s}, ago(host.age_s))]],
 		["kernel", h("span", null, name(host.kernel))],
-		["mode", host.mode === "bpf" ? "bpf: every connection, from the kernel's own hooks" : `${host.mode}: only what was open when it looked`],
-		["agent", [`version ${host.version}, sends from `, h("code", null, host.agent)]],
+		["mode", host.mode === "bpf" ? "bpf: every connection, from the kernel's own hooks" : `${plain(host.mode, 40)}: only what was open when it looked`],
+		["agent", [`version ${plain(host.version, 40)}, sends from `, h("code", null, host.agent)]],
 		["interval", `${host.interval_s} s`],
 		["id", h("code", {class: "break"}, host.id)],
 		...(host.net ? [/** @type {[string, Node]} */ (["net", name(host.net)])] : []),
@@ -102,7 +102,7 @@ export const hostTables = (context) => ({addresses: addressTable(), listeners: l
 /** @param {Host} host @param {Context} context */
 export function hostView(host, context) {
 	return h("div", {"data-key": `host-${host.id}`, "data-host": host.id, class: "stack"},
-		card("host", host.hostname || host.id, h("p", {class: "sub"}, h("a", {href: context.href({page: "hosts", host: null})}, "Back to the whole fleet"), " \u00b7 ",
+		card("host", plain(host.hostname || host.id, 80), h("p", {class: "sub"}, h("a", {href: context.href({page: "hosts", host: null})}, "Back to the whole fleet"), " \u00b7 ",
 			h("a", {href: context.href({page: "map", filter: `host=${host.hostname || host.id}`})}, "Show on the map")), who(host)),
 		card("cost", "What its agent costs, as it says", h("p", {class: "sub"}, host.cost ? `Its newest interval, ${time(host.last_seen - host.interval_s)}` : null), costs(host)),
 		keep("listeners"), keep("hostedges"), keep("addresses"));

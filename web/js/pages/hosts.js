@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hosts and fleet: which agents there are, whether they report, what they cost and lose; and one host in full. */
-import {h, name} from "../dom.js";
+import {h, name, plain} from "../dom.js";
 import {ago, count, micros, plural, share} from "../format.js";
 import {createLoader} from "../load.js";
 import {createTable} from "../table.js";
@@ -66,7 +66,7 @@ function silentNotice(hosts) {
 		return null;
 	const least = Math.min(...silent.map((x) => x.age_s));
 	return h("div", {"data-key": "silent"}, notice("partial", {
-		title: silent.length === hosts.length ? `No agent has reported for ${ago(least).replace(" ago", "")}` : `${plural(silent.length, "agent")} silent: ${silent.slice(0, 3).map((x) => x.hostname || x.id).join(", ")}${silent.length > 3 ? " ..." : ""}`,
+		title: silent.length === hosts.length ? `No agent has reported for ${ago(least).replace(" ago", "")}` : `${plural(silent.length, "agent")} silent: ${silent.slice(0, 3).map((x) => plain(x.hostname || x.id, 40)).join(", ")}${silent.length > 3 ? " ..." : ""}`,
 		reason: "What happened on such a host since then is known from the other ends only, or not at all.",
 		next: "On that host:",
 		command: "skyfall-agent --features",
@@ -82,7 +82,7 @@ const nobody = () => h("div", {"data-key": "nobody"}, notice("empty", {
 
 /** @param {string} host @param {Context} context */
 const missing = (host, context) => h("div", {"data-key": "missing", class: "stack"}, notice("empty", {
-	title: "No agent has this name or id", reason: `Asked for: ${host}`, next: "It may never have reported here, or under another name.",
+	title: "No agent has this name or id", reason: `Asked for: ${plain(host, 80)}.`, next: "It may never have reported here, or under another name.",
 }), h("p", null, h("a", {href: context.href({page: "hosts", host: null})}, "The whole fleet")));
 
 /** @type {import("../types.js").Page} */
