@@ -90,8 +90,8 @@ class Gen(unittest.TestCase):
 
     def test_fleet_small(self):
         """With odd names, past intervals and an edge that begins late; histograms too."""
-        edges, begin, end, intervals = self.check(SMALL, 15, "--intervals", "4", "--past", "8", "--late", "2")
-        self.assertEqual((len(edges), intervals, end - begin), (120, 12, 12))
+        edges, begin, end, intervals = self.check(SMALL, 15, "--intervals", "4", "--past", "6", "--late", "2")
+        self.assertEqual((len(edges), intervals, end - begin), (120, 10, 10))
         self.assertEqual({line["observed_by"] for line, _, _ in edges.values()}, {"both", "client", "server"})
         self.assertLessEqual({"edge", "app", "data", "app-2"}, {line["server_zone"] for line, _, _ in edges.values()})
         for number in sorted(edges)[:10]:

@@ -164,7 +164,7 @@ static int gen_interval(struct gen *g, uint32_t interval, int64_t from_us, bool 
 }
 
 /*
- * Once the first intervals are through: a collector knows by then that these clocks are right, so that what comes is late, not
+ * The oldest first, it is the nearest to being too late. Once the first intervals are through: a collector knows by then that these clocks are right, so that what comes is late, not
  * misdated, and the graph knows the names of both ends.
  */
 static int gen_past(struct gen *g)
@@ -172,7 +172,7 @@ static int gen_past(struct gen *g)
 	uint32_t len = g->opts.interval_s;
 	int r = 0;
 
-	for (uint32_t i = 1; i <= g->conf->past && r == 0 && !gen_stop; i++)
+	for (uint32_t i = (uint32_t)g->conf->past; i > 0 && r == 0 && !gen_stop; i--)
 		r = gen_interval(g, g->first - i * len, clock_wall_us(), false);
 	return r;
 }

@@ -169,17 +169,17 @@ const SMALL = ['--hosts', '12', '--services', '40', '--edges', '120', '--zones',
 
 // What there is to look at.
 const MAKE = {
-  // A fleet that was: 12 intervals, then silence. Nothing in a fixed range changes any more.
+  // A fleet that was: 10 intervals, then silence. Nothing in a fixed range changes any more.
   async still(world) {
     await world.fleet(...SMALL).run('--no-agent', '--inventory', world.inventory)
-    const code = await world.gen('--intervals', '4', '--past', '8').ended
+    const code = await world.gen('--intervals', '4', '--past', '6').ended
     if (code !== 0) throw new Error(`skyfall-gen ended with ${code}`)
     await world.settled()
   },
   // A fleet that goes on.
   async moving(world) {
     await world.fleet(...SMALL, '--seed', '2').run('--no-agent', '--inventory', world.inventory)
-    world.gen('--past', '8')
+    world.gen('--past', '6')
     await until(async () => (await world.api('edges', { limit: 1 })).matched >= 120, 30, 'the fleet is in the API')
   },
   async odd(world) {
