@@ -26,6 +26,7 @@ const SLOW_MS = 300;
  * @property {(fresh?: boolean) => Promise<void>} run  asks now; fresh: what is shown belongs to another question, so say "loading"
  * @property {() => void} stop                  ends the request and the retries
  * @property {() => boolean} busy
+ * @property {() => boolean} waiting  it failed and will ask again by itself: a tick need not
  */
 
 /**
@@ -53,6 +54,7 @@ export function createLoader(load) {
 
 	async function run(fresh = false) {
 		clearTimeout(timer);
+		timer = 0;
 		current?.abort();
 		const mine = current = new AbortController();
 		if (fresh)
@@ -83,8 +85,10 @@ export function createLoader(load) {
 	return {
 		run,
 		busy: () => current !== null,
+		waiting: () => timer !== 0,
 		stop() {
 			clearTimeout(timer);
+			timer = 0;
 			current?.abort();
 			current = null;
 		},

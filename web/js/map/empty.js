@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /** Why the map is empty or old, and what to do: said in the place of the map or above it. */
-import {ago, seconds, time} from "../format.js";
+import {seconds, time} from "../format.js";
 import {notice} from "../notice.js";
 
 /** @typedef {import("../types.js").Context} Context */
@@ -47,7 +47,9 @@ export function staleNotice(context) {
 	const age = context.now() - newest.interval - newest.interval_s;
 	if (age < Math.max(OLD_MIN_S, 4 * newest.interval_s))
 		return null;
+	/* in steps of ten: it is read out at every change */
+	const old = seconds(Math.floor(age / 10) * 10);
 	if (state === "retry")
-		return notice("stale", {title: `The server is gone; these numbers are ${seconds(Math.round(age))} old`, reason: "The page stays and asks again by itself.", next: "Is it still running?", command: "skyfall doctor"});
-	return notice("stale", {title: `No agent has reported for ${seconds(Math.round(age))}`, reason: `The server answers, but its newest data ended ${ago(Math.round(age))}.`, next: "Where it stops says", command: "skyfall doctor"});
+		return notice("stale", {title: `The server is gone; these numbers are more than ${old} old`, reason: "The page stays and asks again by itself.", next: "Is it still running?", command: "skyfall doctor"});
+	return notice("stale", {title: `No agent has reported for ${old}`, reason: "The server answers, but nothing new has come.", next: "Where it stops says", command: "skyfall doctor"});
 }

@@ -108,7 +108,12 @@ class MapPage {
 			ask: (signal) => context.api.get("/graph", question(context.state(), context), {signal}),
 			show: (graph) => this.show(graph),
 		}));
-		this.unsubscribe = context.live.subscribe(() => this.soon());
+		this.unsubscribe = context.live.subscribe((event) => {
+			/* the stream is back before the next try: so is the server */
+			if (event.type === "state" && context.live.state() === "connected" && this.loader.waiting())
+				void this.loader.run();
+			this.soon();
+		});
 		this.clock = window.setInterval(() => this.soon(), REPAINT_MS);
 	}
 
@@ -124,7 +129,7 @@ class MapPage {
 		this.fold.textContent = state.map === "folded" ? "Show the map" : "Hide the map";
 		this.fold.setAttribute("aria-expanded", String(state.map !== "folded"));
 		this.select(state);
-		if (changed || why === "tick" || why === "retry")
+		if (changed || why === "retry" || (why === "tick" && !this.loader.waiting()))
 			void this.loader.run(changed);
 		else if (this.graph)
 			this.panel.update(this.graph, state.open);
@@ -175,7 +180,7 @@ class MapPage {
 
 	paint() {
 		this.painted = performance.now();
-		const stale = staleNotice(this.context);
+		const stale = this.status.hasChildNodes() ? null : staleNotice(this.context);
 		if (stale?.textContent !== (this.stale.textContent || undefined))
 			replace(this.stale, stale);
 		if (!this.graph)
