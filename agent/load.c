@@ -191,7 +191,7 @@ static int measure_hz(struct load *l)
 {
 	static const unsigned known[] = {100, 250, 300, 1000};
 	struct timespec wait = {0, 100000000};
-	uint64_t j0, t0, j1, t1;
+	uint64_t j0 = 0, t0 = 0, j1 = 0, t1 = 0;
 	double hz, best = 1e9;
 	int r;
 
