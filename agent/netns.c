@@ -111,7 +111,7 @@ static int netns_scan_names(struct netns_set *set, const char *folder, const uin
 		return 0;
 	while (r == 0 && (e = readdir(d))) {
 		char path[NETNS_PATH];
-		uint32_t inum;
+		uint32_t inum = 0;
 
 		if (e->d_name[0] == '.' ||
 		    snprintf(path, sizeof(path), "%s/%s", folder, e->d_name) >= (int)sizeof(path))
