@@ -24,7 +24,7 @@ export function parseFilter(line) {
 	/** @type {Record<string, string>} */
 	const terms = {};
 	const bad = (/** @type {string} */ error) => ({terms, error});
-	const word = /\s*(?:([^\s="]*)(!?=|[<>]=?)?(?:"((?:[^"\\]|\\.)*)"|(\S*)))/y;
+	const word = /\s*(?:([^\s="<>]*)(!?=|[<>]=?)?(?:"((?:[^"\\]|\\.)*)"|(\S*)))/y;
 	while (word.lastIndex < line.length) {
 		const rest = line.slice(word.lastIndex).trim();
 		if (rest === "")

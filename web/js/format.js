@@ -15,7 +15,8 @@ export const NOT_KNOWN = "not known";
 function digits(n) {
 	if (n === 0)
 		return "0";
-	const size = Math.floor(Math.log10(Math.abs(n)));
+	/* 9.996 is 10.0, not 10.00 */
+	const size = Math.floor(Math.log10(Math.abs(Number(n.toPrecision(3)))));
 	if (size < -3)
 		return n < 0 ? "> -0.001" : "< 0.001";
 	return size >= 3 ? String(Math.round(n)) : n.toFixed(Math.max(0, 2 - size));
@@ -52,7 +53,7 @@ export function count(n) {
 
 /** All digits in groups of three: for tooltips and where every one counts. @param {Maybe} n */
 export function exact(n) {
-	return n === null || n === undefined ? NOT_KNOWN : String(n).replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, "\u202f");
+	return n === null || n === undefined || !Number.isFinite(n) ? NOT_KNOWN : String(n).replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, "\u202f");
 }
 
 /** @param {Maybe} n */
@@ -81,9 +82,9 @@ export function share(x) {
 export function micros(us) {
 	if (us === null || us === undefined || !Number.isFinite(us))
 		return NOT_KNOWN;
-	if (us < 999.5)
+	if (Math.abs(us) < 999.5)
 		return `${digits(us)}\u00a0µs`;
-	if (us < 999500)
+	if (Math.abs(us) < 999500)
 		return `${digits(us / 1000)}\u00a0ms`;
 	return seconds(us / 1e6);
 }
@@ -103,7 +104,7 @@ export function seconds(sec) {
 }
 
 /** "4 s ago"; what lies ahead (clocks differ) is "now". @param {Maybe} sec */
-export const ago = (sec) => sec === null || sec === undefined ? NOT_KNOWN : sec < 1 ? "now" : `${seconds(Math.round(sec))} ago`;
+export const ago = (sec) => sec === null || sec === undefined || !Number.isFinite(sec) ? NOT_KNOWN : sec < 1 ? "now" : `${seconds(Math.round(sec))} ago`;
 
 /** The browser's own zone, e.g. "Europe/Paris". */
 export const zoneName = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
@@ -131,7 +132,7 @@ export const clock = (at) => time(at, {zone: false}).slice(11) || NOT_KNOWN;
  * @param {Maybe} before
  */
 export function change(now, before) {
-	if (now === null || now === undefined || before === null || before === undefined)
+	if (now === null || now === undefined || before === null || before === undefined || !Number.isFinite(now - before))
 		return NOT_KNOWN;
 	if (before === 0)
 		return now === 0 ? "same" : "new";

@@ -15,7 +15,7 @@ export function parseView(view, fallback) {
 	for (const part of rest) {
 		const colon = part.indexOf(":");
 		if (colon > 0)
-			filters[part.slice(0, colon)] = decodeURIComponent(part.slice(colon + 1).replace(/%(?![0-9a-f]{2})/gi, "%25"));
+			filters[part.slice(0, colon)] = part.slice(colon + 1).replace(/%(?:25|3b)/gi, decodeURIComponent);
 	}
 	return {sort: sort || fallback, filters};
 }

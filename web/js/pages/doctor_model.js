@@ -107,7 +107,7 @@ export function nextSteps(health, origin) {
 		steps.push({text: "No agent reported in this range: is one running, and may it reach the collector?", command: "skyfall hosts"});
 	if (health.agents.silent.length)
 		steps.push({
-			text: `Some agents fell silent: ${health.agents.silent.slice(0, 5).map((host) => plain(host, 40)).join(", ")}${health.agents.silent.length > 5 ? " ..." : ""}. On such a host:`,
+			text: `Some agents fell silent: ${health.agents.silent.slice(0, 5).map((host) => plain(host, 40)).join(", ")}${health.agents.silent.length > 5 ? ` and ${health.agents.silent.length - 5} more` : ""}. On such a host:`,
 			command: "systemctl status skyfall-agent",
 		});
 	if (health.writer.error)

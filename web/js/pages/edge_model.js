@@ -164,7 +164,8 @@ export function calm(edge) {
 	const d = edge.derived;
 	const said = [];
 	if (d.attempts || d.failed)
-		said.push(d.failed ? `${count(d.failed)} of ${plural(d.attempts, "attempt")} failed` : `none of ${plural(d.attempts, "attempt")} failed`);
+		/* one that failed may have begun before the range */
+		said.push(d.failed ? `${count(d.failed)} of ${plural(Math.max(d.attempts ?? 0, d.failed), "attempt")} failed` : `none of ${plural(d.attempts, "attempt")} failed`);
 	if (d.segs && d.retransmit_ratio !== undefined)
 		said.push(d.retransmitted ? `${share(d.retransmit_ratio)} of the segments were sent again` : "no segment was sent again");
 	const slow = Math.max(d.rwnd_limited_share_c2s ?? -1, d.rwnd_limited_share_s2c ?? -1);
