@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the cases of tests/ui/cases: each prints a line `ok N - file.name`, what went wrong below it.
+// Runs the tests of tests/ui/unit, then the cases of tests/ui/cases: each prints a line `ok N - file.name`, what went wrong
+// below it. --unit: only the former, which need no world and no browser.
 //
 // A case is [name, async (t) => ...]; t is a Test (lab/test.mjs). After each one, whatever it asked for, every page it opened
 // must have been quiet: nothing on the console, no violation of the content security policy, no request to another origin.
@@ -7,9 +8,11 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { Browser, Worlds } from './lab/worlds.mjs'
 import { Test } from './lab/test.mjs'
+import { units } from './lab/units.mjs'
 
 const CASE_MS = 60000
-const folder = path.join(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), 'cases')
+const here = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname)
+const folder = path.join(here, 'cases')
 const args = process.argv.slice(2)
 const wanted = args.includes('-k') ? args[args.indexOf('-k') + 1] : ''
 
@@ -43,13 +46,18 @@ async function one(c, number, worlds, browser) {
   } catch (e) {
     error ??= e
   }
-  console.log(`${error ? 'not ok' : 'ok'} ${number} - ${c.name}  # ${((performance.now() - began) / 1000).toFixed(1)} s`)
-  if (error) for (const line of String(error.stack ?? error).split('\n').slice(0, 24)) console.log(`#   ${line}`)
+  return say(number, c.name, error && String(error.stack ?? error), (performance.now() - began) / 1000)
+}
+
+function say(number, name, error, seconds) {
+  console.log(`${error ? 'not ok' : 'ok'} ${number} - ${name}  # ${seconds.toFixed(1)} s`)
+  if (error) for (const line of error.split('\n').slice(0, 24)) console.log(`#   ${line}`)
   return !error
 }
 
-const cases = await load()
+const cases = args.includes('--unit') ? [] : await load()
 if (args.includes('--list')) {
+  for await (const { name } of units(path.join(here, 'unit'))) if (name.includes(wanted)) console.log(name)
   for (const c of cases) console.log(c.name)
   process.exit(0)
 }
@@ -63,6 +71,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
 let bad = 0
 let number = 0
 try {
+  /* they take a second: -k chooses what counts, not what runs */
+  for await (const { name, error, seconds } of units(path.join(here, 'unit')))
+    if (name.includes(wanted)) bad += !say(++number, name, error, seconds)
   for (const c of cases) {
     if (stopping) break
     bad += !(await one(c, ++number, worlds, browser))
