@@ -342,6 +342,7 @@ static int graph_answer(struct api *a, const struct graph *g, unsigned format)
 		return api_send(a, graph_json(a, g), "edges");
 	pictures[format].write(g->map, g->layout, b);
 	a->reply->type = pictures[format].type;
+	a->reply->picture = format == GRAPH_SVG;
 	if (b->err)
 		return api_error(a, 500, "ask for less: a smaller limit", "no memory for the picture");
 	return 0;

@@ -55,6 +55,8 @@ static const struct {
 #define HTTP_POLICY_PAGE \
 	HTTP_POLICY_NONE \
 	"; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'"
+/* Opened in a tab, an SVG is a document of its own: without this its boxes would be black. */
+#define HTTP_POLICY_PICTURE HTTP_POLICY_NONE "; style-src 'unsafe-inline'"
 
 const char *http_param(const struct http_request *r, const char *name)
 {
@@ -299,7 +301,10 @@ static enum MHD_Result http_send(struct http *h, struct MHD_Connection *c, struc
 		return MHD_NO;
 	for (size_t i = 0; i < ARRAY_LEN(http_headers); i++)
 		MHD_add_response_header(m, http_headers[i].name, http_headers[i].value);
-	MHD_add_response_header(m, "Content-Security-Policy", reply->page ? HTTP_POLICY_PAGE : HTTP_POLICY_NONE);
+	MHD_add_response_header(m, "Content-Security-Policy",
+				reply->page      ? HTTP_POLICY_PAGE
+				: reply->picture ? HTTP_POLICY_PICTURE
+						 : HTTP_POLICY_NONE);
 	MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type);
 	if (reply->feed.read)
 		MHD_add_response_header(m, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
@@ -408,8 +413,10 @@ int http_start(struct http **ret, const struct http_opts *opts, char *why, size_
 	struct ip ip;
 	int fd = -1, r;
 
-	if (!h)
+	if (!h) {
+		snprintf(why, why_len, "no memory for HTTP");
 		return -ENOMEM;
+	}
 	h->opts = *opts;
 	r = http_bind(opts->listen, &fd, &ip, &port, why, why_len);
 	if (r) {

@@ -40,6 +40,7 @@ struct http_reply {
 	const struct page_file *file; /* instead of the body, with its type: lives as long as the program */
 	struct http_feed feed;        /* instead of the body, when read is set; taken over */
 	bool page;                    /* of the page: its security policy, not that of the API */
+	bool picture;                 /* an SVG that brings its own style: the policy lets it have that, nothing else */
 	unsigned retry_s;             /* Retry-After; 0 none */
 };
 

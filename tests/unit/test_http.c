@@ -95,6 +95,9 @@ static void handle(void *arg, const struct http_request *req, struct http_reply 
 		reply->feed = (struct http_feed){read, line_close, f};
 		reply->type = "text/plain";
 		w->opened++;
+	} else if (!strcmp(req->path, "/picture")) {
+		reply->picture = true;
+		buf_printf(&reply->body, "<svg/>");
 	} else if (w->root >= 0) {
 		reply->status = page_root_read(w->root, req->path, &reply->body, &reply->type) ? 404 : 200;
 	} else {
@@ -182,6 +185,28 @@ static void test_files(void **state)
 	ask_file(w, "GET", "If-None-Match: \"other\", W/\"0123456789abcdef\"\r\n", 304, 0, "");
 	ask_file(w, "GET", "If-None-Match: *\r\n", 304, 0, "");
 	ask_file(w, "GET", "If-None-Match: W/\"0123456789abcdeX\"\r\n", 200, 17, "");
+}
+
+static void ask_policy(struct world *w, const char *path, const char *policy)
+{
+	char text[256], *head;
+	struct rig c;
+
+	rig_open(&c, http_url(w->http), "GET", path, NULL, 0);
+	assert_int_equal(rig_head(&c, &head), 200);
+	assert_string_equal(rig_header(head, "Content-Security-Policy", text, sizeof(text)), policy);
+	rig_close(&c);
+}
+
+/* An answer of the API does nothing in a browser; a picture may look as it says, and does nothing else. */
+static void test_policies(void **state)
+{
+	static const char none[] = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+	char picture[160];
+
+	snprintf(picture, sizeof(picture), "%s; style-src 'unsafe-inline'", none);
+	ask_policy(*state, "/x", none);
+	ask_policy(*state, "/picture", picture);
 }
 
 /* What is embedded names what is embedded. */
@@ -440,6 +465,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
 		cmocka_unit_test(test_embedded),
 		cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_feeds, setup, teardown),
