@@ -231,7 +231,9 @@ static int live_host(void *arg, const struct flow_ledger *line)
 {
 	char name[FLOW_NAME_MAX + 1];
 
-	return json_object_set_new(arg, str_copy(name, sizeof(name), line->instance), json_true());
+	/* Unchecked: a name that is no UTF-8 must not end the question, and the stream with it. */
+	str_copy(name, sizeof(name), line->instance);
+	return json_object_set_new_nocheck(arg, name, json_true()) ? -ENOMEM : 0;
 }
 
 /* How many hosts' agents reported in the last three intervals: a line may come an interval later than its rows. */
@@ -335,6 +337,7 @@ static int live_turn(struct live *l, uint32_t interval)
 	pthread_mutex_lock(&l->lock);
 	if (r) {
 		l->stats.failed++;
+		l->late = true; /* still to be shown */
 		return r;
 	}
 	live_publish(l, made[0], made[1]);

@@ -357,17 +357,23 @@ static void test_changes_appear(void **state)
 	char header[64], id[32];
 	struct rig c, back;
 	struct flow_edge b_edge = rig_edge("b", "db", 0, 0, 0);
+	/* A name that is no UTF-8 is a host like others, and no end of the stream. */
+	struct flow_ledger odd = {.interval = first, .interval_s = 1, .role = STR("agent"), .instance = STR("h\xff")},
+			   even = {.interval = first, .interval_s = 1, .role = STR("agent"), .instance = STR("h2")};
 	json_t *root;
 	struct buf b;
 
 	buf_init(&b, 0);
+	rig_produce(w, BUS_LEDGER, 1, FLOW_MSG_LEDGER, &odd);
+	rig_produce(w, BUS_LEDGER, 1, FLOW_MSG_LEDGER, &even);
 	store_edge(w, "a", first, 1, 100);
 	store_edge(w, "b", first, 1, 200);
 	store_edge(w, "d", first, 1, 7);
 	follow(w, &c, NULL);
 	root = event(&c, "snapshot", first);
 	/* What is stored while it is looked at may come a moment later. */
-	while (json_array_size(json_object_get(root, "edges")) < 3) {
+	while (json_array_size(json_object_get(root, "edges")) < 3 ||
+	       json_integer_value(json_object_get(root, "hosts")) < 2) {
 		json_decref(root);
 		rig_close(&c);
 		follow(w, &c, NULL);
