@@ -10,7 +10,7 @@ static void csv_text(struct buf *b, const char *s)
 	bool quote = strpbrk(s, "\",\r\n") != NULL;
 
 	/* A spreadsheet would run it. */
-	if (*s && strchr("=+-@\t", *s)) {
+	if (*s && strchr("=+-@\t\r\n", *s)) {
 		quote = true;
 		buf_printf(b, "\"'");
 	} else if (quote) {
@@ -119,8 +119,11 @@ void api_csv(const json_t *list, struct buf *b)
 	buf_printf(b, "\r\n");
 	json_array_foreach(list, i, row)
 	{
-		json_t *flat = json_object();
+		json_t *flat;
 
+		if (b->err)
+			break; /* full: the rest would only take time */
+		flat = json_object();
 		csv_walk(row, "", csv_flat, flat);
 		sep = "";
 		json_object_foreach(head, key, v)

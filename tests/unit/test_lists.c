@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "server/api.h"
 #include "tests/unit/server_rig.h"
 
 /* In a name: what CSV must quote, what a spreadsheet would run, and what a page must not. */
@@ -151,6 +152,35 @@ static void test_every_list_as_csv(void **state)
 	assert_non_null(strstr(buf_text(&b), "\"{\"\"address\"\":\"\"10.0.0.1\"\""));
 	assert_int_equal(rig_get(w, "/api/v1/services/api?list=fruit", &b), 400);
 	assert_int_equal(rig_get(w, "/api/v1/health?format=xml", &b), 400);
+	buf_deinit(&b);
+}
+
+/* What a spreadsheet would take for a formula is quoted, and behind an apostrophe; nothing else is changed. */
+static void test_no_formula(void **state)
+{
+	static const struct {
+		const char *name, *cell;
+	} cells[] = {
+		{"=1+1", "\"'=1+1\""},  {"+1", "\"'+1\""},     {"-1", "\"'-1\""},          {"@x", "\"'@x\""},
+		{"\t=1", "\"'\t=1\""},  {"\r=1", "\"'\r=1\""}, {"\n=1", "\"'\n=1\""},      {"a=1", "a=1"},
+		{"a-b+c@d", "a-b+c@d"}, {"a\rb", "\"a\rb\""},  {"\"a\"", "\"\"\"a\"\"\""}, {"", ""},
+	};
+	char expect[64];
+	json_t *list;
+	struct buf b;
+
+	buf_init(&b, 0);
+	for (size_t i = 0; i < sizeof(cells) / sizeof(*cells); i++) {
+		list = json_pack("[{s:s, s:[s, s], s:i}]", "name", cells[i].name, "words", cells[i].name, "z", "n", -1);
+		assert_non_null(list);
+		buf_clear(&b);
+		api_csv(list, &b);
+		snprintf(expect, sizeof(expect), "name,words,n\r\n%s,", cells[i].cell);
+		assert_memory_equal(buf_text(&b), expect, strlen(expect));
+		assert_int_equal(csv_records(buf_text(&b)), 1);
+		assert_string_equal(buf_text(&b) + b.n - 5, ",-1\r\n");
+		json_decref(list);
+	}
 	buf_deinit(&b);
 }
 
@@ -324,6 +354,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_every_list_as_csv),
+		cmocka_unit_test(test_no_formula),
 		T(test_services_before),
 		T(test_answers_are_described),
 	};
