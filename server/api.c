@@ -163,6 +163,17 @@ static void api_query_done(struct server *s, struct store_query *q)
 	store_query_close(q);
 }
 
+/* One line for the log: what is foreign in it must not begin another. */
+static const char *api_line(const char *s, char text[201])
+{
+	size_t n = 0;
+
+	for (; s[n] && n < 200; n++)
+		text[n] = (unsigned char)s[n] < ' ' || s[n] == 0x7f ? ' ' : s[n];
+	text[n] = '\0';
+	return text;
+}
+
 void api_handle(void *server, const struct http_request *req, struct http_reply *reply)
 {
 	struct server *s = server;
@@ -198,8 +209,11 @@ void api_handle(void *server, const struct http_request *req, struct http_reply 
 out:
 	s->errors += reply->status >= 400;
 	/* 503 is a state, said by /readyz and the metrics: clients that come back each second must not fill the log. */
-	if (reply->status >= 500 && reply->status != 503)
-		log_warn("http: %.200s: %.200s", req->path, buf_text(&reply->body));
+	if (reply->status >= 500 && reply->status != 503) {
+		char path[201], text[201];
+
+		log_warn("http: %s: %s", api_line(req->path, path), api_line(buf_text(&reply->body), text));
+	}
 }
 
 int api_openapi(struct api *a)
