@@ -98,7 +98,7 @@ struct str picture_name(const struct map_node *n, char text[32])
 					 : STR("no name");
 }
 
-/* Runs fn for each zone that has nodes, with its number; zone "" last with number SIZE_MAX. */
+/* Each zone's nodes between open() and `close`; those without a zone last, between nothing. */
 static void picture_zones(const struct map *m, struct buf *b,
 			  void (*node)(const struct map *m, size_t i, struct buf *b),
 			  void (*open)(struct buf *b, struct str zone, size_t number), const char *close)

@@ -55,7 +55,7 @@ static void svg_bands(const struct layout *l, struct buf *b)
 	}
 }
 
-/* 1 px for nothing, half a pixel more each time ten times as much: 6 px for a petabyte. */
+/* Tenths of a pixel: 1 px below a kB, 0.4 px more each time ten times as much, 6.2 px for a petabyte. */
 static unsigned svg_tenths(uint64_t bytes)
 {
 	unsigned w = 10;

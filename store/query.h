@@ -55,7 +55,7 @@ struct store_row {
 	struct flow_edge e; /* interval = from, interval_s = 0, revision = 0 */
 	uint32_t seconds;
 	uint32_t edges;       /* how many edges it sums (groups) */
-	uint32_t first, last; /* newest and oldest interval in it that had a row */
+	uint32_t first, last; /* oldest and newest interval in it that had a row */
 };
 
 struct store_rows {

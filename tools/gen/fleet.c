@@ -199,7 +199,7 @@ static void edge_shape(const struct fleet *f, struct fleet_edge *e, uint32_t i, 
 	e->sign = FLEET_WELL;
 	if (e->client < 0 || e->server < 0)
 		return;
-	if (f->conf.edges >= 16 && rank % (f->conf.edges / 8) == 2) /* at least one of each */
+	if (f->conf.edges >= 24 && rank % (f->conf.edges / 8) == 2) /* some eight of all sizes, each kind in its turn */
 		e->sign = (enum fleet_sign)(1 + rank / (f->conf.edges / 8) % (FLEET_SIGNS - 1));
 	else if (dice(fleet_key(f, ASK_SIGN), i) % 40 == 0)
 		e->sign = (enum fleet_sign)(1 + dice(fleet_key(f, ASK_SIGN), i) / 40 % (FLEET_SIGNS - 1));
