@@ -210,7 +210,7 @@ static int service_listener(void *arg, const struct flow_listener *l)
 	o = api_listener(l);
 	host = api_names_host(x->names, l->host);
 	if (host)
-		json_object_set_new(o, "hostname", json_string(host));
+		json_object_set_new(o, "hostname", api_str(str_from(host)));
 	json_array_append_new(x->list, o);
 	return 0;
 }
@@ -225,11 +225,11 @@ static void service_host(json_t *seen, json_t *list, const struct api_names *nam
 	snprintf(key, sizeof(key), "%s %.*s", ip_format(ip, text), STR_FMT(scope));
 	if (json_object_get(seen, key))
 		return;
-	json_object_set_new(seen, key, json_true());
+	json_object_set_new_nocheck(seen, key, json_true());
 	o = json_object();
 	json_object_set_new(o, "address", api_ip(ip));
-	json_object_set_new(o, "hostname", json_string(name ? name : ""));
-	json_object_set_new(o, "host", json_string(id ? id : ""));
+	json_object_set_new(o, "hostname", api_str(str_from(name)));
+	json_object_set_new(o, "host", api_str(str_from(id)));
 	json_object_set_new(o, "scope", api_str(scope));
 	json_array_append_new(list, o);
 }

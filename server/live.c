@@ -7,7 +7,7 @@
  *    and its numbers are absolute: taken twice it changes nothing. So a client that continues after an interval that was
  *    sent more than once gets everything after the first of them.
  * 3. A client holds at most one message, and its place in the ring. One whose place has left the ring is told `reset` and
- *    cut: memory does not depend on how slow clients are.
+ *    cut: however slow clients are, memory is that of the ring and of one message each.
  * 4. The thread asks the store outside the lock; only it changes the frame.
  * 5. While nobody listens nothing is asked. The frame is kept: the first delta after a pause leaps over the intervals
  *    between. A new client gets no snapshot that is older than its connection's interval: it waits for the next.
