@@ -6,7 +6,6 @@
 // must have been quiet: nothing on the console, no violation of the content security policy, no request to another origin.
 import fs from 'node:fs'
 import path from 'node:path'
-import { Browser, Worlds } from './lab/worlds.mjs'
 import { Test } from './lab/test.mjs'
 import { units } from './lab/units.mjs'
 
@@ -55,14 +54,13 @@ function say(number, name, error, seconds) {
   return !error
 }
 
-const cases = args.includes('--unit') ? [] : await load()
+const unitOnly = args.includes('--unit')
+const unit = () => units(path.join(here, 'unit'))
 if (args.includes('--list')) {
-  for await (const { name } of units(path.join(here, 'unit'))) if (name.includes(wanted)) console.log(name)
-  for (const c of cases) console.log(c.name)
+  for await (const { name } of unit()) if (name.includes(wanted)) console.log(name)
+  if (!unitOnly) for (const c of await load()) console.log(c.name)
   process.exit(0)
 }
-const worlds = new Worlds()
-const browser = new Browser()
 let stopping = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
   process.on(signal, () => {
@@ -70,17 +68,27 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
   })
 let bad = 0
 let number = 0
-try {
-  /* they take a second: -k chooses what counts, not what runs */
-  for await (const { name, error, seconds } of units(path.join(here, 'unit')))
-    if (name.includes(wanted)) bad += !say(++number, name, error, seconds)
-  for (const c of cases) {
-    if (stopping) break
-    bad += !(await one(c, ++number, worlds, browser))
+
+async function runCases() {
+  /* only here: it brings a browser, which the tests of the modules do without */
+  const { Browser, Worlds } = await import('./lab/worlds.mjs')
+  const cases = await load()
+  const worlds = new Worlds()
+  const browser = new Browser()
+  try {
+    for (const c of cases) {
+      if (stopping) break
+      bad += !(await one(c, ++number, worlds, browser))
+    }
+  } finally {
+    await browser.close()
+    await worlds.close()
   }
-} finally {
-  await browser.close()
-  await worlds.close()
 }
+
+/* they take two seconds: -k chooses what counts, not what runs */
+for await (const { name, error, seconds } of unit())
+  if (name.includes(wanted)) bad += !say(++number, name, error, seconds)
+if (!unitOnly) await runCases()
 console.log(`1..${number}`)
 process.exit(bad || stopping || !number ? 1 : 0)

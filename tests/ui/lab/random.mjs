@@ -24,7 +24,7 @@ export class Random {
 
   // Letters, and whatever could mean something to somebody.
   text(most = 24) {
-    const marks = [' ', '"', '\\', '=', ';', ':', '%', '%2', '%zz', '%ff', '&', '?', '#', '+', '<', '>', '!', '..', '-', '\n', '\t', '\u00a0', '\u202e', 'é', '💥',
+    const marks = [' ', '"', '\\', '=', ';', ':', '%', '%2', '%25', '%3b', '%zz', '%ff', '&', '?', '#', '+', '<', '>', '!', '..', '-', '\n', '\t', '\u00a0', '\u202e', 'é', '💥',
       'service=', 'port=', 'net=', '1k', '2.5M', '__proto__', 'constructor', '0']
     return Array.from({ length: this.below(most) }, () => this.below(2) ? this.one(marks) : String.fromCharCode(97 + this.below(26))).join('')
   }

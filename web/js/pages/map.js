@@ -36,7 +36,7 @@ function question(state, context) {
  * @param {Context} context
  * @returns {(edge: GraphEdge) => Row["now"]}
  */
-function liveNumbers(context) {
+export function liveNumbers(context) {
 	/** @type {Map<string, {bytes_s: number, opens_s: number}>} */
 	const sums = new Map();
 	const per = context.live.newest()?.interval_s ?? 0;
