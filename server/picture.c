@@ -123,13 +123,15 @@ static void picture_zones(const struct map *m, struct buf *b,
 			node(m, i, b);
 }
 
-/* --- DOT: in quotes, only the quote and the backslash mean something */
+/* --- DOT: in quotes, the quote, the backslash and entities (&#8238;) mean something */
 
 static void dot_put(struct buf *b, uint32_t c)
 {
 	if (c == '"' || c == '\\')
 		buf_char(b, '\\');
 	picture_utf8(b, c);
+	if (c == '&')
+		buf_printf(b, "amp;");
 }
 
 static void dot_node(const struct map *m, size_t i, struct buf *b)

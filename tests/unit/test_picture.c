@@ -225,6 +225,7 @@ static void test_names_that_mean_harm(void **state)
 		"\xff\xfe not text \xc3",
 		"\xe6\x97\xa5\xe6\x9c\xac \xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d",
 		"\x01\x02\x7f",
+		"&#8238;txt.exe",
 		"",
 	};
 	size_t n = sizeof(names) / sizeof(*names);
@@ -243,6 +244,7 @@ static void test_names_that_mean_harm(void **state)
 	assert_non_null(strstr(said, "\\ufffdtxt.exe\\ufffd"));
 	assert_non_null(strstr(said, "'\\u65e5\\u672c \\u05e9\\u05dc\\u05d5\\u05dd'"));
 	assert_non_null(strstr(said, "\\ufffd\\ufffd not text \\ufffd"));
+	assert_non_null(strstr(buf_text(&p.dot), "label=\"&amp;#8238;txt.exe\""));
 	/* 4 KiB become 119 and an ellipsis. */
 	assert_non_null(strstr(said, "<<<<\\u2026'"));
 	assert_null(strstr(buf_text(&p.svg), "<script"));
