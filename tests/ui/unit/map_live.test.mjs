@@ -42,7 +42,7 @@ test('numbers_follow_the_deltas', () => {
 
 const row = (id, rest, now = null) => ({ edge: edge(id, 'a', 'b', rest), client: 'a', server: 'b', now })
 const ROWS = [row('quiet', { derived: { bytes: 9 } }), row('worst', { severity: 2, derived: { bytes: 1, failed: 5, segs: 10, retransmit_ratio: 0.5 } }, { bytes_s: 7, opens_s: 0 }), row('bare', { ports: [], derived: {} }),
-  row('look', { severity: 1, derived: { bytes: 5, failed: 0, segs: 0 }, signs: [{ sign: 'reset' }, { sign: 'refused' }] }, { bytes_s: 0, opens_s: 0 })]
+  row('look', { severity: 1, derived: { bytes: 5, failed: 0, segs: 0, retransmit_ratio: 0 }, signs: [{ sign: 'reset' }, { sign: 'refused' }] }, { bytes_s: 0, opens_s: 0 })]
 const OPTIONS = { columns: COLUMNS, key: (r) => r.edge.id, sort: 'worst', first: worstFirst }
 const ids = (sort, filters = {}) => arranged(ROWS, OPTIONS, { sort, filters }).rows.map((r) => r.edge.id).join(' ')
 
