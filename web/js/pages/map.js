@@ -23,6 +23,7 @@ import {createTable} from "../table.js";
 /** @typedef {import("../types.js").Context} Context */
 /** @typedef {import("../types.js").State} State */
 
+const ARRIVED_MS = 2000; /* between two questions because of new edges */
 const REPAINT_MS = 1000;
 
 /** Parameters of /graph. @param {State} state @param {Context} context */
@@ -80,6 +81,10 @@ class MapPage {
 		this.shown = "";
 		this.painted = 0;
 		this.timer = 0;
+		/* edges the stream has brought, and when one not met before was last asked for */
+		this.met = new Set(context.live.edges().keys());
+		this.asked_ms = -ARRIVED_MS;
+		this.due = 0;
 		this.status = h("div", {class: "status", role: "status"});
 		this.stale = h("div", {class: "status", role: "status"});
 		this.filter = createFilterBar({onApply: (line) => context.navigate({filter: line})});
@@ -112,6 +117,7 @@ class MapPage {
 			/* the stream is back before the next try: so is the server */
 			if (event.type === "state" && context.live.state() === "connected" && this.loader.waiting())
 				void this.loader.run();
+			this.arrived(event);
 			this.soon();
 		});
 		this.clock = window.setInterval(() => this.soon(), REPAINT_MS);
@@ -168,6 +174,23 @@ class MapPage {
 			this.context.announce(`${plural(graph.matched.edges, "edge")}, ${plural(graph.matched.signs, "needs", "need")} a look`);
 	}
 
+	/** An edge never met before is asked for soon, not at the next tick. @param {import("../live.js").LiveEvent} event */
+	arrived(event) {
+		if (event.type === "snapshot")
+			this.met = new Set(this.context.live.edges().keys());
+		const known = this.met.size;
+		for (const edge of event.type === "delta" ? event.data.add ?? [] : [])
+			this.met.add(edge.id);
+		if (this.met.size === known || event.type === "snapshot" || this.due || this.context.state().from !== 0)
+			return;
+		this.due = window.setTimeout(() => {
+			this.due = 0;
+			this.asked_ms = performance.now();
+			if (!this.loader.waiting())
+				void this.loader.run();
+		}, Math.max(0, this.asked_ms + ARRIVED_MS - performance.now()));
+	}
+
 	/** Live numbers: at most one repaint a second. */
 	soon() {
 		if (this.timer || document.visibilityState !== "visible")
@@ -219,6 +242,7 @@ class MapPage {
 	unmount() {
 		clearInterval(this.clock);
 		clearTimeout(this.timer);
+		clearTimeout(this.due);
 		this.unsubscribe();
 		this.loader.stop();
 		this.panel.stop();
