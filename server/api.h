@@ -95,6 +95,8 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds);
 /* The sums of one view that are not zero, no histograms; the first `skip` bytes of a column's name left out. */
 void api_view_columns(json_t *o, const struct flow_edge *e, enum flow_view v, size_t skip);
 void api_columns(json_t *o, const struct flow_edge *e); /* every sum that is not zero; no histograms */
+/* Which edge it is, and who saw it: id, net, services, zones, protocol, port, observed_by. */
+void api_edge_identity(json_t *o, const struct flow_edge *e);
 json_t *api_edge(const struct store_row *row);
 json_t *api_signs(const struct sign *v, unsigned n);
 json_t *api_counts(const struct flow_count *c, unsigned n);

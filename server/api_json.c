@@ -209,13 +209,9 @@ json_t *api_signs(const struct sign *v, unsigned n)
 	return list;
 }
 
-json_t *api_edge(const struct store_row *row)
+void api_edge_identity(json_t *o, const struct flow_edge *e)
 {
-	const struct flow_edge *e = &row->e;
-	json_t *o = json_object(), *rungs = json_object();
 	char id[20], text[48], protocol[8];
-	struct sign signs[SIGNS_MAX];
-	unsigned n_signs = signs_of(e, row->seconds, signs);
 
 	if (e->id) {
 		snprintf(id, sizeof(id), "%016llx", (unsigned long long)e->id);
@@ -231,6 +227,16 @@ json_t *api_edge(const struct store_row *row)
 		json_object_set_new(o, "port", json_integer(e->name.port));
 	}
 	json_object_set_new(o, "observed_by", json_string(flow_observed_text(e->observed, text)));
+}
+
+json_t *api_edge(const struct store_row *row)
+{
+	const struct flow_edge *e = &row->e;
+	json_t *o = json_object(), *rungs = json_object();
+	struct sign signs[SIGNS_MAX];
+	unsigned n_signs = signs_of(e, row->seconds, signs);
+
+	api_edge_identity(o, e);
 	json_object_set_new(o, "flags", api_flags(e->flags));
 	json_object_set_new(rungs, "client", json_rungs(e->client_rungs));
 	json_object_set_new(rungs, "server", json_rungs(e->server_rungs));

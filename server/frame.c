@@ -51,20 +51,10 @@ static uint64_t frame_both(const struct flow_edge *e, enum flow_field f)
 static json_t *frame_edge(const struct frame_pick *p, uint16_t interval_s)
 {
 	const struct flow_edge *e = &p->row->e;
-	char id[20], observed[48], protocol[8];
 	struct sign signs[SIGNS_MAX];
 	json_t *o = json_object();
 
-	snprintf(id, sizeof(id), "%016llx", (unsigned long long)e->id);
-	json_object_set_new(o, "id", json_string(id));
-	json_object_set_new(o, "net", api_str(e->name.net));
-	json_object_set_new(o, "client_service", api_str(e->name.client_service));
-	json_object_set_new(o, "server_service", api_str(e->name.server_service));
-	json_object_set_new(o, "client_zone", api_str(e->name.client_zone));
-	json_object_set_new(o, "server_zone", api_str(e->name.server_zone));
-	json_object_set_new(o, "protocol", json_string(flow_protocol_name(e->name.protocol, protocol)));
-	json_object_set_new(o, "port", json_integer(e->name.port));
-	json_object_set_new(o, "observed_by", json_string(flow_observed_text(e->observed, observed)));
+	api_edge_identity(o, e);
 	frame_number(o, "c2s_bytes", store_best(e, FLOW_F_tx_bytes, true));
 	frame_number(o, "s2c_bytes", store_best(e, FLOW_F_tx_bytes, false));
 	frame_number(o, "attempts", store_best(e, FLOW_F_attempts, true));
