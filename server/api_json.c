@@ -125,11 +125,6 @@ static void json_quantiles(json_t *o, const char *name, const uint32_t *hist)
 	json_number(o, key, flow_hist_quantile(hist, 0.99));
 }
 
-static uint64_t both_ways(const struct flow_edge *e, enum flow_field f)
-{
-	return store_best(e, f, true) + store_best(e, f, false);
-}
-
 static void json_share(json_t *o, const char *name, uint64_t part, uint64_t of)
 {
 	if (of)
@@ -174,8 +169,8 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds)
 {
 	json_t *o = json_object();
 	uint64_t c2s = store_best(e, FLOW_F_tx_bytes, true), s2c = store_best(e, FLOW_F_tx_bytes, false);
-	uint64_t opened = store_best(e, FLOW_F_opened, true), segs = both_ways(e, FLOW_F_tx_segs);
-	uint64_t resent = both_ways(e, FLOW_F_retransmitted);
+	uint64_t opened = store_best(e, FLOW_F_opened, true), segs = store_sum(e, "segs");
+	uint64_t resent = store_sum(e, "retransmitted");
 
 	json_object_set_new(o, "bytes", api_u64(c2s + s2c));
 	json_object_set_new(o, "c2s_bytes", api_u64(c2s));

@@ -43,11 +43,6 @@ static void frame_srtt(json_t *o, const char *name, const struct flow_stats *s)
 		json_object_set_new(o, name, json_real(flow_hist_quantile(s->srtt, 0.5)));
 }
 
-static uint64_t frame_both(const struct flow_edge *e, enum flow_field f)
-{
-	return store_best(e, f, true) + store_best(e, f, false);
-}
-
 static json_t *frame_edge(const struct frame_pick *p, uint16_t interval_s)
 {
 	const struct flow_edge *e = &p->row->e;
@@ -61,8 +56,8 @@ static json_t *frame_edge(const struct frame_pick *p, uint16_t interval_s)
 	frame_number(o, "opened", store_best(e, FLOW_F_opened, true));
 	frame_number(o, "failed", store_sum(e, "failed"));
 	json_object_set_new(o, "open", json_real((double)store_best(e, FLOW_F_open_ms, true) / (interval_s * 1000.0)));
-	frame_number(o, "retransmitted", frame_both(e, FLOW_F_retransmitted));
-	frame_number(o, "segs", frame_both(e, FLOW_F_tx_segs));
+	frame_number(o, "retransmitted", store_sum(e, "retransmitted"));
+	frame_number(o, "segs", store_sum(e, "segs"));
 	frame_srtt(o, "srtt_c2s_p50_us", &e->view[FLOW_VIEW_CLIENT]);
 	frame_srtt(o, "srtt_s2c_p50_us", &e->view[FLOW_VIEW_SERVER]);
 	json_object_set_new(o, "signs", api_signs(signs, signs_of(e, interval_s, signs)));
@@ -103,7 +98,7 @@ static size_t frame_pick(struct frame *f, const struct store_rows *rows, struct 
 		unsigned severity = signs_of(e, f->interval_s, signs) ? signs[0].severity : SIGN_NONE;
 		unsigned place = SIGN_SERIOUS - severity;
 
-		f->totals.bytes += frame_both(e, FLOW_F_tx_bytes);
+		f->totals.bytes += store_sum(e, "bytes");
 		f->totals.opened += store_best(e, FLOW_F_opened, true);
 		f->totals.failed += store_sum(e, "failed");
 		f->totals.signs += severity != SIGN_NONE;
