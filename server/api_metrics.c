@@ -3,6 +3,7 @@
 #include "base/table.h"
 #include "server/api.h"
 #include "server/totals.h"
+#include "server/views.h"
 
 static void metrics_own(struct api *a, struct buf *b)
 {
@@ -30,6 +31,7 @@ static void metrics_own(struct api *a, struct buf *b)
 		{"stream_events_total", "counter", "changes made for the stream", live.events},
 		{"stream_event_bytes_total", "counter", "their bytes, each once", live.event_bytes},
 		{"stream_sent_bytes_total", "counter", "bytes for clients", live.sent_bytes},
+		{"map_views_bytes", "gauge", "memory of the former pictures of the map", views_bytes(a->s->views)},
 		{"stream_failed_total", "counter", "questions of the stream the store could not answer", live.failed},
 		{"store_edges_total", "counter", "edge rows written, those that were there already included", w.edges},
 		{"store_pairs_total", "counter", "pair rows written, likewise", w.pairs},

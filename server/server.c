@@ -98,7 +98,7 @@ static int server_parts(struct server *s, char *why, size_t why_len)
 	if (r)
 		return r;
 	lo.store = s->store;
-	if (totals_new(&s->totals) || views_new(&s->views) || live_new(&s->live, &lo))
+	if (totals_new(&s->totals) || views_new(&s->views, VIEWS_BYTES) || live_new(&s->live, &lo))
 		return server_no_memory(why, why_len);
 	return s->opts.bus ? server_writer(s, why, why_len) : 0;
 }

@@ -38,7 +38,7 @@ static void test_the_oldest_goes(void **state)
 	struct views *v;
 	const struct layout *l;
 
-	assert_int_equal(views_new(&v), 0);
+	assert_int_equal(views_new(&v, VIEWS_BYTES), 0);
 	assert_null(views_get(v, 0));
 	for (uint64_t key = 0; key < VIEWS_MAX; key++)
 		put(v, key, "a");
@@ -57,6 +57,43 @@ static void test_the_oldest_goes(void **state)
 	assert_true(has(v, 2, "a"));
 	views_free(v);
 	views_free(NULL);
+}
+
+/* Some pictures that together take more than there may be: the newest stay. */
+static void test_bounded_in_bytes(void **state)
+{
+	const size_t names = 100000;
+	char *id = malloc(names + 1);
+	const struct layout *l;
+	struct views *v;
+
+	memset(id, 'x', names);
+	id[names] = '\0';
+	assert_int_equal(views_new(&v, names * 4), 0);
+	assert_int_equal(views_bytes(v), 0);
+	put(v, 1, id);
+	assert_true(views_bytes(v) > names && views_bytes(v) < names * 5 / 4);
+	for (uint64_t key = 2; key < 20; key++) {
+		put(v, key, id);
+		assert_true(views_bytes(v) <= names * 4);
+	}
+	assert_true(has(v, 17, id) && has(v, 18, id) && has(v, 19, id));
+	assert_null(views_get(v, 16));
+	/* A smaller one of the same view gives back what the former took. */
+	for (uint64_t key = 17; key < 20; key++)
+		put(v, key, "a");
+	assert_true(views_bytes(v) < names / 10);
+	assert_true(has(v, 17, "a"));
+	views_free(v);
+	/* One that is too large alone can be looked at, but is not kept. */
+	assert_int_equal(views_new(&v, names / 2), 0);
+	l = views_put(v, 1, picture(id));
+	assert_true(str_eq(l->places[0].id, str_from(id)));
+	assert_int_equal(views_bytes(v), 0);
+	views_done(v, l);
+	assert_null(views_get(v, 1));
+	views_free(v);
+	free(id);
 }
 
 static void *hammer(void *arg)
@@ -78,7 +115,7 @@ static void test_threads(void **state)
 	pthread_t t[4];
 	struct views *v;
 
-	assert_int_equal(views_new(&v), 0);
+	assert_int_equal(views_new(&v, VIEWS_BYTES), 0);
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, hammer, v), 0);
 	for (unsigned i = 0; i < 4; i++) {
@@ -94,6 +131,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_oldest_goes),
+		cmocka_unit_test(test_bounded_in_bytes),
 		cmocka_unit_test(test_threads),
 	};
 
