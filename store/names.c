@@ -212,25 +212,43 @@ const struct name *names_get(const struct names *n, uint64_t edge)
 	return n->n ? bsearch(&key, n->v, n->n, sizeof(*n->v), name_order) : NULL;
 }
 
-int names_one(struct store_query *q, uint64_t edge, struct store_arena **a, struct flow_edge_name *ret)
+int names_begin(struct store_query *q)
 {
-	sqlite3_stmt *st;
 	sqlite3 *db;
 	int r;
 
 	r = scan_main(q, &db);
 	if (r)
 		return r;
-	r = sqlite3_prepare_v2(db, NAMES_SELECT " WHERE edge=?", -1, &st, NULL);
+	r = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+	return r ? scan_fail(q, db, r) : 0;
+}
+
+void names_end(struct store_query *q)
+{
+	(void)sqlite3_exec(q->main, "COMMIT", NULL, NULL, NULL);
+}
+
+int names_one(struct store_query *q, uint64_t edge, struct store_arena **a, struct flow_edge_name *ret)
+{
+	sqlite3 *db;
+	int r;
+
+	r = scan_main(q, &db);
 	if (r)
-		return scan_fail(q, db, r);
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)edge);
-	r = sqlite3_step(st);
+		return r;
+	if (!q->one) {
+		r = sqlite3_prepare_v2(db, NAMES_SELECT " WHERE edge=?", -1, &q->one, NULL);
+		if (r)
+			return scan_fail(q, db, r);
+	}
+	sqlite3_bind_int64(q->one, 1, (sqlite3_int64)edge);
+	r = sqlite3_step(q->one);
 	if (r == SQLITE_ROW)
-		r = name_read(st, a, ret) ? 0 : -ENOMEM;
+		r = name_read(q->one, a, ret) ? 0 : -ENOMEM;
 	else
 		r = r == SQLITE_DONE ? -ENOENT : scan_fail(q, db, r);
-	sqlite3_finalize(st);
+	sqlite3_reset(q->one);
 	return r;
 }
 

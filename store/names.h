@@ -26,5 +26,9 @@ void names_deinit(struct names *n);
 
 const struct name *names_get(const struct names *n, uint64_t edge);
 
+/* Around many calls of names_one(): one look at the file instead of one each. -errno; names_end() only after 0. */
+int names_begin(struct store_query *q);
+void names_end(struct store_query *q);
+
 /* One name; texts go into *a. -ENOENT. */
 int names_one(struct store_query *q, uint64_t edge, struct store_arena **a, struct flow_edge_name *ret);

@@ -267,46 +267,65 @@ static int work_sums(struct work *w)
 	return r;
 }
 
-/* Names, times and counts of the finished rows. */
-static int work_finish(struct work *w)
+/* Of the group of each row: its name, and how many edges it has. */
+static int work_finish_groups(struct work *w)
 {
-	uint32_t *members = w->names.groups ? calloc(w->names.groups, sizeof(*members)) : NULL;
-	const struct name **first = w->names.groups ? calloc(w->names.groups, sizeof(*first)) : NULL;
-	int r = 0;
+	uint32_t *members = calloc(w->names.groups, sizeof(*members));
+	const struct name **first = calloc(w->names.groups, sizeof(*first));
+	int r = members && first ? 0 : -ENOMEM;
 
-	if (w->names.groups && (!members || !first))
-		r = -ENOMEM;
-	for (size_t i = 0; !r && w->names.groups && i < w->names.n; i++) {
+	for (size_t i = 0; !r && i < w->names.n; i++) {
 		members[w->names.v[i].group]++;
 		first[w->names.v[i].group] = &w->names.v[i];
 	}
 	for (size_t i = 0; !r && i < w->entries.n; i++) {
-		struct store_row *row = &w->rows[i];
-		const struct key *k = &w->entries.v[i].key;
+		uint64_t group = w->entries.v[i].key.id;
+
+		w->rows[i].e.name = first[group]->name;
+		w->rows[i].edges = members[group];
+	}
+	free(members);
+	free(first);
+	return r;
+}
+
+static int work_finish_edges(struct work *w)
+{
+	int r = w->named ? 0 : names_begin(w->q);
+
+	if (r)
+		return r;
+	for (size_t i = 0; !r && i < w->entries.n; i++) {
+		struct flow_edge *e = &w->rows[i].e;
 		const struct name *n;
+
+		e->id = w->entries.v[i].key.id;
+		n = w->named ? names_get(&w->names, e->id) : NULL;
+		if (n) {
+			e->name = n->name;
+		} else {
+			r = names_one(w->q, e->id, &w->arena, &e->name);
+			if (r == -ENOENT)
+				r = 0;
+		}
+	}
+	if (!w->named)
+		names_end(w->q);
+	return r;
+}
+
+/* Names, times and counts of the finished rows. */
+static int work_finish(struct work *w)
+{
+	for (size_t i = 0; i < w->entries.n; i++) {
+		struct store_row *row = &w->rows[i];
 
 		row->e.interval = w->cover.from;
 		row->e.interval_s = 0;
 		row->seconds = w->cover.to - w->cover.from;
 		row->edges = 1;
-		if (w->names.groups) {
-			row->e.name = first[k->id]->name;
-			row->edges = members[k->id];
-			continue;
-		}
-		row->e.id = k->id;
-		n = w->named ? names_get(&w->names, k->id) : NULL;
-		if (n) {
-			row->e.name = n->name;
-		} else {
-			r = names_one(w->q, k->id, &w->arena, &row->e.name);
-			if (r == -ENOENT)
-				r = 0;
-		}
 	}
-	free(members);
-	free(first);
-	return r;
+	return w->names.groups ? work_finish_groups(w) : work_finish_edges(w);
 }
 
 static void work_deinit(struct work *w)

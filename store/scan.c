@@ -27,6 +27,7 @@ void store_query_close(struct store_query *q)
 		return;
 	for (unsigned i = 0; i < DAY_OPEN; i++)
 		day_close(&q->days[i]);
+	sqlite3_finalize(q->one);
 	sqlite3_close_v2(q->main);
 	arena_free(q->names);
 	free(q);

@@ -8,6 +8,7 @@
 struct store_query {
 	struct store *st;
 	sqlite3 *main;
+	sqlite3_stmt *one; /* of names_one(), prepared once: as dear as the look-up itself */
 	struct day days[DAY_OPEN];
 	uint64_t clock;
 	unsigned generation;
