@@ -243,7 +243,7 @@ static bool row_idle(const struct flow_edge *e)
 
 static int draft_lines(struct map_draft *d, const struct store_row *rows, size_t n)
 {
-	const char *metric = d->ask->metric ? d->ask->metric : "bytes";
+	int bytes = store_metric("bytes"), metric = d->ask->metric ? store_metric(d->ask->metric) : bytes;
 	struct sign signs[SIGNS_MAX];
 
 	for (size_t i = 0; i < n; i++) {
@@ -262,8 +262,8 @@ static int draft_lines(struct map_draft *d, const struct store_row *rows, size_t
 			r = end_node(d, e, true, &l->target);
 		if (r)
 			return r;
-		l->bytes = store_sum(e, "bytes");
-		l->rank = (double)store_sum(e, metric);
+		l->bytes = store_metric_sum(e, bytes);
+		l->rank = (double)store_metric_sum(e, metric);
 		d->n_lines++;
 	}
 	return 0;

@@ -2,6 +2,7 @@
 #include "store/columns.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -427,28 +428,42 @@ static uint64_t sum_crossed(const struct flow_edge *e, enum flow_field f, enum f
 	return (cf > sg ? cf : sg) + (cg > sf ? cg : sf);
 }
 
-uint64_t store_sum(const struct flow_edge *e, const char *name)
+/* The short names, then the columns of all views; histograms have none. */
+int store_metric(const char *name)
 {
-	uint64_t n = 0;
 	char column[64];
 
-	/* The short names first: they are asked for per row of a list. */
-	for (size_t i = 0; i < ARRAY_LEN(sums); i++) {
-		if (strcmp(sums[i].name, name))
-			continue;
-		if (sums[i].ways == CROSSED)
-			return sum_crossed(e, sums[i].fields[0], sums[i].fields[1]);
-		for (unsigned k = 0; k < sums[i].n; k++) {
-			if (sums[i].ways != 2)
-				n += store_best(e, sums[i].fields[k], true);
-			if (sums[i].ways & 2)
-				n += store_best(e, sums[i].fields[k], false);
-		}
-		return n;
-	}
+	for (size_t i = 0; i < ARRAY_LEN(sums); i++)
+		if (!strcmp(sums[i].name, name))
+			return (int)i;
 	for (unsigned v = 0; v < FLOW_VIEWS; v++)
 		for (unsigned f = 0; f < FLOW_FIELDS; f++)
 			if (flow_fields[f].width != FLOW_HIST && flow_column(f, v, column) && !strcmp(column, name))
-				return flow_stats_get(&e->view[v], f);
-	return 0;
+				return (int)(ARRAY_LEN(sums) + v * FLOW_FIELDS + f);
+	return -ENOENT;
+}
+
+uint64_t store_metric_sum(const struct flow_edge *e, int metric)
+{
+	unsigned i = (unsigned)metric, column = i - (unsigned)ARRAY_LEN(sums);
+	uint64_t n = 0;
+
+	if (metric < 0)
+		return 0;
+	if (i >= ARRAY_LEN(sums))
+		return flow_stats_get(&e->view[column / FLOW_FIELDS], column % FLOW_FIELDS);
+	if (sums[i].ways == CROSSED)
+		return sum_crossed(e, sums[i].fields[0], sums[i].fields[1]);
+	for (unsigned k = 0; k < sums[i].n; k++) {
+		if (sums[i].ways != 2)
+			n += store_best(e, sums[i].fields[k], true);
+		if (sums[i].ways & 2)
+			n += store_best(e, sums[i].fields[k], false);
+	}
+	return n;
+}
+
+uint64_t store_sum(const struct flow_edge *e, const char *name)
+{
+	return store_metric_sum(e, store_metric(name));
 }

@@ -89,6 +89,9 @@ uint64_t store_best(const struct flow_edge *e, enum flow_field f, bool c2s);
 
 /* The sum `name` (see store_sort_known) of a row; 0 for one that is not known. Of a short name: of the best views. */
 uint64_t store_sum(const struct flow_edge *e, const char *name);
+/* The same for many rows, the name looked up once. -ENOENT, whose sums are 0. */
+int store_metric(const char *name);
+uint64_t store_metric_sum(const struct flow_edge *e, int metric);
 
 /* True when some edge has or had this service at either end. -errno. */
 int store_service_known(struct store_query *q, struct str service, bool *ret);

@@ -393,6 +393,16 @@ static void test_a_reset_is_counted_once(void **state)
 	assert_int_equal(r.rows[0].e.view[FLOW_VIEW_SERVER].reset_sent, 6);
 	assert_int_equal(store_sum(&r.rows[0].e, "resets"), 6);
 	assert_int_equal(store_sum(&r.rows[1].e, "resets"), 3 + 2);
+	/* A name looked up once, and a column, which has no short name. */
+	assert_int_equal(store_metric_sum(&r.rows[1].e, store_metric("resets")), 3 + 2);
+	for (unsigned v = 0; v < FLOW_VIEW_NETWORK; v++) {
+		char column[64];
+
+		assert_true(flow_column(FLOW_F_reset_sent, v, column));
+		assert_int_equal(store_metric_sum(&r.rows[0].e, store_metric(column)), r.rows[0].e.view[v].reset_sent);
+	}
+	assert_int_equal(store_metric("beauty"), -ENOENT);
+	assert_int_equal(store_metric_sum(&r.rows[0].e, store_metric("beauty")), 0);
 	store_rows_deinit(&r);
 }
 
