@@ -100,6 +100,11 @@ void api_edge_identity(json_t *o, const struct flow_edge *e);
 json_t *api_edge(const struct store_row *row);
 json_t *api_signs(const struct sign *v, unsigned n);
 json_t *api_counts(const struct flow_count *c, unsigned n);
+/* A name from outside as the name of a member: not UTF-8 as api_str(), and not longer than this. Returns key. */
+#define API_KEY 64
+const char *api_key(char key[API_KEY], struct str name);
+/* Adds to the member of that name, made if there is none. Sums may wrap. */
+void api_add(json_t *o, struct str name, uint64_t n);
 json_t *api_histogram(const uint32_t hist[FLOW_BUCKETS]);
 json_t *api_listener(const struct flow_listener *l);
 

@@ -3,14 +3,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/table.h"
 #include "server/api.h"
+
+/* Would a spreadsheet run it? Some take the full-width signs of East Asian keyboards for the plain ones. */
+static bool csv_formula(const char *s)
+{
+	static const char *const wide[] = {"\uff1d", "\uff0b", "\uff0d", "\uff20"}; /* = + - @ */
+
+	for (size_t i = 0; i < ARRAY_LEN(wide); i++)
+		if (!strncmp(s, wide[i], strlen(wide[i])))
+			return true;
+	return *s && strchr("=+-@\t\r\n", *s);
+}
 
 static void csv_text(struct buf *b, const char *s)
 {
 	bool quote = strpbrk(s, "\",\r\n") != NULL;
 
-	/* A spreadsheet would run it. */
-	if (*s && strchr("=+-@\t\r\n", *s)) {
+	if (csv_formula(s)) {
 		quote = true;
 		buf_printf(b, "\"'");
 	} else if (quote) {

@@ -76,7 +76,7 @@ static void edge_host_name(json_t *o, const char *key, const struct api_names *n
 	const char *host = api_names_find(names, ip, scope, NULL);
 
 	if (host)
-		json_object_set_new(o, key, json_string(host));
+		json_object_set_new(o, key, api_str(str_from(host)));
 }
 
 static json_t *edge_pair(const struct store_row *row, const struct api_names *names)
@@ -109,8 +109,8 @@ static void edge_host_add(json_t *list, const char *side, const struct api_names
 	size_t i;
 
 	json_object_set_new(o, "address", api_ip(ip));
-	json_object_set_new(o, "hostname", name ? json_string(name) : json_string(""));
-	json_object_set_new(o, "host", id ? json_string(id) : json_string(""));
+	json_object_set_new(o, "hostname", api_str(str_from(name)));
+	json_object_set_new(o, "host", api_str(str_from(id)));
 	json_object_set_new(o, "scope", api_str(scope));
 	json_object_set_new(o, "side", json_string(side));
 	json_array_foreach(list, i, x) if (json_equal(x, o))

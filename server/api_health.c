@@ -16,15 +16,18 @@ struct picture {
 static int picture_host(void *arg, const struct flow_host *h)
 {
 	struct picture *p = arg;
-	char id[FLOW_NAME_MAX + 1], mode[32];
+	struct str mode = {h->mode.p, h->mode.n < 31 ? h->mode.n : 31};
+	char id[FLOW_NAME_MAX + 1];
 
 	if (h->interval + 86400u < p->a->now)
 		return 0;
-	json_object_set_new(p->agents, str_copy(id, sizeof(id), h->id),
-			    json_pack("{s:I, s:i, s:s, s:o}", "last", (json_int_t)h->interval, "interval_s",
-				      (int)h->interval_s, "mode", str_copy(mode, sizeof(mode), h->mode), "hostname",
-				      api_str(h->hostname)));
-	return 0;
+	/* Unchecked: looked up by the same bytes, never shown. */
+	return json_object_set_new_nocheck(p->agents, str_copy(id, sizeof(id), h->id),
+					   json_pack("{s:I, s:i, s:o, s:o}", "last", (json_int_t)h->interval,
+						     "interval_s", (int)h->interval_s, "mode", api_str(mode),
+						     "hostname", api_str(h->hostname)))
+		       ? -ENOMEM
+		       : 0;
 }
 
 /* Heard lately? */
@@ -63,8 +66,7 @@ static json_t *picture_agents(const struct picture *p)
 
 		if (age <= (4 * interval > 10 ? 4 * interval : 10)) {
 			reporting++;
-			json_object_set_new(modes, mode,
-					    json_integer(json_integer_value(json_object_get(modes, mode)) + 1));
+			api_add(modes, str_from(mode), 1);
 		} else if (json_array_size(silent) < 1000) {
 			json_array_append(silent, json_object_get(agent, "hostname"));
 		}
@@ -85,8 +87,11 @@ static json_t *health_hop_json(enum health_hop hop, const struct health_report *
 	json_object_set_new(o, "in", api_u64(r->in));
 	json_object_set_new(o, "out", api_u64(r->out));
 	for (unsigned i = 0; i < r->n_lost; i++) {
-		json_object_set_new(lost, r->lost[i].name, api_u64(r->lost[i].n));
-		json_object_set_new(texts, r->lost[i].name, json_string(advice_loss(r->lost[i].name)));
+		const char *name = r->lost[i].name;
+		char key[API_KEY];
+
+		api_add(lost, str_from(name), r->lost[i].n);
+		json_object_set_new(texts, api_key(key, str_from(name)), json_string(advice_loss(name)));
 	}
 	json_object_set_new(o, "lost", lost);
 	json_object_set_new(o, "lost_text", texts);
@@ -132,7 +137,7 @@ static void health_verdict(json_t *root, const struct health_report r[HEALTH_HOP
 		snprintf(text, sizeof(text), "every row counted by the agents is in the store");
 	}
 	json_object_set_new(root, "status", json_string(status));
-	json_object_set_new(root, "sentence", json_string(text));
+	json_object_set_new(root, "sentence", api_str(str_from(text)));
 	json_object_set_new(root, "adds_up", json_boolean(bad == HEALTH_HOPS));
 	json_object_set_new(root, "first_bad", bad < HEALTH_HOPS ? json_string(health_hop_name(bad)) : json_null());
 	json_object_set_new(root, "first_loss", loss < HEALTH_HOPS ? json_string(health_hop_name(loss)) : json_null());

@@ -248,17 +248,30 @@ json_t *api_edge(const struct store_row *row)
 	return o;
 }
 
+const char *api_key(char key[API_KEY], struct str name)
+{
+	json_t *text = api_str((struct str){name.p, name.n < API_KEY ? name.n : API_KEY - 1});
+
+	str_copy(key, API_KEY, str_from(text ? json_string_value(text) : "?"));
+	json_decref(text);
+	return key;
+}
+
+void api_add(json_t *o, struct str name, uint64_t n)
+{
+	char key[API_KEY];
+	json_t *was = json_object_get(o, api_key(key, name));
+
+	json_object_set_new(o, key, json_integer((json_int_t)((uint64_t)json_integer_value(was) + n)));
+}
+
 json_t *api_counts(const struct flow_count *c, unsigned n)
 {
 	json_t *o = json_object();
 
-	for (unsigned i = 0; i < n; i++) {
-		char name[64];
-
-		str_copy(name, sizeof(name), c[i].name);
-		/* Some are differences of gauges: below zero they wrapped, as all sums do. */
-		json_object_set_new(o, name, json_integer((json_int_t)c[i].n));
-	}
+	/* Some are differences of gauges: below zero they wrapped, as all sums do. */
+	for (unsigned i = 0; i < n; i++)
+		api_add(o, c[i].name, c[i].n);
 	return o;
 }
 

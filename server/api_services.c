@@ -68,6 +68,7 @@ static size_t services_unite(struct service *v, size_t n)
 /* Rows of all sides as one list, best first. */
 static size_t services_merge(struct service *v, const struct store_rows side[SERVICES_SIDES], const char *sort)
 {
+	int bytes = store_metric("bytes"), metric = store_metric(sort);
 	size_t n = 0;
 
 	for (unsigned k = 0; k < SERVICES_SIDES; k++)
@@ -78,10 +79,10 @@ static size_t services_merge(struct service *v, const struct store_rows side[SER
 			v[n].name = server ? e->name.server_service : e->name.client_service;
 			v[n].side[k] = &side[k].rows[i];
 			if (k < BEFORE_CLIENT) {
-				v[n].rank = (double)store_sum(e, sort);
-				v[n].bytes = store_sum(e, "bytes");
+				v[n].rank = (double)store_metric_sum(e, metric);
+				v[n].bytes = store_metric_sum(e, bytes);
 			} else {
-				v[n].before = store_sum(e, "bytes");
+				v[n].before = store_metric_sum(e, bytes);
 			}
 		}
 	if (n)
@@ -144,6 +145,21 @@ static int services_rows(struct api *a, const struct store_ask *ask, bool compar
 	return r;
 }
 
+/* More services are at one side than were read: what is counted is the least there can be. */
+static void services_completeness(json_t *root, const struct store_rows side[SERVICES_SIDES], size_t n_now)
+{
+	bool complete = true;
+	size_t least = n_now;
+
+	for (unsigned k = 0; k < SERVICES_SIDES; k++) {
+		complete = complete && side[k].matched == side[k].n;
+		if (k < BEFORE_CLIENT && side[k].matched > least)
+			least = side[k].matched;
+	}
+	json_object_set_new(root, "matched", api_u64(least));
+	json_object_set_new(root, "complete", json_boolean(complete));
+}
+
 static int services_answer(struct api *a, const struct store_ask *ask, bool compare,
 			   const struct store_rows side[SERVICES_SIDES])
 {
@@ -160,7 +176,7 @@ static int services_answer(struct api *a, const struct store_ask *ask, bool comp
 	while (n_now < n && (v[n_now].side[NOW_CLIENT] || v[n_now].side[NOW_SERVER]))
 		n_now++;
 	root = api_head(&side[NOW_CLIENT]);
-	json_object_set_new(root, "matched", api_u64(n_now));
+	services_completeness(root, side, n_now);
 	if (compare)
 		json_object_set_new(root, "previous", api_head(&side[BEFORE_CLIENT]));
 	json_object_set_new(root, "services", services_list(v, n_now, n, ask, compare));

@@ -161,9 +161,24 @@ static void test_no_formula(void **state)
 	static const struct {
 		const char *name, *cell;
 	} cells[] = {
-		{"=1+1", "\"'=1+1\""},  {"+1", "\"'+1\""},     {"-1", "\"'-1\""},          {"@x", "\"'@x\""},
-		{"\t=1", "\"'\t=1\""},  {"\r=1", "\"'\r=1\""}, {"\n=1", "\"'\n=1\""},      {"a=1", "a=1"},
-		{"a-b+c@d", "a-b+c@d"}, {"a\rb", "\"a\rb\""},  {"\"a\"", "\"\"\"a\"\"\""}, {"", ""},
+		{"=1+1", "\"'=1+1\""},
+		{"+1", "\"'+1\""},
+		{"-1", "\"'-1\""},
+		{"@x", "\"'@x\""},
+		{"\t=1", "\"'\t=1\""},
+		{"\r=1", "\"'\r=1\""},
+		{"\n=1", "\"'\n=1\""},
+		{"a=1", "a=1"},
+		{"\uff1d1+1", "\"'\uff1d1+1\""},
+		{"\uff0b1", "\"'\uff0b1\""},
+		{"\uff0d1", "\"'\uff0d1\""},
+		{"\uff20x", "\"'\uff20x\""},
+		{"\uff21b", "\uff21b"},
+		{"a\uff1d", "a\uff1d"},
+		{"a-b+c@d", "a-b+c@d"},
+		{"a\rb", "\"a\rb\""},
+		{"\"a\"", "\"\"\"a\"\"\""},
+		{"", ""},
 	};
 	char expect[64];
 	json_t *list;
@@ -184,13 +199,33 @@ static void test_no_formula(void **state)
 	buf_deinit(&b);
 }
 
-/* --- the range before */
-
 static json_int_t number(const json_t *o, const char *a, const char *b)
 {
 	o = json_object_get(o, a);
 	return json_integer_value(b ? json_object_get(o, b) : o);
 }
+
+/* A count's name that is no text is shown as other texts are; two that look the same then are one. */
+static void test_counts_are_never_dropped(void **state)
+{
+	/* As long as is shown, and the last character broken by it. */
+	static const char longest[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\u00e9";
+	const struct flow_count c[] = {{STR("plain"), 1},     {STR("\u00e9"), 2}, {STR("x\xff"), 3}, {STR("x\xfe"), 4},
+				       {STR("bad\n\xc3"), 5}, {STR(longest), 6},  {{NULL, 0}, 7}};
+	json_t *o = api_counts(c, sizeof(c) / sizeof(*c)), *v;
+	json_int_t sum = 0;
+	const char *key;
+
+	assert_int_equal(number(o, "plain", NULL), 1);
+	assert_int_equal(number(o, "\u00e9", NULL), 2);
+	assert_int_equal(number(o, "x?", NULL), 3 + 4);
+	assert_int_equal(number(o, "bad??", NULL), 5);
+	json_object_foreach(o, key, v) sum += json_integer_value(v);
+	assert_int_equal(sum, 28);
+	json_decref(o);
+}
+
+/* --- the range before */
 
 static void test_services_before(void **state)
 {
@@ -245,6 +280,40 @@ static void test_services_before(void **state)
 	buf_init(&b, 0);
 	assert_int_equal(rig_get(w, "/api/v1/services?compare=yesterday", &b), 400);
 	buf_deinit(&b);
+}
+
+/* More services at one side than are read: the number is said to be the least there can be, and is no more. */
+static void test_services_uncounted(void **state)
+{
+	struct world *w = *state;
+	uint32_t now = (uint32_t)(clock_wall_us() / 1000000) - 40;
+	char name[16], path[128];
+	json_t *root;
+
+	for (unsigned i = 0; i <= API_LIMIT_MAX; i++) {
+		struct flow_edge e;
+
+		snprintf(name, sizeof(name), "s%u", i);
+		e = rig_edge(name, "api", now, i + 1, 10 + i);
+		rig_store(w, &e);
+		if ((i + 1) % 1000)
+			continue;
+		rig_written(w, i + 1); /* the bus is small */
+		if (i + 1 != API_LIMIT_MAX)
+			continue;
+		/* With the server one more than are read at a side, and all are counted. */
+		snprintf(path, sizeof(path), "/api/v1/services?limit=1&from=%u&to=%u", now, now + 1);
+		root = get_json(w, path);
+		assert_int_equal(number(root, "matched", NULL), API_LIMIT_MAX + 1);
+		assert_true(json_is_true(json_object_get(root, "complete")));
+		json_decref(root);
+	}
+	rig_written(w, API_LIMIT_MAX + 1);
+	root = get_json(w, path);
+	assert_true(number(root, "matched", NULL) > API_LIMIT_MAX);
+	assert_true(number(root, "matched", NULL) <= API_LIMIT_MAX + 2);
+	assert_true(json_is_false(json_object_get(root, "complete")));
+	json_decref(root);
 }
 
 /* --- openapi.json */
@@ -355,7 +424,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_every_list_as_csv),
 		cmocka_unit_test(test_no_formula),
+		cmocka_unit_test(test_counts_are_never_dropped),
 		T(test_services_before),
+		T(test_services_uncounted),
 		T(test_answers_are_described),
 	};
 
