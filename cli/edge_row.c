@@ -10,9 +10,9 @@
 #include "cli/client.h"
 #include "cli/unit.h"
 
-#define EDGE_ROW_SLOW 0.2      /* a window shut for less of the time is a burst, not a slow reader */
-#define EDGE_ROW_RESENT 0.01   /* below this every network is */
-#define EDGE_ROW_RESENT_SEGS 5 /* fewer are no pattern */
+#define EDGE_ROW_SLOW 0.2       /* a window shut for less of the time is a burst, not a slow reader */
+#define EDGE_ROW_RETRANS 0.01   /* below this every network is */
+#define EDGE_ROW_RETRANS_SEGS 5 /* fewer are no pattern */
 
 static const struct {
 	const char *key, *word;
@@ -64,8 +64,8 @@ void edge_row_read(const json_t *edge, struct edge_row *ret)
 		.srtt_p50_us = client_num(d, "srtt_p50_us", NAN),
 		.srtt_p99_us = client_num(d, "srtt_p99_us", NAN),
 		.handshake_p50_us = client_num(d, "handshake_p50_us", NAN),
-		.resent = client_num(d, "retransmit_ratio", NAN),
-		.resent_segs = client_num(d, "retransmitted", 0),
+		.retransmit_ratio = client_num(d, "retransmit_ratio", NAN),
+		.retransmitted = client_num(d, "retransmitted", 0),
 		.slow_server = client_num(d, "rwnd_limited_share_c2s", NAN),
 		.slow_client = client_num(d, "rwnd_limited_share_s2c", NAN),
 		.no_role = edge_row_flag(edge, "no_role"),
@@ -133,8 +133,8 @@ enum table_style edge_row_note(const struct edge_row *row, double per_s, char no
 		edge_row_say(note, "slow server", edge_row_share(row->slow_server, number));
 	if (row->slow_client >= EDGE_ROW_SLOW)
 		edge_row_say(note, "slow client", edge_row_share(row->slow_client, number));
-	if (row->resent >= EDGE_ROW_RESENT && row->resent_segs >= EDGE_ROW_RESENT_SEGS)
-		edge_row_say(note, "resent", unit_percent(row->resent, number));
+	if (row->retransmit_ratio >= EDGE_ROW_RETRANS && row->retransmitted >= EDGE_ROW_RETRANS_SEGS)
+		edge_row_say(note, "retransmits", unit_percent(row->retransmit_ratio, number));
 	if (row->resets > 0)
 		edge_row_say(note, "resets", edge_row_number(row->resets, per_s, number));
 	if (note[0] && style == TABLE_PLAIN)
@@ -154,7 +154,7 @@ enum table_style edge_row_note(const struct edge_row *row, double per_s, char no
 			{.title = "NEW" per, .right = true}, {.title = "FAILED" per, .right = true, .drop = 7},       \
 			{.title = "OPEN", .right = true, .drop = 5}, {.title = "SRTT", .right = true, .drop = 2},     \
 			{.title = "P99", .right = true, .drop = 4}, {.title = "CONNECT", .right = true, .drop = 9},   \
-			{.title = "RESENT", .right = true, .drop = 8}, {.title = "SEEN BY", .drop = 3},               \
+			{.title = "RETRANS", .right = true, .drop = 8}, {.title = "SEEN BY", .drop = 3},              \
 			{.title = "ZONES", .drop = 10}, {.title = "ID", .drop = 11},                                  \
 			{.title = "NOTE", .cut_to = 18, .drop = 1},                                                   \
 	}
@@ -198,8 +198,8 @@ void edge_row_cells(struct table *t, const struct edge_row *row, double per_s)
 	edge_row_count(t, row->srtt_p50_us, unit_time_us(row->srtt_p50_us, text), TABLE_PLAIN);
 	edge_row_count(t, row->srtt_p99_us, unit_time_us(row->srtt_p99_us, text), TABLE_PLAIN);
 	edge_row_count(t, row->handshake_p50_us, unit_time_us(row->handshake_p50_us, text), TABLE_PLAIN);
-	edge_row_count(t, row->resent, unit_percent(row->resent, text),
-		       row->resent >= EDGE_ROW_RESENT ? TABLE_WARN : TABLE_PLAIN);
+	edge_row_count(t, row->retransmit_ratio, unit_percent(row->retransmit_ratio, text),
+		       row->retransmit_ratio >= EDGE_ROW_RETRANS ? TABLE_WARN : TABLE_PLAIN);
 	table_cell(t, strcmp(row->seen, "both") == 0 ? TABLE_PLAIN : TABLE_DIM, row->seen);
 	edge_row_zones(row, text, sizeof(text));
 	table_cell(t, TABLE_PLAIN, text);
@@ -228,7 +228,7 @@ NUMBER(failed, row->failed)
 NUMBER(open, row->mean_open)
 NUMBER(srtt, row->srtt_p50_us)
 NUMBER(p99, row->srtt_p99_us)
-NUMBER(resent, row->resent)
+NUMBER(retransmit_ratio, row->retransmit_ratio)
 WORD(client)
 WORD(server)
 
@@ -243,7 +243,7 @@ const struct edge_row_sort edge_row_sorts[] = {
 	{"open", 7, edge_row_by_open, NULL},
 	{"srtt", 8, edge_row_by_srtt, NULL},
 	{"p99", 9, edge_row_by_p99, NULL},
-	{"resent", 11, edge_row_by_resent, NULL},
+	{"retrans", 11, edge_row_by_retransmit_ratio, NULL},
 };
 const size_t edge_row_sorts_n = ARRAY_LEN(edge_row_sorts);
 

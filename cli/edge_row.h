@@ -29,8 +29,8 @@ struct edge_row {
 	double c2s_bytes, s2c_bytes, attempts, opened, closed, failed, resets, mean_open;
 	double failed_by[EDGE_ROW_CAUSES];
 	double srtt_p50_us, srtt_p99_us, handshake_p50_us;
-	double resent;                   /* share of segments, 0..1 */
-	double resent_segs;              /* how many they were */
+	double retransmit_ratio;         /* share of segments, 0..1 */
+	double retransmitted;            /* how many they were */
 	double slow_server, slow_client; /* share of sending time the reader's window was shut */
 	bool no_role;
 	double first, last; /* intervals, s since 1970 */

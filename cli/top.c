@@ -276,7 +276,7 @@ static const struct opt top_opts_table[] = {
 	 AT(top.sort),
 	 .arg = "COLUMN",
 	 .help = "order; default bytes",
-	 .choices = "bytes|client|server|c2s|s2c|opened|failed|open|srtt|p99|resent"},
+	 .choices = "bytes|client|server|c2s|s2c|opened|failed|open|srtt|p99|retrans"},
 	{.name = "reverse", .letter = 'r', .type = OPT_FLAG, AT(top.reverse), .help = "the other way round"},
 	{.name = "filter",
 	 .letter = 'f',

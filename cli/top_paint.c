@@ -83,7 +83,7 @@ static void top_help(size_t rows, size_t cols, bool colour, struct buf *out)
 		"OPEN        connections open on average",
 		"SRTT, P99   round-trip time: the median, and what 99 of 100 stay below",
 		"CONNECT     time from SYN to established, median",
-		"RESENT      share of segments sent again",
+		"RETRANS     share of segments sent again",
 		"SEEN BY     which end has an agent: client, server, both",
 		"NOTE        failures by cause; slow server, slow client: how long that end's",
 		"            window was shut while there was something to send it; resets",

@@ -24,7 +24,7 @@
 #include "base/table.h"
 #include "store/query.h"
 
-enum sign_kind { ATTEMPTS, RESETS, CUT, RESENT, WAITED };
+enum sign_kind { ATTEMPTS, RESETS, CUT, RETRANSMITS, WAITED };
 
 static const struct sign_row {
 	const char *name;
@@ -52,8 +52,10 @@ static const struct sign_row {
 	{"reset", RESETS, 0, "c2s", 2, 0.05, 10, 0.5, "reset by the client"},
 	{"reset", RESETS, 0, "s2c", 2, 0.05, 10, 0.5, "reset by the server"},
 	{"cut_off", CUT, FLOW_F_timed_out, "", 1, 0.01, 2, 0.5, "cut off by a timeout: the other end fell silent"},
-	{"retransmits", RESENT, FLOW_F_retransmitted, "c2s", 5, 0.01, 20, 0.02, "of the client sent again"},
-	{"retransmits", RESENT, FLOW_F_retransmitted, "s2c", 5, 0.01, 20, 0.02, "of the server sent again"},
+	{"retransmits", RETRANSMITS, FLOW_F_retransmitted, "c2s", 5, 0.01, 20, 0.02,
+	 "of the client were retransmitted"},
+	{"retransmits", RETRANSMITS, FLOW_F_retransmitted, "s2c", 5, 0.01, 20, 0.02,
+	 "of the server were retransmitted"},
 	{"slow_reader", WAITED, FLOW_F_rwnd_limited_us, "c2s", 0, 0.2, 0, 0.5,
 	 "the client had data to send, the server did not read fast enough"},
 	{"slow_reader", WAITED, FLOW_F_rwnd_limited_us, "s2c", 0, 0.2, 0, 0.5,
@@ -111,7 +113,7 @@ static void sign_count(const struct sign_row *row, const struct sums *s, uint64_
 		*ret_count = store_best(s->e, row->field, true);
 		*ret_of = s->closed;
 		break;
-	case RESENT:
+	case RETRANSMITS:
 		*ret_count = store_best(s->e, row->field, c2s);
 		*ret_of = more(store_best(s->e, FLOW_F_tx_segs, c2s), *ret_count);
 		break;
@@ -151,7 +153,7 @@ static void sign_sentence(const struct sign_row *row, struct sign *x)
 	sign_percent(x->share, percent);
 	if (row->kind == WAITED)
 		snprintf(x->text, sizeof(x->text), "for %s of the time %s", percent, row->text);
-	else if (row->kind == RESENT)
+	else if (row->kind == RETRANSMITS)
 		snprintf(x->text, sizeof(x->text), "%s of the segments %s (%llu of %llu)", percent, row->text, count,
 			 of);
 	else if (of == 1)

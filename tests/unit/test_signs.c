@@ -212,7 +212,7 @@ static void test_sentences(void **state)
 	c->attempts = 1;
 	sentence(&e, "the only attempt was refused: nothing listens there");
 	*c = (struct flow_stats){.retransmitted = 21, .tx_segs = 1000};
-	sentence(&e, "2.1 % of the segments of the client sent again (21 of 1000)");
+	sentence(&e, "2.1 % of the segments of the client were retransmitted (21 of 1000)");
 	*c = (struct flow_stats){.rwnd_limited_us = 34000000, .busy_us = 100000000};
 	sentence(&e, "for 34 % of the time the client had data to send, the server did not read fast enough");
 }

@@ -47,7 +47,7 @@ static void test_read(void **state)
 
 static void test_note(void **state)
 {
-	struct edge_row row = {.slow_server = NAN, .slow_client = NAN, .resent = NAN};
+	struct edge_row row = {.slow_server = NAN, .slow_client = NAN, .retransmit_ratio = NAN};
 	char note[EDGE_ROW_NOTE];
 
 	assert_int_equal(edge_row_note(&row, 0, note), TABLE_PLAIN);
@@ -60,13 +60,13 @@ static void test_note(void **state)
 	assert_string_equal(note, "timed out 30, refused 20");
 	memset(row.failed_by, 0, sizeof(row.failed_by));
 	row.slow_server = 0.86;
-	row.resent = 0.021;
-	row.resent_segs = 4;
+	row.retransmit_ratio = 0.021;
+	row.retransmitted = 4;
 	assert_int_equal(edge_row_note(&row, 1, note), TABLE_WARN);
 	assert_string_equal(note, "slow server 86 %");
-	row.resent_segs = 5;
+	row.retransmitted = 5;
 	assert_int_equal(edge_row_note(&row, 1, note), TABLE_WARN);
-	assert_string_equal(note, "slow server 86 %, resent 2.10 %");
+	assert_string_equal(note, "slow server 86 %, retransmits 2.10 %");
 	/* Everything at once does not overflow. */
 	for (int i = 0; i < EDGE_ROW_CAUSES; i++)
 		row.failed_by[i] = 123456789;
@@ -100,7 +100,7 @@ static struct top_view view_with_rows(void)
 					    .srtt_p50_us = i % 2 ? NAN : i,
 					    .srtt_p99_us = NAN,
 					    .handshake_p50_us = NAN,
-					    .resent = NAN,
+					    .retransmit_ratio = NAN,
 					    .slow_server = NAN,
 					    .slow_client = NAN};
 	}

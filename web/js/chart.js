@@ -45,24 +45,27 @@ function alone(plot, k) {
 	return Array.from(values.keys()).filter((i) => known(i) && !known(i - 1) && !known(i + 1));
 }
 
+/** The legend's value: under the cursor, or else the newest there is. @param {uPlot} plot @param {number} k @param {number | null} at */
+const shown = (plot, k, at) => at === null || at === undefined ? Array.from(plot.data[k]).findLast((v) => v !== null && v !== undefined) : plot.data[k][at];
+
 /** @param {Options} options @param {number} width @returns {uPlot.Options} */
 function plotOptions(options, width) {
 	const axis = {stroke: css("--mute"), grid: {stroke: css("--line"), width: 1}, ticks: {show: false}, font: "12px system-ui, sans-serif"};
 	return {
 		width, height: options.height ?? 180,
 		cursor: {drag: {x: options.onZoom !== undefined, y: false, setScale: false}, points: {size: 6}},
-		legend: {live: true},
+		legend: {live: true, markers: {dash: (_, k) => options.series[k - 1]?.dashed ? "dashed" : "solid"}},
 		scales: {x: {time: true}, y: {range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.08 : 1]}},
 		axes: [
 			{...axis, space: 70, values: (_, ticks) => ticks.map((t) => clock(t).replace(/:00$/, ""))},
 			{...axis, size: 74, values: (_, ticks) => ticks.map((t) => options.format(t))},
 		],
 		series: [
-			{label: "time", value: (_, at) => at === null || at === undefined ? "" : time(at)},
+			{label: "time", value: (plot, _, k, at) => at === null || at === undefined ? "newest" : time(plot.data[k][at])},
 			...options.series.map((one) => ({
 				label: one.label, stroke: css(`--series-${one.colour}`), width: 2, dash: one.dashed ? [6, 4] : undefined,
 				fill: one.fill ? css(`--series-${one.colour}`) + "22" : undefined, points: {show: true, size: 5, filter: alone}, spanGaps: false,
-				value: (/** @type {uPlot} */ _, /** @type {number} */ v, /** @type {number} */ __, /** @type {number | null} */ i) => i === null ? "" : options.format(v),
+				value: (/** @type {uPlot} */ plot, /** @type {number} */ _, /** @type {number} */ k, /** @type {number | null} */ at) => options.format(shown(plot, k, at)),
 			})),
 		],
 		hooks: {

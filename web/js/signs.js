@@ -8,7 +8,7 @@ import {share} from "./format.js";
 /** @type {Record<string, string>} */
 const WORDS = {
 	refused: "refused", timed_out: "no answer", unreachable: "unreachable", no_local_port: "no local port", abandoned: "given up", no_route: "no route",
-	failed_other: "failed", reset: "reset", cut_off: "cut off", retransmits: "sent again", slow_reader: "slow reader", send_buffer: "send buffer",
+	failed_other: "failed", reset: "reset", cut_off: "cut off", retransmits: "retransmits", slow_reader: "slow reader", send_buffer: "send buffer",
 };
 
 /** A sign this page does not know yet is named as the server names it. @param {Sign} sign */

@@ -72,8 +72,8 @@ test('silence', () => {
 test('calm', () => {
   for (const [derived, text] of [
     [{}, 'Nothing stands out.'], [{ attempts: 0, failed: 0, segs: 0 }, 'Nothing stands out.'], [{ attempts: 12, failed: 0 }, 'Nothing stands out: none of 12 attempts failed.'],
-    [{ attempts: 1, failed: 0, segs: 9, retransmitted: 0, retransmit_ratio: 0 }, 'Nothing stands out: none of 1 attempt failed, no segment was sent again.'],
-    [{ attempts: 100, failed: 1, segs: 900, retransmitted: 9, retransmit_ratio: 0.01 }, 'Nothing stands out: 1 of 100 attempts failed, 1.00\u00a0% of the segments were sent again.'],
+    [{ attempts: 1, failed: 0, segs: 9, retransmitted: 0, retransmit_ratio: 0 }, 'Nothing stands out: none of 1 attempt failed, no segment was retransmitted.'],
+    [{ attempts: 100, failed: 1, segs: 900, retransmitted: 9, retransmit_ratio: 0.01 }, 'Nothing stands out: 1 of 100 attempts failed, 1.00\u00a0% of the segments were retransmitted.'],
     [{ segs: 9 }, 'Nothing stands out.'], [{ rwnd_limited_share_c2s: 0 }, 'Nothing stands out: nobody waited for a slow reader.'],
     [{ rwnd_limited_share_c2s: 0.05, rwnd_limited_share_s2c: 0.1 }, 'Nothing stands out: waiting for a reader took 10.0\u00a0% of the time there was data to send.'],
     [{ rwnd_limited_share_s2c: 0.3 }, 'Nothing stands out.'],

@@ -50,10 +50,10 @@ test('rows', () => {
   assert.equal(ids('worst'), 'worst look quiet bare', 'worst first, then by bytes')
   assert.equal(ids('-failed'), 'worst look bare quiet', 'what is not known is last')
   assert.equal(ids('-now'), 'worst look bare quiet')
-  assert.equal(ids('resent'), 'worst bare look quiet', 'a share of nothing is not known')
+  assert.equal(ids('retransmits'), 'worst bare look quiet', 'a share of nothing is not known')
   assert.equal(ids('worst', { now: '>=0' }), 'worst look')
   assert.equal(ids('worst', { signs: 'refused' }), 'look')
-  assert.equal(ids('worst', { port: '80', resent: '<51%' }), 'worst')
+  assert.equal(ids('worst', { port: '80', retransmits: '<51%' }), 'worst')
   for (const column of COLUMNS) for (const r of ROWS) assert.ok(['number', 'string', 'undefined'].includes(typeof (column.value(r) ?? undefined)), column.id)
 })
 

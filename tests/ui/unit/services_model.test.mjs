@@ -21,6 +21,9 @@ test('rows', () => {
   const compared = { ...web, previous: { bytes: 0, as_client: side({ bytes: 60 }), as_server: NONE } }
   assert.deepEqual([rowOf(compared, metricOf('bytes')).before, rowOf(compared, metricOf('bytes')).change, rowOf(compared, metricOf('bytes')).trend], [60, 1, 'up'])
   assert.deepEqual(rowsOf([], METRICS[0]), [])
+  const first = { ...web, previous: { bytes: 0, as_client: NONE, as_server: NONE } }
+  assert.deepEqual(rowsOf([first, compared], METRICS[0]).map((r) => r.trend), ['new', 'up'])
+  assert.deepEqual(rowsOf([first, first], METRICS[0]).map((r) => r.trend), ['unknown', 'unknown'], 'nobody before: nothing to compare with')
 })
 
 test('members_that_are_absent', () => {

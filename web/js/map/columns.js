@@ -35,7 +35,7 @@ export const COLUMNS = [
 	{id: "opens", label: "opens/s", hint: "Connections opened a second, mean of the range", kind: "number", wide: true, value: (row) => row.edge.derived.opened_per_s, show: (row) => perSecond(row.edge.derived.opened_per_s).replace(/\u00a0?\/s$/, "")},
 	{id: "failed", label: "failed", hint: "Attempts that failed", kind: "number", value: (row) => row.edge.derived.failed, show: (row) => failed(row.edge), hover: (row) => Object.entries(row.edge.derived.failed_by ?? {}).map(([cause, n]) => `${cause}: ${exact(/** @type {number} */ (n))}`).join("\n")},
 	{id: "srtt", label: "srtt p50 / p99", hint: "Smoothed round trip time", kind: "number", wide: true, value: (row) => row.edge.derived.srtt_p50_us, show: (row) => pair(row.edge.derived.srtt_p50_us, row.edge.derived.srtt_p99_us)},
-	{id: "resent", label: "sent again", hint: "Share of segments retransmitted", kind: "number", wide: true, value: (row) => row.edge.derived.segs > 0 ? row.edge.derived.retransmit_ratio : null, show: (row) => share(row.edge.derived.retransmit_ratio)},
+	{id: "retransmits", label: "retransmits", hint: "Share of segments sent again", kind: "number", wide: true, value: (row) => row.edge.derived.segs > 0 ? row.edge.derived.retransmit_ratio : null, show: (row) => share(row.edge.derived.retransmit_ratio)},
 	{id: "seen", label: "seen by", kind: "text", wide: true, value: (row) => row.edge.observed_by, show: (row) => h("span", {class: bothSaw(row.edge.observed_by) ? "mute" : null}, bothSaw(row.edge.observed_by) ? "both" : row.edge.observed_by), hover: (row) => observedText(row.edge.observed_by)},
 ];
 

@@ -19,7 +19,7 @@ export const PARAMS = {
 };
 
 /** @type {Record<string, string>} */
-const METRIC_WORDS = {bytes: "bytes", opened: "connections opened", attempts: "attempts", failed: "failed attempts", resets: "resets", retransmitted: "segments sent again", open_ms: "time open"};
+const METRIC_WORDS = {bytes: "bytes", opened: "connections opened", attempts: "attempts", failed: "failed attempts", resets: "resets", retransmitted: "retransmits", open_ms: "time open"};
 const LIMITS = [20, 50, 150, 500];
 
 /**

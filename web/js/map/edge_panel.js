@@ -18,7 +18,7 @@ const STEPS = [1, 2, 5, 10, 30, 60, 300, 900, 3600, 7200, 14400];
 /** The series that shows the worst sign; bytes where nothing stands out. @type {Record<string, {label: string, of: (d: any) => number | null, format: (n: number | null) => string}>} */
 const SERIES = {
 	failed: {label: "failed, share of attempts", of: (d) => d.attempts || d.failed ? d.failed / Math.max(d.attempts, d.failed) : null, format: share},
-	retransmits: {label: "sent again, share of segments", of: (d) => d.segs ? d.retransmit_ratio : null, format: share},
+	retransmits: {label: "retransmits, share of segments", of: (d) => d.segs ? d.retransmit_ratio : null, format: share},
 	slow_reader: {label: "waiting for the reader, share of the busy time", of: (d) => maximum(d.rwnd_limited_share_c2s, d.rwnd_limited_share_s2c), format: share},
 	send_buffer: {label: "held by the send buffer, share of the busy time", of: (d) => maximum(d.sndbuf_limited_share_c2s, d.sndbuf_limited_share_s2c), format: share},
 	bytes: {label: "both ways", of: (d) => d.bytes_per_s ?? null, format: rate},
@@ -134,7 +134,7 @@ export function createEdgePanel(context) {
 			edge = next;
 			const zones = [nodes.get(next.source)?.zone, nodes.get(next.target)?.zone].map((zone) => zone || "no zone");
 			replace(sub, zones[0] === zones[1] ? (zones[0] === "no zone" ? "" : `within ${zones[0]}, `) : `${zones[0]} → ${zones[1]}, `, h("span", {class: bothSaw(next.observed_by) ? null : "one-sided-text"}, observedText(next.observed_by)), `, ${next.protocol}`);
-			replace(signs, next.signs.length ? next.signs.map(said) : h("p", {class: "sentence severity-0"}, "Nothing stands out: no attempt fails, nobody waits for a slow reader, next to nothing is sent again."));
+			replace(signs, next.signs.length ? next.signs.map(said) : h("p", {class: "sentence severity-0"}, "Nothing stands out: no attempt fails, nobody waits for a slow reader, next to no retransmits."));
 			void loader.run(fresh);
 		},
 	};

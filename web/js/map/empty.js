@@ -15,7 +15,7 @@ export function emptyNotice(graph, context) {
 	const state = context.state();
 	const {hosts, hosts_reporting: reporting} = graph.completeness;
 	if (state.only === "signs" && graph.matched.edges === 0)
-		return notice("empty", {title: "Nothing stands out in this range", reason: "No attempt fails, nobody waits for a slow reader, next to nothing is sent again.", action: {label: "Show all edges", run: () => context.navigate({only: null})}});
+		return notice("empty", {title: "Nothing stands out in this range", reason: "No attempt fails, nobody waits for a slow reader, next to no retransmits.", action: {label: "Show all edges", run: () => context.navigate({only: null})}});
 	if (state.focus !== "")
 		return notice("empty", {title: "Nothing around this box in this range", reason: "It is not there, or it talked to nobody.", action: {label: "Show everything", run: () => context.navigate({focus: null, depth: null})}});
 	if (state.filter !== "")

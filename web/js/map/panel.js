@@ -44,7 +44,7 @@ const worst = (graph) => graph.edges.filter((edge) => edge.signs.length > 0)
 function standsOut(graph, context, nodes) {
 	const list = worst(graph);
 	if (list.length === 0)
-		return [graph.edges.length === 0 ? h("p", {class: "mute"}, "No edge, so nothing to judge.") : h("p", {class: "calm"}, icon("ok"), h("span", null, "Nothing: no attempt fails, nobody waits for a slow reader, next to nothing is sent again.")),
+		return [graph.edges.length === 0 ? h("p", {class: "mute"}, "No edge, so nothing to judge.") : h("p", {class: "calm"}, icon("ok"), h("span", null, "Nothing: no attempt fails, nobody waits for a slow reader, next to no retransmits.")),
 			graph.edges.length > 0 && h("p", {class: "mute"}, "Click a box or a line to see its numbers; double click a box to see only what is around it.")];
 	return [h("ol", {class: "stands-out"}, list.slice(0, STANDS_OUT).map((edge) => h("li", null,
 		h("a", {class: `standing severity-${edge.severity}`, href: context.href({open: `edge:${edge.id}`}), "data-edge": edge.id},
@@ -102,6 +102,11 @@ export function createPanel(context) {
 	/** @type {ReturnType<typeof createEdgePanel> | null} */
 	let edgePanel = null;
 	let shown = "";
+	/* told by the browser: to ask would lay out all that was just drawn */
+	let scrolled = 0;
+	body.addEventListener("scroll", () => {
+		scrolled = body.scrollTop;
+	}, {passive: true});
 
 	function endEdge() {
 		edgePanel?.stop();
@@ -111,9 +116,10 @@ export function createPanel(context) {
 	/** Replaces the content; the focus stays on the same link where it still is. @param {(Node | string | null | false)[]} parts */
 	function put(...parts) {
 		const focused = document.activeElement instanceof HTMLAnchorElement && body.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-		const scroll = body.scrollTop;
+		const scroll = scrolled;
 		replace(body, ...parts);
-		body.scrollTop = scroll;
+		if (scroll > 0)
+			body.scrollTop = scroll;
 		if (focused !== null)
 			[...body.querySelectorAll("a")].find((a) => a.getAttribute("href") === focused)?.focus({preventScroll: true});
 	}
@@ -136,8 +142,8 @@ export function createPanel(context) {
 			const nodes = new Map(graph.nodes.map((node) => [node.id, node]));
 			close.hidden = kind === "";
 			close.setAttribute("href", context.href({open: null}));
-			if (shown !== open)
-				body.scrollTop = 0;
+			if (shown !== open && scrolled > 0)
+				body.scrollTop = scrolled = 0;
 			const edge = kind === "edge" ? graph.edges.find((one) => one.id === id) : undefined;
 			const node = kind === "node" ? nodes.get(id) : undefined;
 			if (edge) {

@@ -20,7 +20,7 @@ export const VIEW_ROWS = [
 	{label: "s2c bytes", hint: "payload from server to client", of: (view) => view.s2c_bytes ?? 0, format: bytes},
 	{label: "opened", hint: "connections that came to be", of: (view) => view.opened ?? 0, format: count},
 	{label: "failed", hint: "attempts that failed; only the client knows", of: (view, end) => end === "server" ? undefined : Object.keys(view).filter((key) => key.startsWith("failed_")).reduce((n, key) => n + view[key], 0), format: count},
-	{label: "sent again", hint: "share of the segments this end sent", of: (view, end) => ratio(view, end, "retransmitted", "segs"), format: share},
+	{label: "retransmits", hint: "share of the segments this end sent that it sent again", of: (view, end) => ratio(view, end, "retransmitted", "segs"), format: share},
 	{label: "waited for the reader", hint: "share of this end's time with data to send in which the other end's window was full", of: (view, end) => ratio(view, end, "rwnd_limited_us", "busy_us"), format: share},
 	{label: "its turn", hint: "share of samples in which this end had received last: it was thinking", of: (view) => view.turn_samples > 0 ? (view.turn_self ?? 0) / view.turn_samples : undefined, format: share},
 ];

@@ -26,10 +26,10 @@ const STEPS = [["auto", "fitting"], ["1s", "1 s"], ["10s", "10 s"], ["1m", "1 mi
 
 /** Which histogram says what; the observer that must be there. @type {[string, string, "client" | "server"][]} */
 const HISTOGRAMS = [
-	["client_c2s_srtt", "Round trip, measured by the client", "client"],
-	["server_s2c_srtt", "Round trip, measured by the server", "server"],
-	["client_handshake", "Connecting: SYN to established, at the client", "client"],
-	["server_handshake", "First round trip, at the server", "server"],
+	["client_c2s_srtt", "srtt, measured by the client", "client"],
+	["server_s2c_srtt", "srtt, measured by the server", "server"],
+	["client_handshake", "Handshake: SYN to established, at the client", "client"],
+	["server_handshake", "Handshake: first round trip, at the server", "server"],
 ];
 
 /** @type {Record<string, string>} */
@@ -69,9 +69,9 @@ function numbers(edge) {
 		["attempts / failed", [figure("count", d.attempts, "attempts"), " / ", figure("count", d.failed, "failed")]],
 		["opened", figure("count", d.opened, "opened")],
 		["open, on average", figure("mean", d.mean_open, "mean_open")],
-		["sent again", figure("share", d.retransmit_ratio, "retransmit_ratio")],
-		["round trip p50 / p99", [figure("us", d.srtt_p50_us, "srtt_p50_us"), " / ", figure("us", d.srtt_p99_us, "srtt_p99_us")]],
-		["connecting p50 / p99", [figure("us", d.handshake_p50_us, "handshake_p50_us"), " / ", figure("us", d.handshake_p99_us, "handshake_p99_us")]],
+		["retransmits", figure("share", d.retransmit_ratio, "retransmit_ratio")],
+		["srtt p50 / p99", [figure("us", d.srtt_p50_us, "srtt_p50_us"), " / ", figure("us", d.srtt_p99_us, "srtt_p99_us")]],
+		["handshake p50 / p99", [figure("us", d.handshake_p50_us, "handshake_p50_us"), " / ", figure("us", d.handshake_p99_us, "handshake_p99_us")]],
 		["first row in this range", edge.first ? dated(edge.first) : "none"],
 		["newest row", edge.last ? dated(edge.last) : "none"],
 	], "facts-numbers"));

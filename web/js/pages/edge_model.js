@@ -66,8 +66,8 @@ export const GROUPS = [
 		rows: [
 			row("c2s_bytes", "client to server", "bytes", same("c2s_bytes"), "payload bytes, each counted once", true),
 			row("s2c_bytes", "server to client", "bytes", same("s2c_bytes"), "payload bytes, each counted once", true),
-			row("c2s_segs", "segments to server", "count", same("c2s_segs"), "segments with payload, those sent again included", true),
-			row("s2c_segs", "segments to client", "count", same("s2c_segs"), "segments with payload, those sent again included", true),
+			row("c2s_segs", "segments to server", "count", same("c2s_segs"), "segments with payload, retransmits included", true),
+			row("s2c_segs", "segments to client", "count", same("s2c_segs"), "segments with payload, retransmits included", true),
 		],
 	},
 	{
@@ -87,17 +87,17 @@ export const GROUPS = [
 		title: "What it sent, and how it went",
 		note: "each end about its own direction",
 		rows: [
-			row("retransmit_ratio", "sent again", "share", ratio(own("retransmitted"), own("segs")), "segments sent again, of all segments it sent"),
-			row("retransmitted", "segments sent again", "count", own("retransmitted"), "retransmitted segments"),
-			row("lost", "judged lost", "count", own("lost"), "segments the sender's kernel judged lost"),
-			row("dsack", "sent again needlessly", "count", own("dsack"), "duplicates the receiver reported"),
-			row("delivered_ce", "met congestion (ECN)", "count", own("delivered_ce"), "segments acknowledged with congestion experienced"),
+			row("retransmit_ratio", "retransmits, share", "share", ratio(own("retransmitted"), own("segs")), "segments sent again, of all segments it sent"),
+			row("retransmitted", "retransmits", "count", own("retransmitted"), "segments sent again"),
+			row("lost", "lost", "count", own("lost"), "segments the sender's kernel judged lost"),
+			row("dsack", "spurious retransmits (DSACK)", "count", own("dsack"), "sent again needlessly: duplicates the receiver reported"),
+			row("delivered_ce", "congestion marks (ECN)", "count", own("delivered_ce"), "segments acknowledged with congestion experienced"),
 			row("undelivered", "never acknowledged", "bytes", own("undelivered"), "bytes sent and not acknowledged when the connection ended"),
-			row("busy_us", "had data to send", "us", own("busy_us"), "time with data to send, over all connections"),
-			row("rwnd_share", "waiting for the reader", "share", given("rwnd_limited_share_c2s", "rwnd_limited_share_s2c"), "of that time, how much the receiver's window held it back: the other end reads slowly"),
-			row("sndbuf_share", "waiting for its own buffer", "share", given("sndbuf_limited_share_c2s", "sndbuf_limited_share_s2c"), "of that time, how much the send buffer held it back"),
-			row("jitter_mean", "round trip wavers by", "us", ratio(own("jitter_us"), own("rtt_samples")), "mean deviation of the round trip time"),
-			row("queue_mean", "waiting in queues", "us", ratio(own("queue_us"), own("rtt_samples")), "mean of smoothed round trip less the smallest seen"),
+			row("busy_us", "busy sending", "us", own("busy_us"), "time with data to send, over all connections"),
+			row("rwnd_share", "limited by the receive window", "share", given("rwnd_limited_share_c2s", "rwnd_limited_share_s2c"), "of that time, how much the receiver's window held it back: the other end reads slowly"),
+			row("sndbuf_share", "limited by the send buffer", "share", given("sndbuf_limited_share_c2s", "sndbuf_limited_share_s2c"), "of that time, how much the send buffer held it back"),
+			row("jitter_mean", "jitter", "us", ratio(own("jitter_us"), own("rtt_samples")), "mean deviation of the round trip time (mdev)"),
+			row("queue_mean", "queueing delay", "us", ratio(own("queue_us"), own("rtt_samples")), "mean of srtt less the smallest round trip seen"),
 			row("cwnd_mean", "congestion window", "mean", ratio(own("cwnd_segs"), own("rtt_samples")), "mean window in segments"),
 		],
 	},
@@ -167,7 +167,7 @@ export function calm(edge) {
 		/* one that failed may have begun before the range */
 		said.push(d.failed ? `${count(d.failed)} of ${plural(Math.max(d.attempts ?? 0, d.failed), "attempt")} failed` : `none of ${plural(d.attempts, "attempt")} failed`);
 	if (d.segs && d.retransmit_ratio !== undefined)
-		said.push(d.retransmitted ? `${share(d.retransmit_ratio)} of the segments were sent again` : "no segment was sent again");
+		said.push(d.retransmitted ? `${share(d.retransmit_ratio)} of the segments were retransmitted` : "no segment was retransmitted");
 	const slow = Math.max(d.rwnd_limited_share_c2s ?? -1, d.rwnd_limited_share_s2c ?? -1);
 	if (slow >= 0 && slow < 0.2)
 		said.push(slow === 0 ? "nobody waited for a slow reader" : `waiting for a reader took ${share(slow)} of the time there was data to send`);

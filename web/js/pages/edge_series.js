@@ -16,7 +16,7 @@ const per = (part, whole) => whole > 0 ? part / whole : null;
 
 /** @type {Picture[]} */
 export const PICTURES = [
-	{id: "bytes", title: "Bytes", format: rate, lines: [
+	{id: "bytes", title: "Traffic", format: rate, lines: [
 		{label: "client to server", colour: 1, of: (p) => per(p.derived.c2s_bytes, p.seconds)},
 		{label: "server to client", colour: 2, dashed: true, of: (p) => per(p.derived.s2c_bytes, p.seconds)},
 	]},
@@ -24,11 +24,11 @@ export const PICTURES = [
 		{label: "opened", colour: 4, of: (p) => per(p.derived.opened, p.seconds)},
 		{label: "failed", colour: 3, dashed: true, of: (p) => per(p.derived.failed, p.seconds)},
 	]},
-	{id: "retransmits", title: "Segments sent again, of those sent", format: share, lines: [
+	{id: "retransmits", title: "Retransmits, share of segments sent", format: share, lines: [
 		{label: "by the client", colour: 1, of: (p) => per(p.client_c2s_retransmitted ?? 0, p.client_c2s_segs ?? 0)},
 		{label: "by the server", colour: 2, dashed: true, of: (p) => per(p.server_s2c_retransmitted ?? 0, p.server_s2c_segs ?? 0)},
 	]},
-	{id: "srtt", title: "Round trip time", format: micros, lines: [
+	{id: "srtt", title: "srtt (smoothed round trip time)", format: micros, lines: [
 		{label: "client p50", colour: 1, of: (p) => p.derived.srtt_c2s_p50_us},
 		{label: "client p99", colour: 1, dashed: true, of: (p) => p.derived.srtt_c2s_p99_us},
 		{label: "server p50", colour: 2, of: (p) => p.derived.srtt_s2c_p50_us},

@@ -91,7 +91,7 @@ export function hostEdgesTable(context) {
 			{id: "bytes", label: "bytes", kind: "number", value: (e) => e.derived.bytes, show: (e) => figure("bytes", e.derived.bytes, "bytes")},
 			{id: "opened", label: "opened", kind: "number", value: (e) => e.derived.opened, show: (e) => count(e.derived.opened)},
 			{id: "failed", label: "failed", kind: "number", value: (e) => e.derived.failed, show: (e) => count(e.derived.failed)},
-			{id: "retransmits", label: "sent again", kind: "number", value: (e) => e.derived.retransmit_ratio, show: (e) => share(e.derived.retransmit_ratio), wide: true},
+			{id: "retransmits", label: "retransmits", kind: "number", value: (e) => e.derived.retransmit_ratio, show: (e) => share(e.derived.retransmit_ratio), wide: true},
 		],
 	}));
 }
@@ -102,7 +102,7 @@ export const hostTables = (context) => ({addresses: addressTable(), listeners: l
 /** @param {Host} host @param {Context} context */
 export function hostView(host, context) {
 	return h("div", {"data-key": `host-${host.id}`, "data-host": host.id, class: "stack"},
-		card("host", plain(host.hostname || host.id, 80), h("p", {class: "sub"}, h("a", {href: context.href({page: "hosts", host: null})}, "Back to the whole fleet"), " \u00b7 ",
+		card("host", "Agent", h("p", {class: "sub"}, h("a", {href: context.href({page: "hosts", host: null})}, "Back to the whole fleet"), " \u00b7 ",
 			h("a", {href: context.href({page: "map", filter: `host=${host.hostname || host.id}`})}, "Show on the map")), who(host)),
 		card("cost", "What its agent costs, as it says", h("p", {class: "sub"}, host.cost ? `Its newest interval, ${time(host.last_seen - host.interval_s)}` : null), costs(host)),
 		keep("listeners"), keep("hostedges"), keep("addresses"));

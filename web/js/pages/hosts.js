@@ -13,6 +13,8 @@ import {heard, hostTables, hostView} from "./host_part.js";
 /** @typedef {import("./answers.js").Host} Host */
 /** @typedef {import("./hosts_model.js").HostRow} HostRow */
 
+const TITLE = "Hosts and fleet";
+
 /** @param {Context} context @param {(view: string) => void} onView */
 const fleetTable = (context, onView) => createTable(/** @type {import("../table.js").Options<HostRow>} */ ({
 	caption: "Agents",
@@ -27,9 +29,9 @@ const fleetTable = (context, onView) => createTable(/** @type {import("../table.
 	columns: [
 		{id: "host", label: "host", kind: "text", value: (r) => r.host.hostname || r.host.id, show: (r) => name(r.host.hostname || r.host.id, 32), hover: (r) => r.host.id},
 		{id: "state", label: "state", kind: "text", value: (r) => r.host.reporting ? "reporting" : "silent", show: (r) => heard(r.host)},
-		{id: "heard", label: "last heard", kind: "number", value: (r) => r.host.age_s, show: (r) => ago(r.host.age_s)},
+		{id: "heard", label: "last heard", kind: "number", value: (r) => r.host.age_s, show: (r) => ago(r.host.age_s), wide: true},
 		{id: "kernel", label: "kernel", kind: "text", value: (r) => r.host.kernel, show: (r) => name(r.host.kernel, 28), wide: true},
-		{id: "mode", label: "mode", kind: "text", value: (r) => r.host.mode, show: (r) => name(r.host.mode, 16)},
+		{id: "mode", label: "mode", kind: "text", value: (r) => r.host.mode, show: (r) => name(r.host.mode, 16), wide: true},
 		{id: "version", label: "agent", kind: "text", value: (r) => r.host.version, show: (r) => name(r.host.version, 24), wide: true},
 		{id: "cpu", label: "CPU", kind: "number", hint: "Share of one core its agent used in its newest interval", value: (r) => r.cpu, show: (r) => share(r.cpu)},
 		{id: "rss", label: "memory", kind: "number", hint: "Resident memory of its agent", value: (r) => r.rss, show: (r) => figure("bytes", r.rss, "rss_bytes"), wide: true},
@@ -88,11 +90,11 @@ const missing = (host, context) => h("div", {"data-key": "missing", class: "stac
 /** @type {import("../types.js").Page} */
 export const page = {
 	id: "hosts",
-	title: "Hosts and fleet",
+	title: TITLE,
 	nav: "Fleet",
 	params: {host: {type: "text", max: 300, default: ""}, table: {type: "text", default: ""}},
 	mount(root, context) {
-		const body = createBody(root, "Hosts and fleet");
+		const body = createBody(root, TITLE);
 		const fleet = fleetTable(context, (view) => context.navigate({table: view || null}, {replace: true}));
 		const one = hostTables(context);
 		let asked = "";
@@ -107,6 +109,7 @@ export const page = {
 				return {host, hosts, found, edges};
 			},
 			show: ({host, hosts, found, edges}) => {
+				body.heading.textContent = found ? plain(found.hostname || found.id, 80) : TITLE;
 				if (!host)
 					return showFleet(hosts);
 				body.show([found ? hostView(found, context) : missing(host, context)],

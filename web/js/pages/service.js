@@ -37,8 +37,8 @@ const edgesTable = (context, which, most) => createTable(/** @type {import("../t
 		{id: "bytes", label: "bytes", kind: "number", value: (e) => e.derived.bytes, show: (e) => barred("bytes", e.derived.bytes, most())},
 		{id: "opened", label: "opened", kind: "number", value: (e) => e.derived.opened, show: (e) => figure("count", e.derived.opened, "opened")},
 		{id: "failed", label: "failed", kind: "number", value: (e) => e.derived.failed, show: (e) => figure("count", e.derived.failed, "failed")},
-		{id: "retransmits", label: "sent again", kind: "number", value: (e) => e.derived.retransmit_ratio, show: (e) => share(e.derived.retransmit_ratio), wide: true},
-		{id: "srtt", label: "round trip p50", kind: "number", value: (e) => e.derived.srtt_p50_us, show: (e) => micros(e.derived.srtt_p50_us), wide: true},
+		{id: "retransmits", label: "retransmits", kind: "number", value: (e) => e.derived.retransmit_ratio, show: (e) => share(e.derived.retransmit_ratio), wide: true},
+		{id: "srtt", label: "srtt p50", kind: "number", value: (e) => e.derived.srtt_p50_us, show: (e) => micros(e.derived.srtt_p50_us), wide: true},
 		{id: "seen", label: "seen by", kind: "text", value: (e) => e.observed_by, wide: true},
 	],
 }));
@@ -55,8 +55,8 @@ function side(title, sums, prefix) {
 			["opened", figure("count", d.opened, `${prefix}.opened`)],
 			["failed", figure("count", d.failed, `${prefix}.failed`)],
 			["open, on average", figure("mean", d.mean_open, `${prefix}.mean_open`)],
-			["sent again", figure("share", d.retransmit_ratio, `${prefix}.retransmit_ratio`)],
-			["round trip p50 / p99", [figure("us", d.srtt_p50_us, `${prefix}.srtt_p50_us`), " / ", figure("us", d.srtt_p99_us, `${prefix}.srtt_p99_us`)]],
+			["retransmits", figure("share", d.retransmit_ratio, `${prefix}.retransmit_ratio`)],
+			["srtt p50 / p99", [figure("us", d.srtt_p50_us, `${prefix}.srtt_p50_us`), " / ", figure("us", d.srtt_p99_us, `${prefix}.srtt_p99_us`)]],
 		], "facts-numbers"));
 }
 

@@ -65,7 +65,7 @@ function head(answer, rows, state, context) {
 		choice(context, "Top by", "metric", METRICS.map((m) => [m.id, m.label]), state.metric),
 		h("label", {class: "choice"}, h("input", {type: "checkbox", "data-param": "compare", checked: state.compare}), h("span", null, "against the range before")),
 		h("p", {class: "sub"}, figure("count", answer.matched, "matched"), ` ${answer.matched === 1 ? "service" : "services"} in `, span(answer.from, answer.to),
-			compared && (fresh || gone ? `; ${[fresh && `${fresh} new`, gone && `${gone} gone`].filter(Boolean).join(", ")}` : "; none new, none gone"), "."),
+			state.compare && rows.length > 0 && (!compared ? "; nobody was seen in the range before" : fresh || gone ? `; ${[fresh && `${fresh} new`, gone && `${gone} gone`].filter(Boolean).join(", ")}` : "; none new, none gone"), "."),
 		answer.matched > rows.length && h("p", {class: "sub"}, `The first ${plural(rows.length, "service")} are shown; the CSV has up to 10 000.`));
 }
 

@@ -26,7 +26,7 @@ export const METRICS = [
 	metric("failed", "failed attempts", "count"),
 	metric("closed", "connections closed", "count"),
 	metric("resets", "resets", "count"),
-	metric("retransmitted", "segments sent again", "count"),
+	metric("retransmitted", "retransmits", "count"),
 	metric("segs", "segments", "count"),
 	metric("open_ms", "connections open (mean)", "mean", "mean_open"),
 ];
@@ -84,5 +84,11 @@ export function rowOf(s, m) {
 	};
 }
 
-/** @param {Service[]} services @param {Metric} m */
-export const rowsOf = (services, m) => services.map((s) => rowOf(s, m));
+/**
+ * Where the range before knows nobody there is nothing to compare with: before everything, nothing is new.
+ * @param {Service[]} services @param {Metric} m
+ */
+export function rowsOf(services, m) {
+	const known = services.some((s) => s.previous && s.previous.as_client.edges + s.previous.as_server.edges > 0);
+	return services.map((s) => rowOf(known ? s : {...s, previous: null}, m));
+}
