@@ -99,28 +99,44 @@ int api_send(struct api *a, json_t *root, const char *list)
 }
 
 struct check {
-	const char *params;
-	char unknown[64];
+	struct api *a;
+	const struct route *route;
+	uint32_t seen; /* bits of the words of params */
+	bool bad;
 };
 
-static bool api_word(const char *words, const char *word)
+/* Which of the words; -1: none. */
+static int api_word(const char *words, const char *word)
 {
 	size_t n = strlen(word);
+	int i = 0;
 
-	for (const char *p = words; n && *p; p += strcspn(p, " "), p += *p == ' ')
+	for (const char *p = words; n && *p; p += strcspn(p, " "), p += *p == ' ', i++)
 		if (strcspn(p, " ") == n && !memcmp(p, word, n))
-			return true;
-	return false;
+			return i;
+	return -1;
 }
 
-static bool api_check(void *arg, const char *name)
+/* One parameter: known, with a value, and not twice: which of two would be meant? */
+static bool api_check(void *arg, const char *name, const char *value)
 {
 	struct check *c = arg;
+	int word = api_word(c->route->params, name);
+	char hint[256];
 
-	if (api_word(c->params, name))
-		return true;
-	snprintf(c->unknown, sizeof(c->unknown), "%s", *name ? name : "(empty)");
-	return false;
+	c->bad = true;
+	if (word < 0) {
+		snprintf(hint, sizeof(hint), *c->route->params ? "it has: %s" : "it has none%s", c->route->params);
+		api_error(c->a, 400, hint, "%.100s has no parameter %.60s", c->a->req->path, *name ? name : "(empty)");
+	} else if (!value) {
+		api_error(c->a, 400, "write name=value", "%s has no value", name);
+	} else if (c->seen & 1u << word) {
+		api_error(c->a, 400, "give each parameter once", "%s is given twice", name);
+	} else {
+		c->seen |= 1u << word;
+		c->bad = false;
+	}
+	return !c->bad;
 }
 
 static const struct route *api_route(const char *path, const char **ret_tail)
@@ -187,15 +203,10 @@ void api_handle(void *server, const struct http_request *req, struct http_reply 
 		(void)api_page(&a);
 		goto out;
 	}
-	check = (struct check){.params = route->params};
+	check = (struct check){.a = &a, .route = route};
 	http_params(req, api_check, &check);
-	if (*check.unknown) {
-		char hint[256];
-
-		snprintf(hint, sizeof(hint), *route->params ? "it has: %s" : "it has none%s", route->params);
-		api_error(&a, 400, hint, "%.100s has no parameter %s", req->path, check.unknown);
+	if (check.bad)
 		goto out;
-	}
 	if (route->store) {
 		a.q = api_query(s);
 		if (!a.q) {

@@ -67,12 +67,12 @@ int api_range(struct api *a, uint32_t default_s, struct store_ask *ask)
 
 	if (api_time(a, "to", &to))
 		return -1;
+	/* Nothing is stored of the day after tomorrow. */
+	if (to > a->now + 86400)
+		to = a->now + 86400;
 	from = to > default_s ? to - default_s : 0;
 	if (given && api_time(a, "from", &from))
 		return -1;
-	/* Nothing is stored of tomorrow. */
-	if (to > a->now + 86400)
-		to = a->now + 86400;
 	if (from >= to)
 		return api_error(a, 400, "from comes before to; " PARAM_TIME_HINT, "the range [%u, %u) is empty", from,
 				 to);
@@ -160,6 +160,9 @@ static int param_protocol(struct api *a, uint8_t *ret)
 		*ret = 6;
 	else if (!strcmp(text, "udp"))
 		*ret = 17;
+	else if (*text < '0' || *text > '9')
+		return api_error(a, 400, "protocol is tcp, udp or a number from 1 to 255", "protocol cannot be %.40s",
+				 text);
 	else if (api_uint(a, "protocol", 1, 255, &v))
 		return -1;
 	else

@@ -17,7 +17,8 @@
 #include "base/table.h"
 
 #define HTTP_TIMEOUT_S 15
-#define HTTP_REQUEST_MAX 16384 /* bytes of a request line and its headers */
+#define HTTP_URI_MAX 16384     /* bytes of an address as it was sent */
+#define HTTP_REQUEST_MAX 98304 /* of a request line, its headers and what is noted of them; more is cut off unread */
 #define HTTP_FEED_BLOCK 65536
 #define HTTP_FEED_SNDBUF 131072 /* what the kernel holds for a client that is slow */
 
@@ -41,7 +42,7 @@ struct feed {
 };
 
 /* What a request is known as between libmicrohttpd's calls. */
-static const char http_seen, http_fed;
+static const char http_seen, http_fed, http_long, http_nul;
 
 static const struct {
 	const char *name, *value;
@@ -69,7 +70,7 @@ const char *http_header(const struct http_request *r, const char *name)
 }
 
 struct http_each {
-	bool (*fn)(void *arg, const char *name);
+	bool (*fn)(void *arg, const char *name, const char *value);
 	void *arg;
 };
 
@@ -77,10 +78,10 @@ static enum MHD_Result http_each(void *cls, enum MHD_ValueKind kind, const char 
 {
 	struct http_each *x = cls;
 
-	return x->fn(x->arg, key) ? MHD_YES : MHD_NO;
+	return x->fn(x->arg, key, value) ? MHD_YES : MHD_NO;
 }
 
-void http_params(const struct http_request *r, bool (*fn)(void *arg, const char *name), void *arg)
+void http_params(const struct http_request *r, bool (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
 	struct http_each x = {fn, arg};
 
@@ -319,6 +320,14 @@ static enum MHD_Result http_send(struct http *h, struct MHD_Connection *c, struc
 	return r;
 }
 
+/* An address as it came, before it is decoded: past a NUL nobody would see what it says. */
+static void *http_uri(void *cls, const char *uri, struct MHD_Connection *c)
+{
+	if (strlen(uri) > HTTP_URI_MAX)
+		return (void *)(uintptr_t)&http_long;
+	return strstr(uri, "%00") ? (void *)(uintptr_t)&http_nul : NULL;
+}
+
 static enum MHD_Result http_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
 				    const char *version, const char *upload, size_t *upload_size, void **con_cls)
 {
@@ -326,7 +335,15 @@ static enum MHD_Result http_request(void *cls, struct MHD_Connection *c, const c
 	struct http_request req = {.path = url, .connection = c, .http = h};
 	struct http_reply reply = {.status = 200, .type = "application/json"};
 
-	/* The first call only brings the headers; answering then would cut a connection that still sends. */
+	/* The first call only brings the headers; answering then cuts a connection that still sends. */
+	if (*con_cls == &http_long || *con_cls == &http_nul) {
+		buf_init(&reply.body, 0);
+		if (*con_cls == &http_long)
+			http_error(&reply, 414, "the address is too long", "at most 16384 bytes");
+		else
+			http_error(&reply, 400, "%00 has no place in an address", "no name holds such a byte");
+		return http_send(h, c, &reply);
+	}
 	if (*con_cls != &http_seen) {
 		*con_cls = (void *)(uintptr_t)&http_seen;
 		return MHD_YES;
@@ -429,9 +446,10 @@ int http_start(struct http **ret, const struct http_opts *opts, char *why, size_
 	pthread_mutex_init(&h->lock, NULL);
 	h->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0,
 				     NULL, NULL, http_request, h, MHD_OPTION_NOTIFY_COMPLETED, http_completed, h,
-				     MHD_OPTION_EXTERNAL_LOGGER, http_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-				     MHD_OPTION_THREAD_POOL_SIZE, opts->threads > 1 ? opts->threads : 0u,
-				     MHD_OPTION_CONNECTION_LIMIT, opts->connections, MHD_OPTION_CONNECTION_TIMEOUT,
+				     MHD_OPTION_URI_LOG_CALLBACK, http_uri, NULL, MHD_OPTION_EXTERNAL_LOGGER, http_log,
+				     NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+				     opts->threads > 1 ? opts->threads : 0u, MHD_OPTION_CONNECTION_LIMIT,
+				     opts->connections, MHD_OPTION_CONNECTION_TIMEOUT,
 				     opts->timeout_s ? opts->timeout_s : (unsigned)HTTP_TIMEOUT_S,
 				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_REQUEST_MAX, MHD_OPTION_END);
 	if (!h->daemon) {

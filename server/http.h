@@ -48,8 +48,8 @@ struct http_reply {
 const char *http_param(const struct http_request *r, const char *name);
 /* The value of a header of the request, or NULL. */
 const char *http_header(const struct http_request *r, const char *name);
-/* Calls fn for every parameter; stops when it returns false. */
-void http_params(const struct http_request *r, bool (*fn)(void *arg, const char *name), void *arg);
+/* Calls fn for every parameter, as often as it is given; value NULL: there is no '='. Stops when it returns false. */
+void http_params(const struct http_request *r, bool (*fn)(void *arg, const char *name, const char *value), void *arg);
 
 struct http_opts {
 	const char *listen; /* "127.0.0.1:8343" */

@@ -676,6 +676,18 @@ static void test_wrong_questions(void **state)
 	refuse(w, "/api/v1/edges?from=-1m&to=-2m", 400, "is empty");
 	refuse(w, "/api/v1/edges?colour=red", 400, "no parameter colour");
 	refuse(w, "/api/v1/edges?group=taste", 400, "no group is called taste");
+	refuse(w, "/api/v1/edges?limit=5&limit=6", 400, "limit is given twice");
+	refuse(w, "/api/v1/edges?sort=bytes&port=1&sort=beauty", 400, "sort is given twice");
+	refuse(w, "/api/v1/edges?limit", 400, "limit has no value");
+	refuse(w, "/api/v1/edges?limit=", 400, "limit cannot be");
+	refuse(w, "/api/v1/edges?limit=99999999999999999999", 400, "limit cannot be 9999");
+	refuse(w, "/api/v1/edges?&", 400, "no parameter (empty)");
+	refuse(w, "/metrics?x=1", 400, "no parameter x");
+	refuse(w, "/api/v1/edges%00", 400, "%00 has no place");
+	refuse(w, "/api/v1/edges?service=a%00b", 400, "%00 has no place");
+	refuse(w, "/api/v1/edges?protocol=TCP", 400, "protocol cannot be TCP");
+	refuse(w, "/api/v1/edges?from=4294967295", 400, "is empty");
+	json_decref(get_json(w, "/api/v1/edges?to=4294967295", 200));
 	refuse(w, "/api/v1/edges?order=sideways", 400, "order");
 	refuse(w, "/api/v1/edges?host=nowhere", 404, "no host is called nowhere");
 	refuse(w, "/api/v1/edges?format=xml", 400, "no format is called xml");

@@ -259,6 +259,36 @@ static int ask_status(struct world *w, const char *path)
 	return status;
 }
 
+/* An address of 64 KiB is answered, in words; one that is just short enough gets through. */
+static void test_address_too_long(void **state)
+{
+	static const struct {
+		size_t n;
+		int status;
+	} sizes[] = {{16384, 200}, {16385, 414}, {65536, 414}};
+	struct world *w = *state;
+	char *path = malloc(65537), *head, type[64];
+	struct rig c;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		memset(path, 'a', sizes[i].n);
+		path[0] = '/';
+		path[sizes[i].n] = '\0';
+		rig_open(&c, http_url(w->http), "GET", path, "Connection: close\r\n", 0);
+		assert_int_equal(rig_head(&c, &head), sizes[i].status);
+		rig_header(head, "Content-Type", type, sizeof(type));
+		if (sizes[i].status == 414) {
+			assert_string_equal(type, "application/json");
+			assert_non_null(rig_until(&c, "\"hint\": \"at most 16384 bytes\""));
+		}
+		rig_close(&c);
+	}
+	free(path);
+	assert_int_equal(ask_status(w, "/index.html%00"), 400);
+	/* It goes on. */
+	assert_int_equal(ask_status(w, "/nothing"), 200);
+}
+
 static void test_folder(void **state)
 {
 	static const char *const refused[] = {
@@ -314,9 +344,9 @@ static void test_folder(void **state)
 	assert_int_equal(ask_status(w, "/index.html"), 200);
 	assert_int_equal(ask_status(w, "/js/app.js"), 200);
 	assert_int_equal(ask_status(w, "/js/app%2ejs"), 200);
-	/* A path ends at its NUL: what is asked for and what is opened are the same. */
-	assert_int_equal(ask_status(w, "/index.html%00/../../secret.js"), 200);
-	assert_int_equal(ask_status(w, "/secret%00.js"), 404);
+	/* What is asked for and what is opened are the same: nothing follows a NUL unseen. */
+	assert_int_equal(ask_status(w, "/index.html%00/../../secret.js"), 400);
+	assert_int_equal(ask_status(w, "/secret%00.js"), 400);
 	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
 		int status = ask_status(w, refused[i]);
 
@@ -466,6 +496,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_address_too_long, setup, teardown),
 		cmocka_unit_test(test_embedded),
 		cmocka_unit_test_setup_teardown(test_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_feeds, setup, teardown),
