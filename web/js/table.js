@@ -44,7 +44,7 @@ const SHOWN_MORE = 500;
  * @template T
  * @typedef {object} Table
  * @property {HTMLElement} element
- * @property {(rows: T[]) => void} update
+ * @property {(rows: T[]) => void} update      a row that is the same object as before is not filled again
  * @property {(view: string) => void} setView  from the address bar; does not call onView
  * @property {(href: string) => void} setCsv   address of the same list as CSV; "" takes the link away
  * @property {(caption: string) => void} setCaption
@@ -141,18 +141,21 @@ class TableView {
 		options.columns.forEach((column, i) => fillCell(line.element.cells[i], column, line.row, i === 0 ? options.href?.(line.row) ?? null : null));
 	}
 
-	/** @param {T[]} rows */
-	paintRows(rows) {
+	/** @param {T[]} rows @param {boolean} keep  the very same row says the very same */
+	paintRows(rows, keep) {
 		const wanted = new Set();
 		let after = /** @type {Element | null} */ (null);
 		for (const row of rows) {
 			const key = this.options.key(row);
 			wanted.add(key);
-			let line = this.lines.get(key);
-			if (!line)
-				this.lines.set(key, line = this.newLine(row));
-			line.row = row;
-			this.fill(line);
+			const known = this.lines.get(key);
+			const line = known ?? this.newLine(row);
+			if (!known)
+				this.lines.set(key, line);
+			if (!known || !keep || line.row !== row) {
+				line.row = row;
+				this.fill(line);
+			}
 			const place = after ? after.nextElementSibling : this.body.firstElementChild;
 			if (place !== line.element)
 				this.move(line.element, place);
@@ -176,7 +179,8 @@ class TableView {
 			/** @type {HTMLElement} */ (focused).focus({preventScroll: true});
 	}
 
-	paint() {
+	/** @param {boolean} [keep]  lines of rows that are still the same object are left as they are */
+	paint(keep = false) {
 		const {rows, bad} = arranged(this.all, this.options, this.view);
 		this.options.columns.forEach(({id}, i) => {
 			if (document.activeElement !== this.inputs[i])
@@ -184,7 +188,7 @@ class TableView {
 			set(this.inputs[i], {"aria-invalid": bad.includes(id) ? "true" : null});
 			set(this.headers[i], {"aria-sort": this.view.sort === id ? "ascending" : this.view.sort === `-${id}` ? "descending" : null});
 		});
-		this.paintRows(rows.slice(0, this.limit));
+		this.paintRows(rows.slice(0, this.limit), keep);
 		this.countText.textContent = rows.length === this.all.length ? count(this.all.length) : `${count(rows.length)} of ${count(this.all.length)}`;
 		this.paintFoot(rows.length, bad);
 	}
@@ -263,7 +267,7 @@ class TableView {
 	/** @param {T[]} rows */
 	update(rows) {
 		this.all = rows;
-		this.paint();
+		this.paint(true);
 	}
 
 	/** @param {string} text */

@@ -81,6 +81,8 @@ class MapPage {
 		this.shown = "";
 		this.painted = 0;
 		this.timer = 0;
+		/** @type {{links: string, rows: Map<string, Row>}} */
+		this.kept = {links: "", rows: new Map()};
 		/* edges the stream has brought, and when one not met before was last asked for */
 		this.met = new Set(context.live.edges().keys());
 		this.asked_ms = -ARRIVED_MS;
@@ -169,7 +171,11 @@ class MapPage {
 		this.note.textContent = other.nodes > 0 ? `The ${plural(graph.nodes.length - 1, "largest box", "largest boxes")} of ${graph.matched.nodes}; “other” sums ${plural(other.nodes, "more", "more")} with ${plural(other.edges, "edge")}. Double click it for more of them.` : "";
 		this.note.hidden = other.nodes === 0;
 		this.table.setCsv(this.context.api.url("/graph", {...question(state, this.context), format: "csv"}));
-		this.paint();
+		/* the picture first: the table is as much work again */
+		if (fresh)
+			requestAnimationFrame(() => setTimeout(() => this.paint()));
+		else
+			this.paint();
 		if (fresh)
 			this.context.announce(`${plural(graph.matched.edges, "edge")}, ${plural(graph.matched.signs, "needs", "need")} a look`);
 	}
@@ -208,11 +214,25 @@ class MapPage {
 			replace(this.stale, stale);
 		if (!this.graph)
 			return;
-		const names = new Map(this.graph.nodes.map((node) => [node.id, node.name]));
-		const now = liveNumbers(this.context);
-		this.table.update(this.graph.edges.map((edge) => ({edge, client: names.get(edge.source) ?? "", server: names.get(edge.target) ?? "", now: now(edge)})));
+		this.table.update(this.rows(this.graph));
 		this.stat.tick();
 		this.panel.tick();
+	}
+
+	/** The table's rows: the ones it has where they say the same. @param {Graph} graph @returns {Row[]} */
+	rows(graph) {
+		const names = new Map(graph.nodes.map((node) => [node.id, node.name]));
+		const now = liveNumbers(this.context);
+		/* their links lead to all of the state but what is open */
+		const links = this.context.href({open: null});
+		const old = this.kept.links === links ? this.kept.rows : new Map();
+		const rows = graph.edges.map((edge) => {
+			const row = {edge, client: names.get(edge.source) ?? "", server: names.get(edge.target) ?? "", now: now(edge)};
+			const same = old.get(edge.id);
+			return same && same.edge === edge && same.now?.bytes_s === row.now?.bytes_s && same.now?.opens_s === row.now?.opens_s ? same : row;
+		});
+		this.kept = {links, rows: new Map(rows.map((row) => [row.edge.id, row]))};
+		return rows;
 	}
 
 	/** @param {KeyboardEvent} event */
