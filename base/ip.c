@@ -196,7 +196,7 @@ int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t
 	}
 	if (port_text) {
 		port = strtoul(port_text, &end, 10);
-		if (*end || end == port_text || port > 65535) {
+		if (*end || *port_text < '0' || *port_text > '9' || port > 65535) {
 			snprintf(why, why_len, "'%s' is not a port (0 to 65535)", port_text);
 			return -EINVAL;
 		}

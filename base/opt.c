@@ -111,6 +111,15 @@ static int opt_number(const char *program, const struct opt *o, const char *valu
 	return 0;
 }
 
+/* An empty word is a variable of a script that was not set, more often than not. */
+static bool opt_word_ok(const char *program, const struct opt *o, const char *value)
+{
+	if (*value || o->empty || o->choices)
+		return true;
+	fprintf(stderr, "%s: --%s: '' is not %s\n", program, o->name, o->arg);
+	return false;
+}
+
 static int opt_store(const char *program, const struct opt *o, const char *value, void *conf)
 {
 	void *member = (char *)conf + o->offset;
@@ -121,6 +130,8 @@ static int opt_store(const char *program, const struct opt *o, const char *value
 		*(bool *)member = true;
 		return 0;
 	case OPT_STRING:
+		if (!opt_word_ok(program, o, value))
+			return -EINVAL;
 		if (o->choices && !opt_is_choice(o->choices, value)) {
 			fprintf(stderr, "%s: --%s: '%s' is none of %s\n", program, o->name, value, o->choices);
 			return -EINVAL;
@@ -129,6 +140,8 @@ static int opt_store(const char *program, const struct opt *o, const char *value
 		return 0;
 	case OPT_LIST:
 		list = member;
+		if (!opt_word_ok(program, o, value))
+			return -EINVAL;
 		if (list->n == ARRAY_LEN(list->v)) {
 			fprintf(stderr, "%s: --%s is given more than %zu times\n", program, o->name,
 				ARRAY_LEN(list->v));

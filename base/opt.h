@@ -34,6 +34,7 @@ struct opt {
 	const char *help;    /* one line; ends with the default where there is one */
 	uint64_t min, max;   /* OPT_UINT, OPT_TIME, OPT_SIZE; max 0 = no bound */
 	const char *choices; /* OPT_STRING: "a|b|c", also for completion; NULL = any */
+	bool empty;          /* OPT_STRING, OPT_LIST: '' is a value as well; else it is refused */
 };
 
 struct opt_command {

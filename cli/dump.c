@@ -197,7 +197,7 @@ static int dump_network(struct dump *d)
 	int r = dump_bind(d->conf->udp ? d->conf->udp : ":6343", &d->fd);
 
 	if (r < 0)
-		return CMD_FAILED;
+		return r == -EINVAL ? CMD_USAGE : CMD_FAILED;
 	r = loop_new(&d->loop);
 	if (!r)
 		r = loop_signals(d->loop, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "cli/demo.h"
 #include "cli/summary.h"
 #include "cli/top.h"
+#include "wire/wire.h"
 
 #define RUN_LINE_MS 5000   /* between two lines of a live table without a terminal */
 #define RUN_SETTLE_MS 8000 /* the summary waits at most so long for the last interval */
@@ -80,7 +81,8 @@ static const struct opt run_opts[] = {
 	 .type = OPT_STRING,
 	 AT(net),
 	 .arg = "NAME",
-	 .help = "name of the address space this host is in"},
+	 .help = "name of the address space this host is in",
+	 .empty = true},
 	{.type = OPT_GROUP, .help = "The agent of this host"},
 	{.name = "no-agent", .type = OPT_FLAG, AT(no_agent), .help = "none: only agents of other hosts report"},
 	{.name = "netns",
@@ -110,7 +112,8 @@ static const struct opt run_opts[] = {
 	 .type = OPT_TIME,
 	 AT(for_ms),
 	 .arg = "TIME",
-	 .help = "end by itself after so long, with a summary (exit code 1 when something does not add up)"},
+	 .help = "end by itself after so long, with a summary (exit code 1 when something does not add up)",
+	 .min = 1},
 	{.name = "live",
 	 .letter = 't',
 	 .type = OPT_FLAG,
@@ -304,8 +307,38 @@ int run_interval_check(uint32_t ms, char *why, size_t why_len)
 	return -EINVAL;
 }
 
+int run_address_check(const char *option, const char *text, char *why, size_t why_len)
+{
+	char reason[200];
+	uint16_t port;
+	struct ip ip;
+
+	/* A name nobody knows now is the world's business, and said by who needs it. */
+	if (ip_resolve(text, 0, &ip, &port, reason, sizeof(reason)) != -EINVAL)
+		return 0;
+	snprintf(why, why_len, "--%s: %s", option, reason);
+	return -EINVAL;
+}
+
+/* What the agent would refuse is refused before anything starts. */
+static int run_name_check(const char *option, const char *text, char *why, size_t why_len)
+{
+	struct str s = str_from(text);
+
+	if (s.n <= FLOW_NAME_MAX && wire_text_ok(s))
+		return 0;
+	snprintf(why, why_len, "--%s must be UTF-8 text of at most %d bytes without control characters", option,
+		 FLOW_NAME_MAX);
+	return -EINVAL;
+}
+
 static int run_check(struct run_conf *conf, char *why, size_t why_len)
 {
+	if (run_address_check("listen", conf->listen, why, why_len) < 0 ||
+	    run_address_check("sflow", conf->sflow, why, why_len) < 0 ||
+	    run_name_check("net", conf->net, why, why_len) < 0 ||
+	    run_name_check("host-id", conf->host_id, why, why_len) < 0)
+		return -EINVAL;
 	if (run_interval_check(conf->interval_ms, why, why_len) < 0)
 		return -EINVAL;
 	if (conf->spread_ms == UINT32_MAX)

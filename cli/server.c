@@ -85,7 +85,8 @@ int cmd_server(int argc, char **argv)
 	if (r)
 		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
 	run_data_folder(conf.data, data, sizeof(data));
-	if (run_interval_check(conf.interval_ms, why, sizeof(why)) < 0) {
+	if (run_interval_check(conf.interval_ms, why, sizeof(why)) < 0 ||
+	    run_address_check("listen", conf.listen ? conf.listen : so.listen, why, sizeof(why)) < 0) {
 		fprintf(stderr, CMD_PROGRAM " server: %s\n", why);
 		return CMD_USAGE;
 	}

@@ -390,7 +390,7 @@ static int http_bind(const char *listen_at, int *ret_fd, struct ip *ret_ip, uint
 
 	r = ip_resolve(listen_at, 8343, ret_ip, ret_port, reason, sizeof(reason));
 	if (r) {
-		snprintf(why, why_len, "cannot listen on %s: %s; name an address like 127.0.0.1:8343", listen_at,
+		snprintf(why, why_len, "cannot listen on %s: %s; name one like 127.0.0.1:8343 with --listen", listen_at,
 			 reason);
 		return r;
 	}

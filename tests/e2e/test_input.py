@@ -5,6 +5,7 @@ data that stays readable."""
 import glob
 import os
 import random
+import re
 import socket
 import subprocess
 import time
@@ -40,6 +41,48 @@ class Usage(case.Case):
         self.refused(2, [paths.AGENT, "--interval", "fast"], "interval", "fast")
         self.refused(2, [paths.AGENT, "--interval", "7s"], "interval")
         self.refused(2, [paths.SKYFALL, "run", "--interval", "7s"], "interval")
+
+    def test_every_value_of_every_option(self):
+        """None takes the empty word, and none that wants a number takes something else. Which there are, --help says."""
+        programs = [[paths.SKYFALL, word] for word in ("run", "top", "edges", "hosts", "doctor", "dump", "collector",
+                                                       "graph", "server")] + [[paths.AGENT], [paths.GEN]]
+        may_be_empty = ("net", "zone")
+        numbers = ("N", "PORT", "BYTES", "NUMBER")
+        found = 0
+        for words in programs:
+            text = self.lab.run("c", [*words, "--help"], timeout=20).stdout
+            for option, kind in re.findall(r"^  (?:-., |    )--([a-z-]+) ([A-Z:]+|now\|TIME)", text, re.M):
+                found += 1
+                bad = [] if option in may_be_empty and kind == "NAME" else [""]
+                if kind in numbers or (kind == "TIME" and option not in ("from", "to")):
+                    bad += ["-1", "9" * 30, "rub bish", "0x10", " 5", "+5"]
+                for value in bad:
+                    with self.subTest(words=words, option=option, value=value):
+                        self.refused(2, [*words, "--" + option, value], "--" + option)
+        self.assertGreater(found, 60)
+
+    def test_odd_values(self):
+        """What a table of options cannot know."""
+        gen = [paths.GEN, "--intervals", "0"]
+        for value in ("rubbish", "-5", " 5", "5x", "0x5", "1e9", "99999999999999999999", "4294967295"):
+            self.refused(2, [*gen, "--start", value], "--start")
+        self.refused(2, [*gen, "--start", "1000000001", "--interval", "10s"], "--start")
+        self.refused(2, [*gen, "--start", "3", "--past", "8"], "--start")
+        self.refused(2, [*gen, "--spread", "1s"], "--spread")
+        self.refused(2, [*gen, "--net", "a\tb"], "--net")
+        self.refused(1, [*gen, "--truth", "/nonexistent/truth"], "--truth", "/nonexistent/truth")
+        self.refused(1, [*gen, "--inventory", "/nonexistent/zones"], "--inventory", "/nonexistent/zones")
+        for words, option in (([paths.GEN], "collector"), ([paths.AGENT], "collector"), ([paths.SKYFALL, "run"], "sflow"),
+                              ([paths.SKYFALL, "run"], "listen"), ([paths.SKYFALL, "server"], "listen"),
+                              ([paths.SKYFALL, "dump"], "udp")):
+            for value in ("127.0.0.1:65536", "127.0.0.1:", "127.0.0.1:+5", "[::1", "127.0.0.1:x"):
+                with self.subTest(words=words, option=option, value=value):
+                    self.refused(2, [*words, "--" + option, value], "--" + option)
+        self.refused(2, [paths.GEN, "--collector", ":0"], "--collector")
+        self.refused(2, [paths.SKYFALL, "run", "--net", "a\tb"], "--net")
+        self.refused(2, [paths.SKYFALL, "run", "--host-id", "x" * 256], "--host-id")
+        self.refused(2, [paths.SKYFALL, "run", "--for", "0"], "--for")
+        self.refused(2, [paths.SKYFALL, "doctor", "--since", "0s"], "--since")
 
     def test_words_choose_rows_of_the_table_only(self):
         self.refused(2, [paths.SKYFALL, "edges", "--json", "shop"], "shop", "--service")

@@ -14,8 +14,8 @@
 
 struct conf {
 	bool flag;
-	const char *text, *choice;
-	struct opt_list list;
+	const char *text, *choice, *blank;
+	struct opt_list list, blanks;
 	uint64_t number, size;
 	uint32_t time_ms;
 };
@@ -33,6 +33,8 @@ static const struct opt opts[] = {
 	 .help = "one of",
 	 .choices = "red|green|blue"},
 	{.name = "list", .letter = 'l', .type = OPT_LIST, AT(list), .arg = "X", .help = "many"},
+	{.name = "blank", .type = OPT_STRING, AT(blank), .arg = "B", .help = "may be empty", .empty = true},
+	{.name = "blanks", .type = OPT_LIST, AT(blanks), .arg = "B", .help = "may hold the empty", .empty = true},
 	{.type = OPT_GROUP, .help = "Second"},
 	{.name = "number",
 	 .letter = 'n',
@@ -128,9 +130,12 @@ static void test_list_and_words(void **state)
 	assert_int_equal(n, 2);
 	assert_string_equal(args[0], "first");
 	assert_string_equal(args[1], "--flag");
-	assert_int_equal(PARSE("--text=", "-"), 0);
-	assert_string_equal(conf.text, "");
+	assert_int_equal(PARSE("--text=-", "-"), 0);
+	assert_string_equal(conf.text, "-");
 	assert_string_equal(args[0], "-");
+	assert_int_equal(PARSE("--blank=", "--blanks", ""), 0);
+	assert_string_equal(conf.blank, "");
+	assert_int_equal(conf.blanks.n, 1);
 }
 
 static void test_mistakes(void **state)
@@ -142,6 +147,12 @@ static void test_mistakes(void **state)
 		{{"-x"}, "-x"},
 		{{"--flag=1"}, "no value"},
 		{{"--text"}, "needs WORD"},
+		{{"--text", ""}, "--text: '' is not WORD"},
+		{{"--text="}, "--text: '' is not WORD"},
+		{{"-t", ""}, "--text: '' is not WORD"},
+		{{"--list", ""}, "--list: '' is not X"},
+		{{"--size", ""}, "--size: '' is not a size"},
+		{{"--time", ""}, "--time: '' is not a time"},
 		{{"--choice", "re"}, "red|green|blue"},
 		{{"--choice", "redd"}, "red|green|blue"},
 		{{"--choice", ""}, "red|green|blue"},

@@ -54,7 +54,12 @@ static const struct opt gen_opts[] = {
 	 .min = 1,
 	 .max = FLEET_ZONES},
 	{.name = "seed", .type = OPT_UINT, AT(seed), .arg = "N", .help = "another one is another fleet; default 1"},
-	{.name = "net", .type = OPT_STRING, AT(net), .arg = "NAME", .help = "its address space; default none"},
+	{.name = "net",
+	 .type = OPT_STRING,
+	 AT(net),
+	 .arg = "NAME",
+	 .help = "its address space; default none",
+	 .empty = true},
 	{.name = "odd-names",
 	 .type = OPT_FLAG,
 	 AT(odd_names),
@@ -90,7 +95,8 @@ static const struct opt gen_opts[] = {
 	 .type = OPT_UINT,
 	 AT(intervals),
 	 .arg = "N",
-	 .help = "end after so many; default: go on"},
+	 .help = "end after so many; default: go on",
+	 .max = UINT32_MAX},
 	{.name = "start",
 	 .type = OPT_STRING,
 	 AT(start),
@@ -106,7 +112,8 @@ static const struct opt gen_opts[] = {
 	 .type = OPT_UINT,
 	 AT(late),
 	 .arg = "N",
-	 .help = "one of the edges begins only with the N-th interval; default 0"},
+	 .help = "one of the edges begins only with the N-th interval; default 0",
+	 .max = 1000000000},
 	{.type = OPT_GROUP, .help = "What is said"},
 	{.name = "truth",
 	 .letter = 't',
@@ -144,6 +151,19 @@ static int gen_fail(const char *what, const char *why)
 {
 	fprintf(stderr, "skyfall-gen: %s: %s\n", what, why);
 	return 1;
+}
+
+/* What a file named by an option could not do. */
+static int gen_file(const char *option, const char *name, int error)
+{
+	fprintf(stderr, "skyfall-gen: --%s %s: %s\n", option, name, strerror(error));
+	return 1;
+}
+
+static int gen_usage(const char *option, const char *why)
+{
+	fprintf(stderr, "skyfall-gen: --%s: %s\n", option, why);
+	return 2;
 }
 
 struct gen {
@@ -198,25 +218,13 @@ static int gen_live(struct gen *g)
 
 static int gen_start(struct gen *g)
 {
-	uint32_t len = g->opts.interval_s;
 	char why[256];
-	char *end;
-	int r;
 
-	g->first = (uint32_t)(clock_wall_us() / 1000000 / len * len);
-	if (g->conf->start && strcmp(g->conf->start, "now")) {
-		g->first = (uint32_t)strtoul(g->conf->start, &end, 10);
-		if (*end || g->first % len) {
-			gen_fail("--start", "wants 'now' or seconds since 1970, a multiple of the interval");
-			return 2;
-		}
-	}
 	if (g->conf->late)
-		g->opts.late_index = g->first / len + (uint32_t)g->conf->late;
-	r = ip_resolve(g->conf->collector, WIRE_PORT, &g->opts.collector, &g->opts.port, why, sizeof(why));
-	if (r == 0)
-		r = emit_new(&g->emit, g->fleet, g->truth, &g->opts, why, sizeof(why));
-	return r < 0 ? gen_fail(g->conf->collector, why) : 0;
+		g->opts.late_index = g->first / g->opts.interval_s + (uint32_t)g->conf->late;
+	return emit_new(&g->emit, g->fleet, g->truth, &g->opts, why, sizeof(why)) < 0
+		       ? gen_fail(g->conf->collector, why)
+		       : 0;
 }
 
 static void gen_said(const struct gen *g, int64_t cpu_us)
@@ -237,7 +245,7 @@ static int gen_run(struct gen *g)
 	if (g->conf->truth) {
 		g->truth_out = strcmp(g->conf->truth, "-") ? fopen(g->conf->truth, "we") : stdout;
 		if (!g->truth_out)
-			return gen_fail(g->conf->truth, strerror(errno));
+			return gen_file("truth", g->conf->truth, errno);
 		if (truth_new(&g->truth, g->fleet, g->truth_out) < 0)
 			return gen_fail("--truth", strerror(ENOMEM));
 	}
@@ -246,7 +254,7 @@ static int gen_run(struct gen *g)
 		return r;
 	cpu = (int64_t)clock();
 	if (gen_live(g) < 0)
-		return gen_fail(g->conf->truth, strerror(EIO));
+		return gen_file("truth", g->conf->truth, EIO);
 	if (!g->conf->quiet && g->conf->intervals)
 		gen_said(g, ((int64_t)clock() - cpu) * 1000000 / CLOCKS_PER_SEC);
 	if (emit_counts(g->emit)->failed)
@@ -263,8 +271,47 @@ static int gen_inventory(const struct gen *g)
 		return 0;
 	ok = out && fleet_inventory(g->fleet, out);
 	if ((out && fclose(out)) || !ok)
-		return gen_fail(g->conf->inventory, strerror(errno));
+		return gen_file("inventory", g->conf->inventory, errno);
 	return 0;
+}
+
+/* "now" or digits, and no time that the past or the years to come would carry over 32 bits. -EINVAL. */
+static int gen_first(const struct gen_conf *c, uint32_t len, uint32_t *ret)
+{
+	unsigned long long now = (unsigned long long)(clock_wall_us() / 1000000 / len * len), v = now;
+
+	if (c->start && strcmp(c->start, "now")) {
+		if (strspn(c->start, "0123456789") != strlen(c->start))
+			return -EINVAL;
+		v = strtoull(c->start, NULL, 10);
+	}
+	if (v > now + 86400 || v % len || v < c->past * len)
+		return -EINVAL;
+	*ret = (uint32_t)v;
+	return 0;
+}
+
+/* What the table of options cannot know. 0, or the exit code. */
+static int gen_check(struct gen *g)
+{
+	const struct gen_conf *c = g->conf;
+	struct str net = str_from(c->net);
+	char why[256];
+	int r;
+
+	if (c->interval_ms % 1000 || 60000 % c->interval_ms)
+		return gen_usage("interval", "must be whole seconds and divide 60");
+	if (c->spread_ms >= c->interval_ms)
+		return gen_usage("spread", "must be shorter than the interval");
+	if (net.n > FLOW_NAME_MAX || !wire_text_ok(net))
+		return gen_usage("net", "is no name: UTF-8 of at most 255 bytes without control characters");
+	if (gen_first(c, c->interval_ms / 1000, &g->first) < 0)
+		return gen_usage("start",
+				 "wants 'now' or seconds since 1970, a multiple of the interval, at most a day ahead");
+	r = ip_resolve(c->collector, WIRE_PORT, &g->opts.collector, &g->opts.port, why, sizeof(why));
+	if (r == 0 && (ip_is_zero(&g->opts.collector) || !g->opts.port))
+		return gen_usage("collector", "needs a host and a port above 0");
+	return r == -EINVAL ? gen_usage("collector", why) : r < 0 ? gen_fail("--collector", why) : 0;
 }
 
 static int gen_fleet(struct gen *g)
@@ -280,13 +327,9 @@ static int gen_fleet(struct gen *g)
 				      .inventory = c->inventory != NULL};
 	char why[256];
 
-	if (c->interval_ms % 1000 || 60000 % c->interval_ms) {
-		gen_fail("--interval", "must be whole seconds and divide 60");
-		return 2;
-	}
-	g->opts = (struct emit_opts){.interval_s = c->interval_ms / 1000,
-				     .spread_ms = c->spread_ms ? c->spread_ms : c->interval_ms / 5,
-				     .boot = (uint64_t)clock_wall_us() << 12};
+	g->opts.interval_s = c->interval_ms / 1000;
+	g->opts.spread_ms = c->spread_ms ? c->spread_ms : c->interval_ms / 5;
+	g->opts.boot = (uint64_t)clock_wall_us() << 12;
 	return fleet_new(&g->fleet, &fc, why, sizeof(why)) < 0 ? gen_fail("this fleet cannot be", why), 2 : 0;
 }
 
@@ -315,7 +358,9 @@ int main(int argc, char **argv)
 	}
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
-	r = gen_fleet(&g);
+	r = gen_check(&g);
+	if (r == 0)
+		r = gen_fleet(&g);
 	if (r == 0)
 		r = gen_inventory(&g);
 	if (r == 0)
@@ -323,7 +368,7 @@ int main(int argc, char **argv)
 	emit_free(g.emit);
 	truth_free(g.truth);
 	if (g.truth_out && fclose(g.truth_out))
-		r = gen_fail(conf.truth, strerror(errno));
+		r = gen_file("truth", conf.truth, errno);
 	fleet_free(g.fleet);
 	return r;
 }
