@@ -13,9 +13,9 @@ const MOVING_MS = 150;
 
 /**
  * @param {SVGSVGElement} svg
- * @param {SVGGElement} world  what is moved
+ * @param {SVGGElement[]} worlds  what is moved
  */
-export function createCamera(svg, world) {
+export function createCamera(svg, worlds) {
 	let size = {width: 1, height: 1};
 	let k = 1;
 	let x = 0;
@@ -34,7 +34,8 @@ export function createCamera(svg, world) {
 		frame ||= requestAnimationFrame(() => {
 			frame = 0;
 			painted = performance.now();
-			world.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${k.toFixed(4)})`);
+			const to = `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${k.toFixed(4)})`;
+			worlds.forEach((world) => world.setAttribute("transform", to));
 		});
 	}
 

@@ -27,10 +27,9 @@ export function secondLine(node, opens, letters = 100) {
 	return choices.find((choice) => choice && choice.length <= letters) || "";
 }
 
-/** Its classes, but for those of hover and selection, which a refresh leaves. @param {SVGGElement} g @param {string} kind @param {string} id */
+/** Its classes, but for that of selection, which a refresh leaves. @param {SVGGElement} g @param {string} kind @param {string} id */
 function setKind(g, kind, id) {
-	const own = ["near", "selected"].filter((name) => g.classList.contains(name));
-	set(g, {class: [kind, ...own].join(" "), "data-id": id});
+	set(g, {class: g.classList.contains("selected") ? `${kind} selected` : kind, "data-id": id});
 }
 
 /** @param {SVGGElement} g @param {GraphNode} node @param {number | null} opens */

@@ -7,6 +7,7 @@ import {h, icon, plain, s, set, text} from "../dom.js";
 import {brief} from "../signs.js";
 import {createCamera} from "./camera.js";
 import {fillEdge, fillLabel, fillNode, makeEdge, makeLabel, makeNode} from "./elements.js";
+import {createFront} from "./front.js";
 import {neighbour, shape} from "./model.js";
 
 /** @typedef {import("./model.js").Graph} Graph */
@@ -81,14 +82,15 @@ export function createPicture(actions) {
 	const nodes = s("g", {class: "nodes"});
 	const world = s("g", null, bands, edges, nodes, labels);
 	const svg = s("svg", {class: "map", role: "group", "aria-label": "Service map. Arrow keys move along neighbours, Enter opens. The same data is in the table of edges."}, world);
-	const camera = createCamera(svg, world);
+	const front = createFront();
+	const camera = createCamera(svg, [world, front.world]);
 	const kept = {bands: new Map(), edges: new Map(), labels: new Map(), nodes: new Map()};
 	/** @type {Graph | null} */
 	let graph = null;
 	/** @type {string | null} */
 	let selected = null;
 	let roving = "";
-	/** @type {string | null} */
+	/** @type {{kind: string, id: string} | null} */
 	let hot = null;
 	let hoverTimer = 0;
 
@@ -105,14 +107,15 @@ export function createPicture(actions) {
 	/** Dims all but a thing and its neighbours. @param {{kind: string, id: string} | null} what */
 	function highlight(what) {
 		clearTimeout(hoverTimer);
-		if ((what?.id ?? null) === hot)
+		if ((what?.id ?? null) === (hot?.id ?? null))
 			return;
-		hot = what?.id ?? null;
-		svg.classList.toggle("hot", what !== null);
-		svg.querySelectorAll(".near").forEach((element) => element.classList.remove("near"));
-		for (const id of what && graph ? touched(graph, what) : [])
-			for (const map of [kept.edges, kept.labels, kept.nodes])
-				map.get(id)?.classList.add("near");
+		hot = what;
+		paintFront();
+	}
+
+	function paintFront() {
+		const ids = hot && graph ? touched(graph, hot) : new Set();
+		front.show([kept.edges, kept.nodes, kept.labels].flatMap((map) => [...map].filter(([id]) => ids.has(id)).map(([, element]) => element)));
 	}
 
 	/** Only where the pointer rests: not on the way across, not while the picture moves under it. @param {Event} event */
@@ -151,6 +154,8 @@ export function createPicture(actions) {
 		for (const map of [kept.edges, kept.labels, kept.nodes])
 			for (const [id, element] of map)
 				element.classList.toggle("selected", id === selected);
+		if (hot)
+			paintFront();
 	}
 
 	svg.addEventListener("pointerover", hover);
@@ -191,7 +196,7 @@ export function createPicture(actions) {
 	});
 
 	return {
-		element: h("div", {class: "map-place"}, svg, buttons),
+		element: h("div", {class: "map-place"}, svg, front.svg, buttons),
 		camera,
 		/** @param {Graph} next @param {boolean} fresh  it answers another question than the last: fit it anew */
 		update(next, fresh) {
