@@ -55,6 +55,12 @@ static inline uint64_t flow_stats_get(const struct flow_stats *s, enum flow_fiel
 	return *(const uint64_t *)((const char *)s + flow_fields[f].offset);
 }
 
+/* What two ends counted of the same: whoever counted less did not see all of it. */
+static inline uint64_t flow_more(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* The FLOW_BUCKETS counters of histogram `f` of `s`. */
 static inline uint32_t *flow_stats_hist(struct flow_stats *s, enum flow_field f)
 {

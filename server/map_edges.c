@@ -31,11 +31,6 @@ static void draft_fold(struct map_draft *d)
 		qsort(d->lines, n, sizeof(*d->lines), map_line_order);
 }
 
-static uint64_t more(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* Adds the best of a row's views (see the top). */
 static void best_add(struct flow_edge *to, const struct flow_edge *e)
 {
@@ -53,8 +48,9 @@ static void best_add(struct flow_edge *to, const struct flow_edge *e)
 		*flow_stats_u64(&keep[0], f) = flow_fields[f].dir == FLOW_RX ? 0 : store_best(e, f, true);
 		*flow_stats_u64(&keep[1], f) = flow_fields[f].dir == FLOW_TX ? store_best(e, f, false) : 0;
 	}
-	keep[0].reset_received = more(e->view[FLOW_VIEW_CLIENT].reset_received, e->view[FLOW_VIEW_SERVER].reset_sent);
-	keep[0].reset_sent = more(e->view[FLOW_VIEW_CLIENT].reset_sent, e->view[FLOW_VIEW_SERVER].reset_received);
+	keep[0].reset_received =
+		flow_more(e->view[FLOW_VIEW_CLIENT].reset_received, e->view[FLOW_VIEW_SERVER].reset_sent);
+	keep[0].reset_sent = flow_more(e->view[FLOW_VIEW_CLIENT].reset_sent, e->view[FLOW_VIEW_SERVER].reset_received);
 	flow_stats_add(c, &keep[0]);
 	flow_stats_add(s, &keep[1]);
 }

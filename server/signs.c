@@ -68,11 +68,6 @@ static const struct sign_row {
 
 _Static_assert(ARRAY_LEN(table) <= SIGNS_MAX, "room for every row of the table");
 
-static uint64_t more(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* What the shares are of, worked out once an edge. */
 struct sums {
 	const struct flow_edge *e;
@@ -89,11 +84,11 @@ static void sums_make(struct sums *s, const struct flow_edge *e, uint32_t second
 	*s = (struct sums){.e = e, .range_us = (uint64_t)seconds * 1000000};
 	for (size_t i = 0; i < FLOW_FAILURES; i++)
 		s->failed += store_best(e, flow_failures[i].field, true);
-	s->attempts = more(store_best(e, FLOW_F_attempts, true), s->failed + store_best(e, FLOW_F_opened, true));
-	s->resets[0] = more(c->reset_sent, v->reset_received);
-	s->resets[1] = more(v->reset_sent, c->reset_received);
-	s->closed = more(store_best(e, FLOW_F_closed, true),
-			 s->resets[0] + s->resets[1] + store_best(e, FLOW_F_timed_out, true));
+	s->attempts = flow_more(store_best(e, FLOW_F_attempts, true), s->failed + store_best(e, FLOW_F_opened, true));
+	s->resets[0] = flow_more(c->reset_sent, v->reset_received);
+	s->resets[1] = flow_more(v->reset_sent, c->reset_received);
+	s->closed = flow_more(store_best(e, FLOW_F_closed, true),
+			      s->resets[0] + s->resets[1] + store_best(e, FLOW_F_timed_out, true));
 }
 
 static void sign_count(const struct sign_row *row, const struct sums *s, uint64_t *ret_count, uint64_t *ret_of)
@@ -115,11 +110,11 @@ static void sign_count(const struct sign_row *row, const struct sums *s, uint64_
 		break;
 	case RETRANSMITS:
 		*ret_count = store_best(s->e, row->field, c2s);
-		*ret_of = more(store_best(s->e, FLOW_F_tx_segs, c2s), *ret_count);
+		*ret_of = flow_more(store_best(s->e, FLOW_F_tx_segs, c2s), *ret_count);
 		break;
 	case WAITED:
 		*ret_count = store_best(s->e, row->field, c2s);
-		*ret_of = more(store_best(s->e, FLOW_F_busy_us, c2s), *ret_count);
+		*ret_of = flow_more(store_best(s->e, FLOW_F_busy_us, c2s), *ret_count);
 		break;
 	}
 }
