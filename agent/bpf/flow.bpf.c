@@ -411,25 +411,25 @@ static __always_inline bool handled_already(__u64 sk, __u64 what, bool second)
 }
 
 /* Half of all runs end at the first comparison, most of B's at the second: nothing is read before them. */
-static __always_inline int on_state(struct sock *sk, int old, int new, bool second)
+static __always_inline int on_state(struct sock *sk, int old, int next, bool second)
 {
 	bool typed;
 
-	if (new != TCP_SYN_SENT &&new != TCP_ESTABLISHED &&new != TCP_CLOSE &&new != TCP_LISTEN &&
-	    !(old == TCP_SYN_RECV && new == TCP_FIN_WAIT1))
+	if (next != TCP_SYN_SENT && next != TCP_ESTABLISHED && next != TCP_CLOSE && next != TCP_LISTEN &&
+	    !(old == TCP_SYN_RECV && next == TCP_FIN_WAIT1))
 		return 0;
-	if (handled_already((__u64)(unsigned long)sk, (__u64)old << 8 | new, second))
+	if (handled_already((__u64)(unsigned long)sk, (__u64)old << 8 | next, second))
 		return 0;
 	typed = hook_typed;
 	if (READ(typed, sk, sk_protocol) != IPPROTO_TCP) /* MPTCP, SCTP pass here too and are no tcp_sock */
 		return 0;
-	if (new == TCP_SYN_SENT)
+	if (next == TCP_SYN_SENT)
 		on_syn_sent(sk, typed, second);
-	else if (new == TCP_LISTEN)
+	else if (next == TCP_LISTEN)
 		on_listen(sk, typed);
-	else if (old == TCP_LISTEN && new == TCP_CLOSE)
+	else if (old == TCP_LISTEN && next == TCP_CLOSE)
 		listener_remove((__u64)(unsigned long)sk);
-	else if (new == TCP_CLOSE)
+	else if (next == TCP_CLOSE)
 		on_end(sk, old, typed, second);
 	else
 		on_begin(sk, old, typed, second);
