@@ -119,6 +119,14 @@ static void named_merge(struct agent_row *to, const struct agent_row *from)
 	to->key.flags |= from->key.flags;
 }
 
+/* How its owner is known, as sums: rows of several qualities add up on an edge. */
+static void named_quality(struct sky_row_value *v, uint8_t quality)
+{
+	v->owner_inherited = quality == FLOW_OWNER_INHERITED ? v->rows : 0;
+	v->owner_scan = quality == FLOW_OWNER_SCAN ? v->rows : 0;
+	v->owner_unknown = quality == FLOW_OWNER_UNKNOWN ? v->rows : 0;
+}
+
 int named_fold(struct named *out, struct agent_rows *rows, struct names *names, const struct locals *locals,
 	       int64_t now_us)
 {
@@ -142,6 +150,7 @@ int named_fold(struct named *out, struct agent_rows *rows, struct names *names, 
 		ref->scope = locals_scope_pair(locals, (const struct ip *)row->key.local,
 					       (const struct ip *)row->key.remote, row->key.netns);
 		named_port(out, &row->key, names_at(names, ref->names), now_us);
+		named_quality(&row->val, names_at(names, ref->names)->quality);
 	}
 	qsort(out->v, n, sizeof(*out->v), named_compare);
 	for (i = 0; i < n; i++) {

@@ -438,7 +438,8 @@ const struct source_ops source_diag = {
 	.present = BIT(rows) | BIT(opened) | BIT(closed) | BIT(open_ms) | BIT(tx_bytes) | BIT(rx_bytes) | BIT(tx_segs) |
 		   BIT(rx_segs) | BIT(retransmitted) | BIT(dsack) | BIT(delivered_ce) | BIT(srtt) | BIT(jitter_us) |
 		   BIT(queue_us) | BIT(cwnd_segs) | BIT(rtt_samples) | BIT(busy_us) | BIT(rwnd_limited_us) |
-		   BIT(sndbuf_limited_us) | BIT(turn_self) | BIT(turn_peer) | BIT(turn_samples),
+		   BIT(sndbuf_limited_us) | BIT(turn_self) | BIT(turn_peer) | BIT(turn_samples) | BIT(owner_inherited) |
+		   BIT(owner_scan) | BIT(owner_unknown),
 	.open = source_diag_open,
 	.collect = source_diag_collect,
 	.relieve = source_diag_relieve,

@@ -57,7 +57,7 @@ struct sky_row_value {
 	__u32 ports_seen;       /* ephemeral ports met, listed or not */
 	__u32 tgid;             /* some process of this row: a hint for its name */
 	__u16 ports[SKY_PORTS]; /* 0 = free place */
-	__u64 pad[5];           /* see SKY_ELEMENT below */
+	__u64 pad[2];           /* see SKY_ELEMENT below */
 };
 
 enum sky_phase { SKY_CONNECTING = 1, SKY_OPEN };

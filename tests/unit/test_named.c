@@ -68,6 +68,40 @@ static void fold(void)
 	assert_int_equal(named_fold(&named, rows, names, &locals, 1000), 0);
 }
 
+static void test_how_owners_are_known_is_a_sum(void **state)
+{
+	static const struct {
+		uint32_t flags, port;
+		uint64_t inherited, scan, unknown;
+	} cases[] = {{0, 81, 0, 0, 0},
+		     {SKY_OWNER_INHERITED, 82, 1, 0, 0},
+		     {SKY_OWNER_SCAN, 83, 0, 1, 0},
+		     {SKY_OWNER_SCAN | SKY_OWNER_INHERITED, 84, 0, 1, 0}};
+	struct sky_row_key k;
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		k = key_of("web", "10.0.0.1", "10.0.0.2", SKY_ROLE_SERVER, (uint16_t)cases[i].port);
+		k.owner.flags = cases[i].flags;
+		add(k, 1, 4001);
+	}
+	k = key_of("", "10.0.0.1", "10.0.0.2", SKY_ROLE_SERVER, 85);
+	add(k, 1, 4001);
+	k.netns = 8; /* merged with the one before: both count */
+	add(k, 1, 4002);
+	fold();
+	assert_int_equal(named.n, 5);
+	for (i = 0; i < named.n; i++) {
+		const struct flow_stats *s = named_stats(&named.v[i]);
+		unsigned n = named.v[i].row->key.service_port - 81u;
+
+		assert_int_equal(s->owner_inherited, n < 4 ? cases[n].inherited : 0);
+		assert_int_equal(s->owner_scan, n < 4 ? cases[n].scan : 0);
+		assert_int_equal(s->owner_unknown, n < 4 ? cases[n].unknown : 2);
+		assert_int_equal(s->rows, n < 4 ? 1 : 2);
+	}
+}
+
 static void test_merges_what_names_do_not_tell_apart(void **state)
 {
 	struct sky_row_key a = key_of("web", "10.0.0.1", "10.0.0.2", SKY_ROLE_CLIENT, 80), b = a, c = a, d = a;
@@ -313,6 +347,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(test_how_owners_are_known_is_a_sum),
 		TEST(test_merges_what_names_do_not_tell_apart),
 		TEST(test_scopes),
 		TEST(test_unknown_role),

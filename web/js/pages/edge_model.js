@@ -58,6 +58,10 @@ const row = (id, label, unit, of, about, compare = false) => ({id, label, unit, 
 const meanOpen = (view, observer, seconds) =>
 	observer === "network" ? undefined : seconds > 0 ? (view.open_ms ?? 0) / (seconds * 1000) : null;
 
+/** @type {Row["of"]} rows whose owner was seen making the call */
+const ownerExact = (view, observer) => observer === "network" ? undefined
+	: (view.rows ?? 0) - (view.owner_inherited ?? 0) - (view.owner_scan ?? 0) - (view.owner_unknown ?? 0);
+
 /** @type {{title: string, note: string, rows: Row[]}[]} */
 export const GROUPS = [
 	{
@@ -108,6 +112,16 @@ export const GROUPS = [
 			row("turn_self", "its turn (thinking)", "share", given("client_turn_share", "server_turn_share"), "samples in which this end had received last"),
 			row("turn_peer", "the other's turn (waiting)", "share", ratio(onHost("turn_peer"), onHost("turn_samples")), "samples in which this end had sent last"),
 			row("turn_samples", "samples", "count", onHost("turn_samples"), "how many samples these shares rest on"),
+		],
+	},
+	{
+		title: "How the owner is known",
+		note: "each end about its own process, of its rows",
+		rows: [
+			row("owner_exact", "exact", "share", ratio(ownerExact, onHost("rows")), "the process that made the call: connect or accept"),
+			row("owner_inherited", "inherited", "share", ratio(onHost("owner_inherited"), onHost("rows")), "that of the listener: nobody was seen accepting"),
+			row("owner_scan", "by a scan", "share", ratio(onHost("owner_scan"), onHost("rows")), "who held the socket when descriptors were looked through"),
+			row("owner_unknown", "unknown", "share", ratio(onHost("owner_unknown"), onHost("rows")), "no process and no unit is known"),
 		],
 	},
 ];
