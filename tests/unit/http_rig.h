@@ -23,7 +23,7 @@ struct rig {
 	size_t at; /* of `in`: taken so far */
 };
 
-/* Connects and asks; url: "http://127.0.0.1:PORT". headers: each ended by CRLF. */
+/* Connects and asks; url: "http://127.0.0.1:PORT". headers: each ended by CRLF; Host is localhost unless given. */
 static inline void rig_open(struct rig *c, const char *url, const char *method, const char *path, const char *headers,
 			    int rcvbuf)
 {
@@ -38,7 +38,9 @@ static inline void rig_open(struct rig *c, const char *url, const char *method, 
 	assert_int_equal(connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	buf_init(&c->in, 0);
 	buf_init(&b, 0);
-	buf_printf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", method, path, headers ? headers : "");
+	headers = headers ? headers : "";
+	buf_printf(&b, "%s %s HTTP/1.1\r\n%s%s\r\n", method, path,
+		   strstr(headers, "Host: ") ? "" : "Host: localhost\r\n", headers);
 	assert_int_equal(send(c->fd, b.p, b.n, MSG_NOSIGNAL), b.n);
 	buf_deinit(&b);
 }

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include "server/server.h"
 #include "tests/unit/http_rig.h"
 
@@ -13,13 +15,22 @@ struct world {
 	struct bus_producer *producer;
 	struct server *server;
 	struct server_opts opts;
+	uint32_t now; /* an interval's start, some seconds ago */
 };
+
+static inline void rig_start(struct world *w)
+{
+	char why[256] = "";
+
+	if (server_new(&w->server, &w->opts, why, sizeof(why)) || server_start(w->server, why, sizeof(why)))
+		print_message("%s\n", why);
+	assert_string_equal(why, "");
+}
 
 static inline int rig_setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	const struct bus_memory_opts bus = {.partitions = 2, .max_bytes = 16 << 20, .start_us = clock_wall_us()};
-	char why[256] = "";
 
 	strcpy(w->path, "/tmp/skyfall-rig-XXXXXX");
 	assert_non_null(mkdtemp(w->path));
@@ -33,8 +44,8 @@ static inline int rig_setup(void **state)
 	w->opts.store = store_defaults;
 	w->opts.store.interval_s = 1;
 	w->opts.settle_ms = 400;
-	assert_int_equal(server_new(&w->server, &w->opts, why, sizeof(why)), 0);
-	assert_int_equal(server_start(w->server, why, sizeof(why)), 0);
+	rig_start(w);
+	w->now = (uint32_t)(clock_wall_us() / 1000000) - 30;
 	*state = w;
 	return 0;
 }
@@ -99,15 +110,16 @@ static inline void rig_written(struct world *w, uint64_t edges)
 	assert_int_equal(s.edges, edges);
 }
 
-/* The status; the body in `b`. */
-static inline int rig_get(struct world *w, const char *path, struct buf *b)
+/* The status; the body in `b`. headers: as rig_open() takes them. */
+static inline int rig_ask(struct world *w, const char *method, const char *path, const char *headers, struct buf *b)
 {
+	char *head, all[256];
 	struct rig c;
-	char *head;
 	int status;
 
 	buf_clear(b);
-	rig_open(&c, server_url(w->server), "GET", path, "Connection: close\r\n", 0);
+	snprintf(all, sizeof(all), "Connection: close\r\n%s", headers);
+	rig_open(&c, server_url(w->server), method, path, all, 0);
 	status = rig_head(&c, &head);
 	while (rig_more(&c))
 		;
@@ -115,4 +127,27 @@ static inline int rig_get(struct world *w, const char *path, struct buf *b)
 	(void)buf_text(b);
 	rig_close(&c);
 	return status;
+}
+
+static inline int rig_get(struct world *w, const char *path, struct buf *b)
+{
+	return rig_ask(w, "GET", path, "", b);
+}
+
+/* The answer, which must have this status and be JSON. To be json_decref()ed. */
+static inline json_t *rig_json(struct world *w, const char *path, int expected)
+{
+	struct buf b;
+	json_t *root;
+	int status;
+
+	buf_init(&b, 0);
+	status = rig_get(w, path, &b);
+	root = json_loads(buf_text(&b), 0, NULL);
+	if (status != expected || !root)
+		print_message("%s: %d %.300s\n", path, status, buf_text(&b));
+	assert_int_equal(status, expected);
+	assert_non_null(root);
+	buf_deinit(&b);
+	return root;
 }

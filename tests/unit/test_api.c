@@ -6,116 +6,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
-#include "server/server.h"
-
-struct world {
-	char path[64];
-	struct bus *bus;
-	struct bus_producer *producer;
-	struct server *server;
-	struct server_opts opts;
-	CURL *curl;
-	uint32_t now; /* an interval's start, some seconds ago */
-};
-
-static void start_server(struct world *w)
-{
-	char why[256] = "";
-
-	if (server_new(&w->server, &w->opts, why, sizeof(why)) || server_start(w->server, why, sizeof(why)))
-		print_message("%s\n", why);
-	assert_string_equal(why, "");
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	const struct bus_memory_opts bus = {.partitions = 2, .max_bytes = 16 << 20, .start_us = clock_wall_us()};
-
-	strcpy(w->path, "/tmp/skyfall-api-XXXXXX");
-	assert_non_null(mkdtemp(w->path));
-	assert_int_equal(bus_memory_open(&w->bus, &bus), 0);
-	assert_int_equal(bus_producer_open(&w->producer, w->bus, "test"), 0);
-	w->opts = server_defaults;
-	w->opts.bus = w->bus;
-	w->opts.data = w->path;
-	w->opts.listen = "127.0.0.1:0";
-	w->opts.instance = "here";
-	w->opts.store = store_defaults;
-	w->opts.store.interval_s = 1;
-	w->opts.settle_ms = 1000;
-	start_server(w);
-	w->curl = curl_easy_init();
-	w->now = (uint32_t)(clock_wall_us() / 1000000) - 30;
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-	char cmd[128];
-
-	server_free(w->server);
-	bus_producer_close(w->producer);
-	bus_close(w->bus);
-	curl_easy_cleanup(w->curl);
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", w->path);
-	assert_int_equal(system(cmd), 0);
-	free(w);
-	return 0;
-}
-
-/* --- HTTP */
-
-static size_t take(char *p, size_t size, size_t n, void *arg)
-{
-	buf_put(arg, p, size * n);
-	return size * n;
-}
-
-/* Status; the body in `b`. */
-static long get(struct world *w, const char *path, struct buf *b)
-{
-	char url[1024];
-	long status = 0;
-
-	buf_clear(b);
-	snprintf(url, sizeof(url), "%s%s", server_url(w->server), path);
-	curl_easy_setopt(w->curl, CURLOPT_URL, url);
-	curl_easy_setopt(w->curl, CURLOPT_WRITEFUNCTION, take);
-	curl_easy_setopt(w->curl, CURLOPT_WRITEDATA, b);
-	curl_easy_setopt(w->curl, CURLOPT_TIMEOUT, 20L);
-	curl_easy_setopt(w->curl, CURLOPT_NOPROXY, "*");
-	assert_int_equal(curl_easy_perform(w->curl), CURLE_OK);
-	curl_easy_getinfo(w->curl, CURLINFO_RESPONSE_CODE, &status);
-	return status;
-}
-
-static json_t *get_json(struct world *w, const char *path, long expected)
-{
-	struct buf b;
-	json_error_t error;
-	json_t *root;
-	long status;
-
-	buf_init(&b, 0);
-	status = get(w, path, &b);
-	root = json_loads(buf_text(&b), 0, &error);
-	if (status != expected || !root)
-		print_message("%s: %ld %s\n", path, status, buf_text(&b));
-	assert_int_equal(status, expected);
-	assert_non_null(root);
-	buf_deinit(&b);
-	return root;
-}
+#include "tests/unit/server_rig.h"
 
 /* root.a.0.b: the thing there. */
 static json_t *at(json_t *root, const char *path)
@@ -154,7 +49,7 @@ static const char *text(json_t *root, const char *path)
 
 static void refuse(struct world *w, const char *path, long status, const char *word)
 {
-	json_t *root = get_json(w, path, status);
+	json_t *root = rig_json(w, path, status);
 
 	if (!strstr(text(root, "error"), word))
 		print_message("%s: %s\n", path, text(root, "error"));
@@ -164,17 +59,6 @@ static void refuse(struct world *w, const char *path, long status, const char *w
 }
 
 /* --- messages */
-
-static void produce(struct world *w, enum bus_topic t, uint64_t key, enum flow_msg_type type, const void *record)
-{
-	struct buf b;
-
-	buf_init(&b, 0);
-	flow_msg_encode(&b, type, record);
-	assert_int_equal(b.err, 0);
-	assert_int_equal(bus_produce(w->producer, t, bus_partition(w->bus, t, key), &key, sizeof(key), b.p, b.n), 0);
-	buf_deinit(&b);
-}
 
 static struct flow_edge edge(const char *client, const char *server, uint16_t port, uint32_t interval,
 			     uint64_t revision)
@@ -192,24 +76,6 @@ static struct flow_edge edge(const char *client, const char *server, uint16_t po
 	e.name.protocol = 6;
 	e.id = flow_edge_id(&e.name);
 	return e;
-}
-
-static void write_edge(struct world *w, const struct flow_edge *e)
-{
-	produce(w, BUS_EDGES, e->id, FLOW_MSG_EDGE, e);
-}
-
-static void wait_edges(struct world *w, uint64_t n)
-{
-	int64_t until = clock_mono_us() + 10000000;
-	struct server_stats s;
-
-	do {
-		server_stats(w->server, &s);
-		if (s.edges < n)
-			(void)poll(NULL, 0, 2);
-	} while (s.edges < n && clock_mono_us() < until);
-	assert_int_equal(s.edges, n);
 }
 
 /* web -> api -> db, one host, ten intervals. */
@@ -235,8 +101,8 @@ static void shop(struct world *w)
 	h.addresses[0] = (struct flow_address){.ip = ip_from_v4((uint8_t[]){10, 0, 0, 1}), .bits = 120};
 	h.addresses[1] =
 		(struct flow_address){.ip = ip_from_v4((uint8_t[]){127, 0, 0, 1}), .bits = 104, .host_only = 1};
-	produce(w, BUS_HOSTS, 1, FLOW_MSG_HOST, &h);
-	produce(w, BUS_HOSTS, 2, FLOW_MSG_LISTENER, &l);
+	rig_produce(w, BUS_HOSTS, 1, FLOW_MSG_HOST, &h);
+	rig_produce(w, BUS_HOSTS, 2, FLOW_MSG_LISTENER, &l);
 	for (uint32_t i = 0; i < 10; i++) {
 		struct flow_edge e = edge("web", "api", 8080, w->now + i, i + 1), p;
 
@@ -248,16 +114,16 @@ static void shop(struct world *w)
 		e.view[FLOW_VIEW_CLIENT].failed_refused = i == 4;
 		e.view[FLOW_VIEW_CLIENT].open_ms = 3000;
 		e.view[FLOW_VIEW_CLIENT].srtt[20] = 3;
-		write_edge(w, &e);
+		rig_store(w, &e);
 		p = e;
 		p.client = ip_from_v4((uint8_t[]){10, 0, 0, 1});
 		p.server = ip_from_v4((uint8_t[]){10, 0, 0, 2});
-		produce(w, BUS_PAIRS, p.id, FLOW_MSG_PAIR, &p);
+		rig_produce(w, BUS_PAIRS, p.id, FLOW_MSG_PAIR, &p);
 		e = edge("api", "db \"main\"", 5432, w->now + i, i + 1);
 		e.observed = 1;
 		e.view[FLOW_VIEW_CLIENT].rows = 1;
 		e.view[FLOW_VIEW_CLIENT].tx_bytes = 7;
-		write_edge(w, &e);
+		rig_store(w, &e);
 		g.interval = w->now + i;
 		g.rows_in = g.rows_out = 3;
 		for (unsigned k = 0; k < 4; k++) {
@@ -267,10 +133,10 @@ static void shop(struct world *w)
 			g.instance = k ? STR("here") : STR("h1");
 			g.n_info = 1;
 			g.info[0] = (struct flow_count){STR("rss_bytes"), 5000};
-			produce(w, BUS_LEDGER, k, FLOW_MSG_LEDGER, &g);
+			rig_produce(w, BUS_LEDGER, k, FLOW_MSG_LEDGER, &g);
 		}
 	}
-	wait_edges(w, 20);
+	rig_written(w, 20);
 }
 
 static const char *range(struct world *w, char *dst, const char *path, const char *more)
@@ -286,7 +152,7 @@ static void test_edges(void **state)
 	json_t *root;
 
 	shop(w);
-	root = get_json(w, range(w, path, "/api/v1/edges", ""), 200);
+	root = rig_json(w, range(w, path, "/api/v1/edges", ""), 200);
 	assert_int_equal(num(root, "matched"), 2);
 	assert_string_equal(text(root, "edges.0.client_service"), "web");
 	assert_string_equal(text(root, "edges.0.server_service"), "api");
@@ -312,29 +178,29 @@ static void test_edges(void **state)
 	assert_int_equal(num(root, "edges.0.first"), w->now);
 	assert_int_equal(num(root, "edges.0.last"), w->now + 9);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/edges", "&sort=client_c2s_bytes&order=asc&limit=1"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/edges", "&sort=client_c2s_bytes&order=asc&limit=1"), 200);
 	assert_int_equal(json_array_size(at(root, "edges")), 1);
 	assert_string_equal(text(root, "edges.0.client_service"), "api");
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/edges", "&server=api&port=8080&protocol=tcp&net="), 200);
+	root = rig_json(w, range(w, path, "/api/v1/edges", "&server=api&port=8080&protocol=tcp&net="), 200);
 	assert_int_equal(num(root, "matched"), 1);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/edges", "&service=nobody"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/edges", "&service=nobody"), 200);
 	assert_int_equal(num(root, "matched"), 0);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/edges", "&host=alpha"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/edges", "&host=alpha"), 200);
 	assert_int_equal(num(root, "matched"), 1);
 	assert_int_equal(num(root, "edges.0.client_c2s_bytes"), 10090);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/edges", "&host=10.0.0.0%2F24"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/edges", "&host=10.0.0.0%2F24"), 200);
 	assert_int_equal(num(root, "matched"), 1);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/edges", "&group=client"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/edges", "&group=client"), 200);
 	assert_int_equal(num(root, "matched"), 2);
 	assert_string_equal(text(root, "edges.0.client_service"), "web");
 	assert_null(at(root, "edges.0.id"));
 	json_decref(root);
-	root = get_json(w, "/api/v1/edges?from=-5m", 200);
+	root = rig_json(w, "/api/v1/edges?from=-5m", 200);
 	assert_int_equal(num(root, "edges.0.client_c2s_bytes"), 10090);
 	json_decref(root);
 }
@@ -388,12 +254,12 @@ static void test_graph_is_as_described(void **state)
 	char path[256];
 
 	shop(w);
-	doc = get_json(w, "/api/v1/openapi.json", 200);
+	doc = rig_json(w, "/api/v1/openapi.json", 200);
 	schema = json_object_get(at(doc, "paths"), "/api/v1/graph");
 	schema = at(json_object_get(at(schema, "get.responses.200.content"), "application/json"), "schema");
 	assert_non_null(schema);
 	for (size_t i = 0; i < sizeof(asks) / sizeof(*asks); i++) {
-		root = get_json(w, range(w, path, "/api/v1/graph", asks[i]), 200);
+		root = rig_json(w, range(w, path, "/api/v1/graph", asks[i]), 200);
 		fits(doc, schema, root, "graph");
 		json_decref(root);
 	}
@@ -408,7 +274,7 @@ static void test_graph(void **state)
 	json_int_t x;
 
 	shop(w);
-	root = get_json(w, range(w, path, "/api/v1/graph", ""), 200);
+	root = rig_json(w, range(w, path, "/api/v1/graph", ""), 200);
 	assert_int_equal(num(root, "matched.nodes"), 3);
 	assert_int_equal(num(root, "matched.edges"), 2);
 	assert_int_equal(num(root, "matched.signs"), 1);
@@ -434,39 +300,39 @@ static void test_graph(void **state)
 	assert_int_equal(num(root, "other.nodes"), 0);
 	x = num(root, "nodes.2.x");
 	/* Another sum is the same view. */
-	again = get_json(w, range(w, path, "/api/v1/graph", "&metric=opened"), 200);
+	again = rig_json(w, range(w, path, "/api/v1/graph", "&metric=opened"), 200);
 	assert_int_equal(num(again, "nodes.2.x"), x);
 	assert_false(json_is_true(at(again, "fresh")));
 	json_decref(again);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/graph", "&limit=1"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/graph", "&limit=1"), 200);
 	assert_int_equal(json_array_size(at(root, "nodes")), 2);
 	assert_string_equal(text(root, "nodes.0.kind"), "other");
 	assert_int_equal(num(root, "nodes.0.members"), 2);
 	assert_int_equal(num(root, "other.bytes"), 15160);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/graph", "&focus=service%3Aweb&depth=1&layout=none"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/graph", "&focus=service%3Aweb&depth=1&layout=none"), 200);
 	assert_int_equal(json_array_size(at(root, "nodes")), 2);
 	assert_true(json_is_true(at(root, "focus.found")));
 	assert_null(at(root, "nodes.0.x"));
 	assert_null(at(root, "bands"));
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/graph", "&only=signs"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/graph", "&only=signs"), 200);
 	assert_int_equal(json_array_size(at(root, "edges")), 1);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/graph", "&group=host"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/graph", "&group=host"), 200);
 	assert_string_equal(text(root, "nodes.0.id"), "host:10.0.0.2");
 	assert_string_equal(text(root, "nodes.0.kind"), "unknown");
 	assert_string_equal(text(root, "nodes.1.id"), "host:h1");
 	assert_string_equal(text(root, "nodes.1.name"), "alpha");
 	assert_int_equal(num(root, "edges.0.derived.c2s_bytes"), 10090);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/graph", "&group=zone"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/graph", "&group=zone"), 200);
 	assert_string_equal(text(root, "nodes.0.kind"), "zone");
 	assert_int_equal(num(root, "edges.0.edges"), 2);
 	assert_int_equal(num(root, "edges.0.derived.bytes"), 15160);
 	json_decref(root);
-	root = get_json(w, "/api/v1/graph?from=1000&to=2000", 200);
+	root = rig_json(w, "/api/v1/graph?from=1000&to=2000", 200);
 	assert_int_equal(json_array_size(at(root, "nodes")), 0);
 	assert_true(json_is_null(at(root, "completeness.rows_lost")) || num(root, "completeness.rows_lost") == 0);
 	json_decref(root);
@@ -489,7 +355,7 @@ static void test_one_edge_and_its_series(void **state)
 	shop(w);
 	e = edge("web", "api", 8080, 0, 0);
 	sprintf(base, "/api/v1/edges/%016llx", (unsigned long long)e.id);
-	root = get_json(w, range(w, path, base, ""), 200);
+	root = rig_json(w, range(w, path, base, ""), 200);
 	assert_int_equal(num(root, "edge.client_c2s_bytes"), 10090);
 	assert_int_equal(num(root, "views.client.s2c_bytes"), 4990);
 	assert_int_equal(num(root, "views.server.s2c_bytes"), 5000);
@@ -502,13 +368,13 @@ static void test_one_edge_and_its_series(void **state)
 	assert_int_equal(json_array_size(at(root, "hosts")), 2);
 	json_decref(root);
 	strcat(base, "/series");
-	root = get_json(w, range(w, path, base, "&step=2s"), 200);
+	root = rig_json(w, range(w, path, base, "&step=2s"), 200);
 	assert_true(json_array_size(at(root, "points")) >= 5);
 	for (size_t i = 0; i < json_array_size(at(root, "points")); i++)
 		sum += num(json_array_get(at(root, "points"), i), "client_c2s_bytes");
 	assert_int_equal(sum, 10090);
 	json_decref(root);
-	root = get_json(w, range(w, path, base, "&step=1&format=json"), 200);
+	root = rig_json(w, range(w, path, base, "&step=1&format=json"), 200);
 	assert_int_equal(json_array_size(at(root, "points")), 10);
 	assert_int_equal(num(root, "points.3.at"), w->now + 3);
 	assert_int_equal(num(root, "points.3.derived.opened"), 2);
@@ -522,14 +388,14 @@ static void test_services_and_hosts(void **state)
 	json_t *root;
 
 	shop(w);
-	root = get_json(w, range(w, path, "/api/v1/services", ""), 200);
+	root = rig_json(w, range(w, path, "/api/v1/services", ""), 200);
 	assert_int_equal(num(root, "matched"), 3);
 	assert_string_equal(text(root, "services.0.service"), "api");
 	assert_int_equal(num(root, "services.0.as_server.client_c2s_bytes"), 10090);
 	assert_int_equal(num(root, "services.0.as_client.client_c2s_bytes"), 70);
 	assert_int_equal(num(root, "services.0.bytes"), 15160);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/services/api", ""), 200);
+	root = rig_json(w, range(w, path, "/api/v1/services/api", ""), 200);
 	assert_string_equal(text(root, "callers.0.client_service"), "web");
 	assert_string_equal(text(root, "callees.0.server_service"), "db \"main\"");
 	assert_int_equal(num(root, "listeners.0.port"), 8080);
@@ -537,10 +403,10 @@ static void test_services_and_hosts(void **state)
 	assert_string_equal(text(root, "listeners.0.hostname"), "alpha");
 	assert_string_equal(text(root, "hosts.0.address"), "10.0.0.2");
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/services/db%20%22main%22", ""), 200);
+	root = rig_json(w, range(w, path, "/api/v1/services/db%20%22main%22", ""), 200);
 	assert_int_equal(num(root, "as_server.edges"), 1);
 	json_decref(root);
-	root = get_json(w, "/api/v1/hosts", 200);
+	root = rig_json(w, "/api/v1/hosts", 200);
 	assert_int_equal(json_array_size(at(root, "hosts")), 1);
 	assert_string_equal(text(root, "hosts.0.hostname"), "alpha");
 	assert_string_equal(text(root, "hosts.0.mode"), "bpf");
@@ -566,7 +432,7 @@ static void test_health(void **state)
 	/* The store's own lines follow a moment after the rows. */
 	while (!ok && clock_mono_us() < until) {
 		json_decref(root);
-		root = get_json(w, range(w, path, "/api/v1/health", ""), 200);
+		root = rig_json(w, range(w, path, "/api/v1/health", ""), 200);
 		ok = json_is_true(at(root, "adds_up"));
 	}
 	if (!ok)
@@ -582,7 +448,7 @@ static void test_health(void **state)
 	assert_int_equal(num(root, "newest"), w->now + 9);
 	assert_true(json_is_null(at(root, "first_bad")));
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/ledger", "&role=agent"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/ledger", "&role=agent"), 200);
 	assert_int_equal(num(root, "matched"), 10);
 	assert_string_equal(text(root, "lines.0.instance"), "h1");
 	assert_int_equal(num(root, "lines.0.info.rss_bytes"), 5000);
@@ -590,14 +456,14 @@ static void test_health(void **state)
 	/* A row more than the edge stage says it wrote. */
 	e = edge("web", "api", 8080, w->now, 99);
 	e.view[FLOW_VIEW_CLIENT].rows = 1;
-	write_edge(w, &e);
-	wait_edges(w, 21);
+	rig_store(w, &e);
+	rig_written(w, 21);
 	ok = false;
 	root = NULL;
 	until = clock_mono_us() + 10000000;
 	while (!ok && clock_mono_us() < until) {
 		json_decref(root);
-		root = get_json(w, range(w, path, "/api/v1/health", ""), 200);
+		root = rig_json(w, range(w, path, "/api/v1/health", ""), 200);
 		ok = !json_is_true(at(root, "adds_up")) && !strcmp(text(root, "first_bad"), "store bus");
 	}
 	assert_true(ok);
@@ -629,18 +495,18 @@ static void test_hostile_lines(void **state)
 		g.info[1] = (struct flow_count){STR("bad\x80"), 5};
 		g.interval = h.interval = l.interval = w->now + i / 2;
 		g.instance = i % 2 ? h.id : STR("h2");
-		produce(w, BUS_LEDGER, 0, FLOW_MSG_LEDGER, &g);
-		produce(w, BUS_HOSTS, 11, FLOW_MSG_HOST, &h);
-		produce(w, BUS_HOSTS, 12, FLOW_MSG_LISTENER, &l);
+		rig_produce(w, BUS_LEDGER, 0, FLOW_MSG_LEDGER, &g);
+		rig_produce(w, BUS_HOSTS, 11, FLOW_MSG_HOST, &h);
+		rig_produce(w, BUS_HOSTS, 12, FLOW_MSG_LISTENER, &l);
 	}
 	h.id = STR("h2");
-	produce(w, BUS_HOSTS, 13, FLOW_MSG_HOST, &h);
+	rig_produce(w, BUS_HOSTS, 13, FLOW_MSG_HOST, &h);
 	shop(w);
-	root = get_json(w, "/api/v1/hosts?host=h2", 200);
+	root = rig_json(w, "/api/v1/hosts?host=h2", 200);
 	assert_int_equal(num(root, "hosts.0.loss.rows_in"), (json_int_t)(3u * (uint64_t)INT64_MAX));
 	assert_string_equal(text(root, "hosts.0.hostname"), "?");
 	json_decref(root);
-	root = get_json(w, "/api/v1/hosts", 200);
+	root = rig_json(w, "/api/v1/hosts", 200);
 	assert_int_equal(json_array_size(at(root, "hosts")), 3);
 	json_array_foreach(at(root, "hosts"), k, host) if (!strcmp(text(host, "id"), "??")) break;
 	assert_non_null(host);
@@ -648,15 +514,15 @@ static void test_hostile_lines(void **state)
 	assert_int_equal(num(host, "loss.lost.bad_"), 21);
 	assert_int_equal(num(host, "cost.bad_"), 12);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/health", ""), 200);
+	root = rig_json(w, range(w, path, "/api/v1/health", ""), 200);
 	assert_string_equal(text(root, "status"), "broken");
 	assert_int_equal(num(root, "chain.1.lost.bad_"), 21);
 	assert_int_equal(num(root, "agents.known"), 3);
 	json_decref(root);
-	root = get_json(w, range(w, path, "/api/v1/ledger", "&instance=h2"), 200);
+	root = rig_json(w, range(w, path, "/api/v1/ledger", "&instance=h2"), 200);
 	assert_int_equal(num(root, "lines.0.missing"), -1);
 	json_decref(root);
-	json_decref(get_json(w, "/api/v1/services/api", 200));
+	json_decref(rig_json(w, "/api/v1/services/api", 200));
 }
 
 static void test_wrong_questions(void **state)
@@ -687,7 +553,7 @@ static void test_wrong_questions(void **state)
 	refuse(w, "/api/v1/edges?service=a%00b", 400, "%00 has no place");
 	refuse(w, "/api/v1/edges?protocol=TCP", 400, "protocol cannot be TCP");
 	refuse(w, "/api/v1/edges?from=4294967295", 400, "is empty");
-	json_decref(get_json(w, "/api/v1/edges?to=4294967295", 200));
+	json_decref(rig_json(w, "/api/v1/edges?to=4294967295", 200));
 	refuse(w, "/api/v1/edges?order=sideways", 400, "order");
 	refuse(w, "/api/v1/edges?host=nowhere", 404, "no host is called nowhere");
 	refuse(w, "/api/v1/edges?format=xml", 400, "no format is called xml");
@@ -698,19 +564,10 @@ static void test_wrong_questions(void **state)
 	refuse(w, "/api/v1/services/nobody", 404, "no service is called nobody");
 	refuse(w, "/api/v1/health?from=0&to=1000000000", 400, "cannot be balanced");
 	buf_init(&b, 0);
-	curl_easy_setopt(w->curl, CURLOPT_CUSTOMREQUEST, "DELETE");
-	assert_int_equal(get(w, "/api/v1/edges", &b), 405);
-	curl_easy_setopt(w->curl, CURLOPT_CUSTOMREQUEST, NULL);
-	{
-		struct curl_slist *h = curl_slist_append(NULL, "Host: evil.example");
-
-		curl_easy_setopt(w->curl, CURLOPT_HTTPHEADER, h);
-		assert_int_equal(get(w, "/api/v1/edges", &b), 403);
-		curl_easy_setopt(w->curl, CURLOPT_HTTPHEADER, NULL);
-		curl_slist_free_all(h);
-	}
-	assert_int_equal(get(w, "/healthz", &b), 200);
-	assert_int_equal(get(w, "/readyz", &b), 200);
+	assert_int_equal(rig_ask(w, "DELETE", "/api/v1/edges", "", &b), 405);
+	assert_int_equal(rig_ask(w, "GET", "/api/v1/edges", "Host: evil.example\r\n", &b), 403);
+	assert_int_equal(rig_get(w, "/healthz", &b), 200);
+	assert_int_equal(rig_get(w, "/readyz", &b), 200);
 	buf_deinit(&b);
 }
 
@@ -738,11 +595,11 @@ static void test_texts(void **state)
 	}
 	shop(w);
 	buf_init(&b, 0);
-	assert_int_equal(get(w, range(w, path, "/api/v1/edges", "&format=csv"), &b), 200);
+	assert_int_equal(rig_get(w, range(w, path, "/api/v1/edges", "&format=csv"), &b), 200);
 	assert_non_null(strstr(buf_text(&b), "id,net,client_service"));
 	assert_non_null(strstr(buf_text(&b), ",web,"));
 	assert_non_null(strstr(buf_text(&b), "\"db \"\"main\"\"\""));
-	assert_int_equal(get(w, "/metrics", &b), 200);
+	assert_int_equal(rig_get(w, "/metrics", &b), 200);
 	assert_non_null(strstr(buf_text(&b), "skyfall_test_extra 7\n"));
 	assert_non_null(
 		strstr(buf_text(&b),
@@ -751,7 +608,7 @@ static void test_texts(void **state)
 	assert_non_null(strstr(buf_text(&b), "server=\"db \\\"main\\\"\""));
 	assert_non_null(strstr(buf_text(&b), "skyfall_store_edges_total 20\n"));
 	buf_deinit(&b);
-	root = get_json(w, "/api/v1/openapi.json", 200);
+	root = rig_json(w, "/api/v1/openapi.json", 200);
 	assert_non_null(json_object_get(at(root, "paths"), "/api/v1/edges/{id}/series"));
 	/* The words of the flags are those that answers hold. */
 	list = at(root, "components.schemas.Edge.properties.flags.items.enum");
@@ -793,12 +650,12 @@ static void test_stop_writes_what_is_there(void **state)
 		struct flow_edge e = edge("web", "api", 8080, w->now + i % 20, i + 1);
 
 		e.view[FLOW_VIEW_CLIENT].tx_bytes = 1;
-		write_edge(w, &e);
+		rig_store(w, &e);
 	}
 	server_free(w->server);
 	w->server = NULL;
-	start_server(w);
-	root = get_json(w, "/api/v1/edges", 200);
+	rig_start(w);
+	root = rig_json(w, "/api/v1/edges", 200);
 	assert_int_equal(num(root, "edges.0.client_c2s_bytes"), 3000);
 	json_decref(root);
 }
@@ -827,7 +684,7 @@ static void test_starting_says_what_is_wrong(void **state)
 	server_free(s);
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
 {

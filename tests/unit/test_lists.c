@@ -49,24 +49,6 @@ static uint32_t fill(struct world *w)
 	return now;
 }
 
-static json_t *get_json(struct world *w, const char *path)
-{
-	json_error_t error;
-	struct buf b;
-	json_t *root;
-	int status;
-
-	buf_init(&b, 0);
-	status = rig_get(w, path, &b);
-	root = json_loads(buf_text(&b), 0, &error);
-	if (status != 200 || !root)
-		print_message("%s: %d %.300s\n", path, status, buf_text(&b));
-	assert_int_equal(status, 200);
-	assert_non_null(root);
-	buf_deinit(&b);
-	return root;
-}
-
 /* --- CSV */
 
 /* Records of RFC 4180, each with as many fields as the first. */
@@ -134,7 +116,7 @@ static void test_every_list_as_csv(void **state)
 		if (strcmp(lists[i].path, "/api/v1/hosts?"))
 			n += (size_t)snprintf(path + n, sizeof(path) - n, "%s&", range);
 		path[n - 1] = '\0';
-		root = get_json(w, path);
+		root = rig_json(w, path, 200);
 		strcat(path, strchr(path, '?') ? "&format=csv" : "?format=csv");
 		assert_int_equal(rig_get(w, path, &b), 200);
 		records = csv_records(buf_text(&b));
@@ -240,7 +222,7 @@ static void test_services_before(void **state)
 	struct buf b;
 
 	snprintf(path, sizeof(path), "/api/v1/services?compare=previous&from=%u&to=%u", now + 10, now + 20);
-	root = get_json(w, path);
+	root = rig_json(w, path, 200);
 	assert_int_equal(number(root, "previous", "from"), now);
 	assert_int_equal(number(root, "previous", "to"), now + 10);
 	/* Who is gone is told, and not counted. */
@@ -262,20 +244,20 @@ static void test_services_before(void **state)
 	json_decref(root);
 	/* Ascending: those of this range the other way round, who is gone still last. */
 	strcat(path, "&order=asc&limit=5");
-	root = get_json(w, path);
+	root = rig_json(w, path, 200);
 	x = json_object_get(root, "services");
 	assert_string_equal(json_string_value(json_object_get(json_array_get(x, 0), "service")), "young");
 	assert_string_equal(json_string_value(json_object_get(json_array_get(x, 4), "service")), "old");
 	json_decref(root);
 	/* Not asked for: not there. */
 	snprintf(path, sizeof(path), "/api/v1/services?from=%u&to=%u", now + 10, now + 20);
-	root = get_json(w, path);
+	root = rig_json(w, path, 200);
 	assert_int_equal(json_array_size(json_object_get(root, "services")), 4);
 	assert_null(json_object_get(json_array_get(json_object_get(root, "services"), 0), "previous"));
 	assert_null(json_object_get(root, "previous"));
 	json_decref(root);
 	/* Nothing comes before the beginning of time. */
-	root = get_json(w, "/api/v1/services?compare=previous&from=0&to=100");
+	root = rig_json(w, "/api/v1/services?compare=previous&from=0&to=100", 200);
 	json_decref(root);
 	buf_init(&b, 0);
 	assert_int_equal(rig_get(w, "/api/v1/services?compare=yesterday", &b), 400);
@@ -303,13 +285,13 @@ static void test_services_uncounted(void **state)
 			continue;
 		/* With the server one more than are read at a side, and all are counted. */
 		snprintf(path, sizeof(path), "/api/v1/services?limit=1&from=%u&to=%u", now, now + 1);
-		root = get_json(w, path);
+		root = rig_json(w, path, 200);
 		assert_int_equal(number(root, "matched", NULL), API_LIMIT_MAX + 1);
 		assert_true(json_is_true(json_object_get(root, "complete")));
 		json_decref(root);
 	}
 	rig_written(w, API_LIMIT_MAX + 1);
-	root = get_json(w, path);
+	root = rig_json(w, path, 200);
 	assert_true(number(root, "matched", NULL) > API_LIMIT_MAX);
 	assert_true(number(root, "matched", NULL) <= API_LIMIT_MAX + 2);
 	assert_true(json_is_false(json_object_get(root, "complete")));
@@ -372,18 +354,18 @@ static void test_answers_are_described(void **state)
 	};
 	struct world *w = *state;
 	uint32_t now = fill(w);
-	json_t *all = get_json(w, "/api/v1/openapi.json"), *get, *root;
+	json_t *all = rig_json(w, "/api/v1/openapi.json", 200), *get, *root;
 	char path[128], *head;
 	struct rig c;
 
 	for (size_t i = 0; i < sizeof(asks) / sizeof(*asks); i++) {
 		snprintf(path, sizeof(path), "%sfrom=%u&to=%u", asks[i].ask, now + 10, now + 20);
 		get = at_path(all, asks[i].path);
-		root = get_json(w, path);
+		root = rig_json(w, path, 200);
 		described(all, json_object_get(get, "schema"), root, asks[i].path);
 		json_decref(root);
 	}
-	root = get_json(w, "/api/v1/hosts");
+	root = rig_json(w, "/api/v1/hosts", 200);
 	get = at_path(all, "/api/v1/hosts");
 	described(all, json_object_get(get, "schema"), root, "hosts");
 	json_decref(root);
