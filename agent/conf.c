@@ -58,14 +58,7 @@ static const struct opt conf_opts[] = {
 	 .min = 1,
 	 .max = (1u << 20) - 1},
 	{.type = OPT_GROUP, .help = "When"},
-	{.name = "interval",
-	 .letter = 'i',
-	 .type = OPT_TIME,
-	 .offset = AT(interval_ms),
-	 .arg = "TIME",
-	 .help = "length of an interval; one per fleet, divides 60 s (10s)",
-	 .min = 1000,
-	 .max = 60000},
+	OPT_INTERVAL(struct conf, interval_ms, "length of an interval; one per fleet, divides 60 s (10s)"),
 	{.name = "spread",
 	 .type = OPT_TIME,
 	 .offset = AT(spread_ms),
@@ -169,10 +162,8 @@ bool conf_print(const struct conf *c, FILE *to)
 
 static int conf_interval(struct conf *c, char *why, size_t why_len)
 {
-	if (c->interval_ms % 1000 || 60000 % c->interval_ms) {
-		snprintf(
-			why, why_len,
-			"--interval: must be whole seconds and divide 60: 1s, 2s, 3s, 4s, 5s, 6s, 10s, 12s, 15s, 20s, 30s or 60s");
+	if (!opt_interval_ok(c->interval_ms)) {
+		snprintf(why, why_len, OPT_INTERVAL_RULE);
 		return -EINVAL;
 	}
 	c->interval_s = (uint16_t)(c->interval_ms / 1000);

@@ -58,6 +58,11 @@ int opt_time_ms(const char *text, uint32_t *ret_ms)
 	return 0;
 }
 
+bool opt_interval_ok(uint32_t ms)
+{
+	return ms && ms % 1000 == 0 && 60000 % ms == 0;
+}
+
 static bool opt_is_choice(const char *choices, const char *value)
 {
 	size_t n = strlen(value);

@@ -37,6 +37,16 @@ struct opt {
 	bool empty;          /* OPT_STRING, OPT_LIST: '' is a value as well; else it is refused */
 };
 
+/* The fleet's interval is the same in every program: this row, and whole seconds that divide a minute. */
+#define OPT_INTERVAL(conf, member, text)                                                                              \
+	{                                                                                                             \
+		.name = "interval", .letter = 'i', .type = OPT_TIME, .offset = offsetof(conf, member), .arg = "TIME", \
+		.help = text, .min = 1000, .max = 60000                                                               \
+	}
+bool opt_interval_ok(uint32_t ms);
+#define OPT_INTERVAL_RULE \
+	"--interval: must be whole seconds and divide 60: 1s, 2s, 3s, 4s, 5s, 6s, 10s, 12s, 15s, 20s, 30s or 60s"
+
 struct opt_command {
 	const char *name;       /* "run" */
 	const char *summary;    /* one line */

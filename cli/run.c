@@ -58,14 +58,8 @@ static const struct opt run_opts[] = {
 	 .arg = "HOST:PORT",
 	 .help = "UDP address for agents; port 0: any; default :6343 (all addresses)"},
 	{.type = OPT_GROUP, .help = "What"},
-	{.name = "interval",
-	 .letter = 'i',
-	 .type = OPT_TIME,
-	 AT(interval_ms),
-	 .arg = "TIME",
-	 .help = "length of an interval, the same on all hosts, divides 60s; default 1s",
-	 .min = 1000,
-	 .max = 60000},
+	OPT_INTERVAL(struct run_conf, interval_ms,
+		     "length of an interval, the same on all hosts, divides 60s; default 1s"),
 	{.name = "spread",
 	 .type = OPT_TIME,
 	 AT(spread_ms),
@@ -298,15 +292,6 @@ static void run_wait(struct run *r)
 
 /* --- the whole */
 
-int run_interval_check(uint32_t ms, char *why, size_t why_len)
-{
-	if (ms % 1000 == 0 && 60000 % ms == 0)
-		return 0;
-	snprintf(why, why_len,
-		 "--interval must divide 60s in whole seconds: 1s, 2s, 3s, 4s, 5s, 6s, 10s, 12s, 15s, 20s, 30s, 60s");
-	return -EINVAL;
-}
-
 int run_address_check(const char *option, const char *text, char *why, size_t why_len)
 {
 	char reason[200];
@@ -339,8 +324,10 @@ static int run_check(struct run_conf *conf, char *why, size_t why_len)
 	    run_name_check("net", conf->net, why, why_len) < 0 ||
 	    run_name_check("host-id", conf->host_id, why, why_len) < 0)
 		return -EINVAL;
-	if (run_interval_check(conf->interval_ms, why, why_len) < 0)
+	if (!opt_interval_ok(conf->interval_ms)) {
+		snprintf(why, why_len, OPT_INTERVAL_RULE);
 		return -EINVAL;
+	}
 	if (conf->spread_ms == UINT32_MAX)
 		conf->spread_ms = conf->interval_ms / 5;
 	if (conf->spread_ms >= conf->interval_ms) {

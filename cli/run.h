@@ -30,9 +30,7 @@ struct run {
 	int exit_code;
 };
 
-/* 0, or -EINVAL with a sentence in `why`: an interval's length must divide a minute. */
-int run_interval_check(uint32_t ms, char *why, size_t why_len);
-/* The same: what --option says must read as HOST:PORT. */
+/* 0, or -EINVAL with a sentence in `why`: what --option says must read as HOST:PORT. */
 int run_address_check(const char *option, const char *text, char *why, size_t why_len);
 
 /* The folder when none is given: /var/lib/skyfall for root, else below the user's state folder. */

@@ -33,14 +33,7 @@ static const struct opt server_options[] = {
 	 AT(web_root),
 	 .arg = "FOLDER",
 	 .help = "the page's files from there, read anew each time: for work on the page (BUILD/web/page)"},
-	{.name = "interval",
-	 .letter = 'i',
-	 .type = OPT_TIME,
-	 AT(interval_ms),
-	 .arg = "TIME",
-	 .help = "of the run that wrote the folder; default 1s",
-	 .min = 1000,
-	 .max = 60000},
+	OPT_INTERVAL(struct server_conf, interval_ms, "of the run that wrote the folder; default 1s"),
 	{.name = "bus",
 	 .type = OPT_STRING,
 	 AT(bus),
@@ -85,7 +78,8 @@ int cmd_server(int argc, char **argv)
 	if (r)
 		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
 	run_data_folder(conf.data, data, sizeof(data));
-	if (run_interval_check(conf.interval_ms, why, sizeof(why)) < 0 ||
+	snprintf(why, sizeof(why), OPT_INTERVAL_RULE);
+	if (!opt_interval_ok(conf.interval_ms) ||
 	    run_address_check("listen", conf.listen ? conf.listen : so.listen, why, sizeof(why)) < 0) {
 		fprintf(stderr, CMD_PROGRAM " server: %s\n", why);
 		return CMD_USAGE;

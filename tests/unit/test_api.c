@@ -272,6 +272,8 @@ static void test_graph(void **state)
 	char path[256];
 	json_t *root, *again;
 	json_int_t x;
+	struct buf b;
+	char *held;
 
 	shop(w);
 	root = rig_json(w, range(w, path, "/api/v1/graph", ""), 200);
@@ -336,6 +338,13 @@ static void test_graph(void **state)
 	assert_int_equal(json_array_size(at(root, "nodes")), 0);
 	assert_true(json_is_null(at(root, "completeness.rows_lost")) || num(root, "completeness.rows_lost") == 0);
 	json_decref(root);
+	/* The pictures kept for the next ones are measured. */
+	buf_init(&b, 0);
+	assert_int_equal(rig_get(w, "/metrics", &b), 200);
+	held = strstr(buf_text(&b), "\nskyfall_map_views_bytes ");
+	assert_non_null(held);
+	assert_true(atoi(strchr(held + 1, ' ')) > 100);
+	buf_deinit(&b);
 	refuse(w, "/api/v1/graph?group=colour", 400, "group cannot be colour");
 	refuse(w, "/api/v1/graph?metric=beauty", 400, "no sum is called beauty");
 	refuse(w, "/api/v1/graph?limit=5001", 400, "limit");

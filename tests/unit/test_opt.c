@@ -227,6 +227,19 @@ static void test_time(void **state)
 			fail_msg("'%s' is taken for %u ms", bad[i], ms);
 }
 
+static void test_interval(void **state)
+{
+	static const uint32_t good[] = {1000, 2000, 3000, 4000, 5000, 6000, 10000, 12000, 15000, 20000, 30000, 60000};
+	size_t n = 0;
+
+	for (uint32_t ms = 0; ms <= 120000; ms += 500)
+		if (opt_interval_ok(ms)) {
+			assert_true(n < ARRAY_LEN(good));
+			assert_int_equal(ms, good[n++]);
+		}
+	assert_int_equal(n, ARRAY_LEN(good));
+}
+
 /* What a function prints. */
 static char *printed(void (*print)(FILE *out))
 {
@@ -316,10 +329,9 @@ static void test_man(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values),     cmocka_unit_test(test_list_and_words),
-		cmocka_unit_test(test_mistakes),   cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_time),       cmocka_unit_test(test_help),
-		cmocka_unit_test(test_completion), cmocka_unit_test(test_man),
+		cmocka_unit_test(test_values),   cmocka_unit_test(test_list_and_words), cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_too_many), cmocka_unit_test(test_time),           cmocka_unit_test(test_interval),
+		cmocka_unit_test(test_help),     cmocka_unit_test(test_completion),     cmocka_unit_test(test_man),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

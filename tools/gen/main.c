@@ -76,14 +76,7 @@ static const struct opt gen_opts[] = {
 	 AT(collector),
 	 .arg = "HOST:PORT",
 	 .help = "where to; default 127.0.0.1:6343"},
-	{.name = "interval",
-	 .letter = 'i',
-	 .type = OPT_TIME,
-	 AT(interval_ms),
-	 .arg = "TIME",
-	 .help = "length of an interval, divides 60s; default 1s",
-	 .min = 1000,
-	 .max = 60000},
+	OPT_INTERVAL(struct gen_conf, interval_ms, "length of an interval, divides 60s; default 1s"),
 	{.name = "spread",
 	 .type = OPT_TIME,
 	 AT(spread_ms),
@@ -299,8 +292,10 @@ static int gen_check(struct gen *g)
 	char why[256];
 	int r;
 
-	if (c->interval_ms % 1000 || 60000 % c->interval_ms)
-		return gen_usage("interval", "must be whole seconds and divide 60");
+	if (!opt_interval_ok(c->interval_ms)) {
+		fprintf(stderr, "skyfall-gen: " OPT_INTERVAL_RULE "\n");
+		return 2;
+	}
 	if (c->spread_ms >= c->interval_ms)
 		return gen_usage("spread", "must be shorter than the interval");
 	if (net.n > FLOW_NAME_MAX || !wire_text_ok(net))
