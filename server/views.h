@@ -20,7 +20,8 @@ void views_free(struct views *v);
 const struct layout *views_get(struct views *v, uint64_t key);
 void views_done(struct views *v, const struct layout *l);
 
-/* The newest picture of a view; taken over, and given back to be looked at until views_done(). */
+/* The newest picture of a view; taken over, and given back to be looked at until views_done(). One without boxes takes
+ * no other's place: nothing in this range, and what comes back afterwards is where it was. */
 const struct layout *views_put(struct views *v, uint64_t key, struct layout *l);
 
 /* Memory of the pictures kept. */

@@ -59,6 +59,23 @@ static void test_the_oldest_goes(void **state)
 	views_free(NULL);
 }
 
+static void test_an_empty_one_takes_no_place(void **state)
+{
+	const struct layout *l;
+	struct layout *empty;
+	struct views *v;
+
+	assert_int_equal(views_new(&v, VIEWS_BYTES), 0);
+	put(v, 1, "a");
+	assert_int_equal(layout_new(&empty, NULL, 0, NULL, 0, NULL), 0);
+	l = views_put(v, 1, empty);
+	assert_ptr_equal(l, empty);
+	assert_int_equal(l->n, 0);
+	views_done(v, l);
+	assert_true(has(v, 1, "a"));
+	views_free(v);
+}
+
 /* Some pictures that together take more than there may be: the newest stay. */
 static void test_bounded_in_bytes(void **state)
 {
@@ -131,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_oldest_goes),
+		cmocka_unit_test(test_an_empty_one_takes_no_place),
 		cmocka_unit_test(test_bounded_in_bytes),
 		cmocka_unit_test(test_threads),
 	};
