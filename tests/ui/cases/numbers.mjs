@@ -62,6 +62,26 @@ async function services(t) {
   }
 }
 
+// The filter in the address is the one of the answer, and can be changed there.
+async function servicesFilter(t) {
+  const world = await t.world('still')
+  const range = rangeOf(world)
+  const { services: all } = await world.api('services', { ...range, limit: 1000 })
+  const port = Math.min(...[...world.truth().edges.values()].map((e) => e.line.port))
+  const answer = await world.api('services', { ...range, port, limit: 1000 })
+  assert.ok(answer.services.length < all.length)
+  const page = await t.open(world, link({ page: 'services', filter: `port=${port}`, ...range }))
+  assert.deepEqual(Object.keys(await rows(page, 'Services by')).sort(), answer.services.map((s) => s.service).sort())
+  const field = page.getByRole('combobox', { name: 'Filter', exact: true })
+  assert.equal(await field.inputValue(), `port=${port}`)
+  await field.fill('')
+  await field.press('Enter')
+  await until(async () => Object.keys(await rows(page, 'Services by')).length === Math.min(all.length, 200), 10, 'all services without a filter')
+  await page.goto(world.url + link({ page: 'services', filter: 'zone=nobody-is-there client=x', ...range }))
+  for (const said of ['No service passes the filter', 'Not used on this page: client'])
+    await until(async () => (await page.locator('main').innerText()).includes(said), 10, said)
+}
+
 async function service(t) {
   const world = await t.world('still')
   const range = rangeOf(world)
@@ -156,6 +176,6 @@ async function csv(t) {
 }
 
 export const cases = [
-  ['map', map], ['map_table', mapTable], ['services', services], ['service', service], ['edge', edge],
+  ['map', map], ['map_table', mapTable], ['services', services], ['services_filter', servicesFilter], ['service', service], ['edge', edge],
   ['edge_views', edgeViews], ['hosts', hosts], ['doctor', doctor], ['csv', csv],
 ]

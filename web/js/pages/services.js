@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Services: the top by any sum, now and in the range before. */
 import {h, icon, name} from "../dom.js";
+import {createFilterBar} from "../filter_bar.js";
+import {parseFilter} from "../filter_text.js";
 import {change, count, plural} from "../format.js";
 import {createLoader} from "../load.js";
 import {createTable} from "../table.js";
@@ -14,6 +16,14 @@ import {METRICS, metricOf, rowsOf} from "./services_model.js";
 /** @typedef {import("./services_model.js").Metric} Metric */
 
 const LIMIT = 1000;
+/** Of the filter's keys those that narrow edges without naming an end: a list of all ends by name is what the page is. */
+const KEYS = ["zone", "net", "port", "protocol"];
+
+/** What of the filter the list can use, and the keys it cannot. @param {string} filter */
+export function termsOf(filter) {
+	const terms = Object.entries(parseFilter(filter).terms);
+	return {terms: Object.fromEntries(terms.filter(([key]) => KEYS.includes(key))), unused: terms.map(([key]) => key).filter((key) => !KEYS.includes(key))};
+}
 
 /** @type {Record<ServiceRow["trend"], string>} */
 const TREND = {new: "new", gone: "gone", up: "\u25b2", down: "\u25bc", same: "\u25a0", unknown: ""};
@@ -69,8 +79,22 @@ function head(answer, rows, state, context) {
 		answer.matched > rows.length && h("p", {class: "sub"}, `The first ${plural(rows.length, "service")} are shown; the CSV has up to 10 000.`));
 }
 
+/** @param {string} filter */
+function unused(filter) {
+	const keys = termsOf(filter).unused;
+	return keys.length === 0 ? null : h("div", {"data-key": "unused"}, notice("partial", {
+		title: `Not used on this page: ${keys.join(", ")}`,
+		reason: "The filter here takes zone, net, port and protocol.",
+		next: "A service is found by name in the first column's filter.",
+	}));
+}
+
 /** @param {State} state */
-const nothing = (state) => h("div", {"data-key": "nothing"}, notice("empty", {
+const nothing = (state) => h("div", {"data-key": "nothing"}, notice("empty", Object.keys(termsOf(state.filter).terms).length > 0 ? {
+	title: "No service passes the filter in this range",
+	reason: `The filter is: ${state.filter}`,
+	next: "Change it or take it away above.",
+} : {
 	title: "No service was seen in this range",
 	reason: state.from || state.to ? "The range may lie before the first agent, or be older than what is kept." : "No agent reported, or nothing connected.",
 	next: "Take a longer range above, or see whether agents report:",
@@ -94,9 +118,11 @@ export const page = {
 		const tables = {};
 		const tableOf = (/** @type {string} */ id) => tables[id] ??= table(context, metricOf(id), () => most);
 		let asked = "";
+		const filter = createFilterBar({onApply: (line) => context.navigate({filter: line})});
+		root.insertBefore(filter.element, body.status);
 		steer(root, context);
 
-		const params = (/** @type {State} */ state) => ({...context.range(), sort: state.metric, limit: LIMIT, compare: state.compare ? "previous" : null});
+		const params = (/** @type {State} */ state) => ({...context.range(), ...termsOf(state.filter).terms, sort: state.metric, limit: LIMIT, compare: state.compare ? "previous" : null});
 		const loader = createLoader({
 			what: "the services",
 			status: body.status,
@@ -110,7 +136,7 @@ export const page = {
 				most = Math.max(...rows.map((r) => r.value), 0);
 				const list = tableOf(m.id);
 				const key = `table-${m.id}`;
-				body.show(rows.length === 0 ? [head(answer, rows, state, context), nothing(state)] : [head(answer, rows, state, context), keep(key)], {[key]: list.element});
+				body.show([unused(state.filter), head(answer, rows, state, context), rows.length === 0 ? nothing(state) : keep(key)], {[key]: list.element});
 				list.setView(state.table);
 				list.setCsv(context.api.url("/services", {...params(state), limit: 10000, format: "csv"}));
 				list.update(rows);
@@ -118,7 +144,8 @@ export const page = {
 		});
 		return {
 			update(state, why) {
-				const question = `${state.metric} ${state.compare} ${state.range} ${state.from} ${state.to}`;
+				const question = JSON.stringify([state.metric, state.compare, state.range, state.from, state.to, state.filter]);
+				filter.set(state.filter);
 				if (question !== asked || why !== "state")
 					void loader.run(question !== asked);
 				else
