@@ -62,6 +62,7 @@ static const struct {
 	{"closed_full", offsetof(struct source_counts, lost_closed_full), false, false},
 	{"update_failed", offsetof(struct source_counts, lost_update), false, false},
 	{"dials_full", offsetof(struct source_counts, lost_dials), false, false},
+	{"accepts", offsetof(struct source_counts, accepts), false, false},
 	{"recursion_misses_0", offsetof(struct source_counts, recursion_misses[0]), false, false},
 	{"recursion_misses_1", offsetof(struct source_counts, recursion_misses[1]), false, false},
 	{"bpf_ns", offsetof(struct source_counts, bpf_run_ns), false, false},

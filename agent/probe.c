@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/accept.h"
 #include "agent/load.h"
 #include "agent/netns.h"
 #include "agent/source.h"
@@ -170,6 +171,24 @@ static int dial(struct probe *p)
 	return r;
 }
 
+static int accepts(struct probe *p)
+{
+	struct load_opts opts = {.max_rows = 1024, .max_socks = 1024};
+	struct accept *a;
+	struct load l;
+	int r = load_open(&l, &opts, p->why, sizeof(p->why));
+
+	if (r)
+		return r;
+	r = accept_new(&a, &l, p->why, sizeof(p->why));
+	if (!r) {
+		say(p, "%s", accept_how(a));
+		accept_free(a);
+	}
+	load_close(&l);
+	return r;
+}
+
 static int batch_map(int (*use)(int fd))
 {
 	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "probe", 4, 4, 8, NULL), r = 0;
@@ -275,6 +294,7 @@ static const struct {
 	{"connect-calls", dial, "attempts that fail before a SYN (no route, prohibited)"},
 	{"adopt-files", adopt_files, "owners of connections older than the agent, and those connections"},
 	{"adopt-sockets", adopt_tcp, "older connections without a descriptor (accept queues, orphans)"},
+	{"accept-calls", accepts, "who accepts: an accepted connection's owner is its listener's, or found by a scan"},
 	{"namespaces", namespaces, "older connections and listeners of other network namespaces"},
 	{"run-time-statistics", run_stats, "the agent's own cost in the kernel"},
 	{"whole", whole, "the hook"},

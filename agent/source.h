@@ -32,6 +32,7 @@ struct source_counts {
 	uint64_t lost_socks_full, lost_rows_full, lost_closed_full, lost_update, lost_rows_user;
 	uint64_t lost_dials;           /* connect calls not watched for an early failure: their table was full */
 	uint64_t adopted;              /* connections that were open before us */
+	uint64_t accepts;              /* connections whose acceptor was seen */
 	uint64_t recursion_misses[2];  /* of either attachment */
 	uint64_t bpf_run_ns, bpf_runs; /* all our programs; 0 unless kernel statistics are on */
 	uint64_t walk_us;              /* CPU spent in walks */

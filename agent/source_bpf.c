@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "agent/accept.h"
 #include "agent/adopt.h"
 #include "agent/drain.h"
 #include "agent/flow.skel.h"
@@ -23,6 +24,7 @@ struct source {
 	struct load load;
 	struct walk *walk;
 	struct opens *opens;
+	struct accept *accept; /* NULL: this kernel does not tell who accepts */
 	struct drain_counts drained;
 	struct source_counts counts;
 	uint32_t collects;
@@ -40,6 +42,7 @@ static void source_bpf_close(struct source *s)
 {
 	if (!s)
 		return;
+	accept_free(s->accept);
 	load_close(&s->load);
 	walk_free(s->walk);
 	opens_free(s->opens);
@@ -56,6 +59,8 @@ static int source_start(struct source *s, const struct source_opts *opts, char *
 	r = load_attach(&s->load, why, why_len);
 	if (r)
 		return r;
+	if (accept_new(&s->accept, &s->load, why, why_len))
+		s->accept = NULL; /* not fatal: owners of accepted connections are their listeners' */
 	snprintf(why, why_len, "BPF: out of memory");
 	r = opens_new(&s->opens, opts->netns, opts->n_netns);
 	if (r)
@@ -124,6 +129,17 @@ static void count_programs(struct source *s)
 	}
 }
 
+static void count_accepts(struct source *s)
+{
+	uint64_t ns, runs;
+
+	if (!s->accept)
+		return;
+	s->counts.accepts = accept_counts(s->accept, &ns, &runs);
+	s->counts.bpf_run_ns += ns;
+	s->counts.bpf_runs += runs;
+}
+
 static void count_rows(struct source_counts *c, struct agent_rows *rows)
 {
 	for (size_t i = 0; i < agent_rows_count(rows); i++) {
@@ -147,6 +163,7 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 
 	count_rows(c, rows);
 	count_programs(s);
+	count_accepts(s);
 	c->replaced = k->replaced;
 	c->recovered = k->recovered;
 	c->finalised = w->finalised;

@@ -27,6 +27,7 @@ struct walk {
 	struct {
 		struct conn *conn;
 		struct sky_first first;
+		struct sky_owner owner;
 	} asked[SKY_SLICE];
 	uint64_t keys[BATCH];
 	struct sky_sock socks[BATCH];
@@ -317,6 +318,8 @@ static int slice_run(struct walk *w, struct load *l)
 		if (!c || a->id != c->id)
 			continue;
 		c->round = w->round;
+		if (a->status == SKY_ATTEMPT || a->status == SKY_TOTALS || a->status == SKY_UNCHANGED)
+			c->key.owner = w->asked[i].owner; /* it may have been accepted since (agent/bpf/accept.bpf.c) */
 		if (a->status == SKY_ATTEMPT || (a->status == SKY_TOTALS && !c->until_ms))
 			conn_trying(w, c); /* established since its entry was copied: the next walk has all of it */
 		else if (a->status == SKY_TOTALS)
@@ -346,6 +349,7 @@ static int ask(struct walk *w, struct load *l, uint64_t sk, const struct sky_soc
 	}
 	w->asked[w->n_ask].conn = c;
 	w->asked[w->n_ask].first = s->first;
+	w->asked[w->n_ask].owner = s->key.owner;
 	q = &l->walk->ask[w->n_ask++];
 	q->sk = sk;
 	q->id = s->id;

@@ -10,6 +10,11 @@
 #include "agent/bpf/maps.bpf.h"
 #include "agent/bpf/sock.bpf.h"
 
+static __always_inline bool netns_watched(__u32 netns)
+{
+	return !watch_some || bpf_map_lookup_elem(&watched, &netns);
+}
+
 static __always_inline bool addr_any(const __u8 a[16])
 {
 	const __u32 *w = (const __u32 *)a;

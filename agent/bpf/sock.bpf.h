@@ -59,11 +59,6 @@ static __always_inline bool sock_tuple(struct sock *sk, struct tuple *t, bool ty
 	return true;
 }
 
-static __always_inline bool netns_watched(__u32 netns)
-{
-	return !watch_some || bpf_map_lookup_elem(&watched, &netns);
-}
-
 /* The process `task` belongs to. A thread's own name says little: io_uring's workers, thread pools. */
 static __always_inline void owner_task(struct sky_owner *o, struct task_struct *task, __u32 *tgid, bool typed)
 {
