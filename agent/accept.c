@@ -78,6 +78,8 @@ static void accept_unload(struct accept *a)
 
 int accept_new(struct accept **ret, const struct load *l, char *why, size_t why_len)
 {
+	/* What fails here is told by `why`, no error to print. */
+	libbpf_print_fn_t print = libbpf_set_print(NULL);
 	struct accept *a = calloc(1, sizeof(*a));
 	size_t n = 0;
 	int r = -ENOMEM;
@@ -95,6 +97,7 @@ int accept_new(struct accept **ret, const struct load *l, char *why, size_t why_
 			n += (size_t)snprintf(why + n, why_len - n, "%s%s: %s", i ? ", " : "", accept_ways[i].how,
 					      strerror(-r));
 	}
+	libbpf_set_print(print);
 	if (r) {
 		free(a);
 		return r;
