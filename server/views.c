@@ -98,12 +98,10 @@ const struct layout *views_put(struct views *v, uint64_t key, struct layout *l)
 {
 	struct view *at = &v->v[0];
 
-	pthread_mutex_lock(&v->lock);
-	if (!l->n) {
-		l->refs++;
-		pthread_mutex_unlock(&v->lock);
+	/* Not kept: the one reference there is becomes the caller's. */
+	if (!l->n)
 		return l;
-	}
+	pthread_mutex_lock(&v->lock);
 	for (unsigned i = 0; i < VIEWS_MAX; i++) {
 		if (v->v[i].used && v->v[i].key == key) {
 			at = &v->v[i];
