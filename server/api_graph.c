@@ -128,7 +128,7 @@ static uint16_t graph_width(struct str name)
 
 	for (size_t i = 0; i < name.n && n < 64; i++)
 		n += ((unsigned char)name.p[i] & 0xc0) != 0x80;
-	return (uint16_t)(n * 7 + 28);
+	return (uint16_t)(n * 8 + 28);
 }
 
 static int graph_layout(struct api *a, struct graph *g, bool keep)

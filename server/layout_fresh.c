@@ -314,7 +314,8 @@ static void fresh_ordinals(struct work *w)
 
 /* --- the picture */
 
-static void fresh_columns(const struct work *w, struct layout *l, const struct work_zone *z, uint32_t band, int32_t x)
+static void fresh_columns(const struct work *w, struct layout *l, const struct work_zone *z, uint32_t band, int32_t x,
+			  int32_t room)
 {
 	for (uint32_t k = 0; k < z->layers; k++) {
 		struct work_group *g = &w->groups[z->first_group + k];
@@ -333,7 +334,7 @@ static void fresh_columns(const struct work *w, struct layout *l, const struct w
 				if (w->nodes[w->members[g->first + m]].in->w > c->w)
 					c->w = w->nodes[w->members[g->first + m]].in->w;
 			c->w = c->w < LAYOUT_BOX_MAX ? c->w : LAYOUT_BOX_MAX;
-			x += c->w + GAP;
+			x += c->w + GAP + room;
 		}
 	}
 }
@@ -387,12 +388,13 @@ static void fresh_places(const struct work *w, struct layout *l, size_t *used)
 static int fresh_picture(const struct work *w, struct layout **ret)
 {
 	size_t columns = 0, text = 0, used = 0;
-	int32_t x = MARGIN;
+	int32_t x = MARGIN, room;
 	struct layout *l;
 	int r;
 
 	for (uint32_t g = 0; g < w->n_groups; g++)
 		columns += w->groups[g].subs;
+	room = columns <= ROOM_COLUMNS ? ROOM : 0;
 	for (uint32_t i = 0; i < w->n; i++)
 		text += w->nodes[i].in->id.n;
 	for (uint32_t z = 0; z < w->n_zones; z++)
@@ -406,7 +408,7 @@ static int fresh_picture(const struct work *w, struct layout **ret)
 		int32_t right;
 
 		for (n = 0; i + n < w->n_zones && w->zones[w->stack[i + n]].stack == w->zones[w->stack[i]].stack; n++)
-			fresh_columns(w, l, &w->zones[w->stack[i + n]], i + n, x + PAD);
+			fresh_columns(w, l, &w->zones[w->stack[i + n]], i + n, x + PAD, room);
 		right = columns_right(l, first) + PAD;
 		for (uint32_t k = 0; k < n; k++) {
 			const struct work_zone *z = &w->zones[w->stack[i + k]];
@@ -418,7 +420,7 @@ static int fresh_picture(const struct work *w, struct layout **ret)
 								      .h = z->h,
 								      .aside = z->aside};
 		}
-		x = right + BAND_GAP;
+		x = right + BAND_GAP + room;
 	}
 	fresh_places(w, l, &used);
 	assert(used == text && l->n_columns == columns);

@@ -9,6 +9,8 @@
 #define PAD 16    /* inside a band: left, right, bottom */
 #define MARGIN 12 /* around everything */
 #define GAP 56    /* between columns: room for edges */
+#define ROOM 30   /* more of it where the columns are few: for the words on the edges */
+#define ROOM_COLUMNS 5
 #define BAND_GAP 24
 #define COLUMN_MIN 110
 
