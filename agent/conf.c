@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/budget.h"
 #include "agent/netns.h"
 #include "flow/key.h"
 #include "wire/wire.h"
@@ -14,6 +15,7 @@ const struct conf conf_defaults = {
 	.spread_ms = UINT32_MAX,
 	.net = "",
 	.source = "auto",
+	.budget = "1",
 	.max_socks = SOURCE_SOCKS,
 	.max_rows = SOURCE_ROWS,
 	.enterprise = WIRE_ENTERPRISE,
@@ -96,6 +98,11 @@ static const struct opt conf_opts[] = {
 	 .help = "rows of one interval (8192)",
 	 .min = 64,
 	 .max = 1u << 20},
+	{.name = "budget",
+	 .type = OPT_STRING,
+	 .offset = AT(budget),
+	 .arg = "PERCENT",
+	 .help = "CPU it may take, of one core, before it measures less; 0: no bound (1)"},
 	{.type = OPT_GROUP, .help = "Names"},
 	{.name = "net",
 	 .type = OPT_STRING,
@@ -224,6 +231,10 @@ int conf_check(struct conf *c, char *why, size_t why_len)
 	size_t i;
 	int r = conf_interval(c, why, why_len);
 
+	if (r == 0 && budget_parse(c->budget, &c->budget_ppm) < 0) {
+		snprintf(why, why_len, "--budget: '%s' is not a percentage of one core such as 1 or 0.5", c->budget);
+		r = -EINVAL;
+	}
 	if (r == 0)
 		r = conf_collectors(c, why, why_len);
 	if (r == 0)

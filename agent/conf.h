@@ -17,11 +17,12 @@ struct conf {
 	/* as given */
 	struct opt_list collectors, netns, local_nets;
 	uint32_t interval_ms, spread_ms; /* spread UINT32_MAX: 0.8 of the interval */
-	const char *net, *host_id, *hostname, *rules_file, *source;
+	const char *net, *host_id, *hostname, *rules_file, *source, *budget;
 	bool print, json, once, features, no_ack, quiet, man, completion, version;
 	uint64_t max_socks, max_rows, enterprise, size;
 	/* resolved by conf_check() */
 	uint16_t interval_s;
+	uint64_t budget_ppm;
 	struct {
 		struct ip ip;
 		uint16_t port;

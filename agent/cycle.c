@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/budget.h"
 #include "agent/fdscan.h"
 #include "agent/guest.h"
 #include "agent/health.h"
@@ -35,7 +36,9 @@ struct cycle {
 	struct names_counts names_former;
 	uint64_t folded_former, missed;
 	struct health_cost cost;
-	uint32_t last; /* interval handed over last */
+	struct budget budget;
+	uint64_t cost_us; /* of the process and its programs, so far */
+	uint32_t last;    /* interval handed over last */
 	/* output */
 	struct outbox *outbox;
 	struct batch_head head;
@@ -84,6 +87,7 @@ int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_o
 	c->conf = conf;
 	c->ops = ops;
 	c->host = host;
+	budget_init(&c->budget, conf->budget_ppm, ops->eases);
 	c->scanned_us = INT64_MIN;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->cond, NULL);
@@ -170,6 +174,36 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 }
 
 static void cycle_print(struct cycle *c, uint32_t interval, struct flow_ledger *line)
+/* Everything that can do less does as much as the step says. */
+static void cycle_ease(struct cycle *c, const struct budget_step *step)
+{
+	int r = c->ops->ease ? c->ops->ease(c->source, step) : 0;
+
+	if (r < 0)
+		log_warn("what was opened meanwhile is not known and counted from its end on: %s", strerror(-r));
+}
+
+/* What the interval cost, told; and what follows from it for the next. */
+static void cycle_budget(struct cycle *c, struct flow_ledger *line, const struct source_counts *counts, int64_t now_us)
+{
+	const struct budget_step *step = &budget_steps[c->budget.step];
+	uint64_t cost_us = c->cost.user_us + counts->hook_ns / 1000, spent = cost_us - c->cost_us;
+
+	c->cost_us = cost_us;
+	health_info(line, "cost_us", spent);
+	health_count(line, "eased", c->budget.step);
+	health_count(line, "sample_n", step->sample ? 1u << step->sample : 0);
+	if (c->budget.step)
+		health_count(line, step->counter, 1);
+	if (!budget_interval(&c->budget, spent, now_us))
+		return;
+	step = &budget_steps[c->budget.step];
+	health_count(line, "eased_changes", 1);
+	log_warn("%.2f %% of a core, the budget is %.2f %%: %s", (double)c->budget.share_ppm / 10000,
+		 (double)c->budget.limit_ppm / 10000, step->text);
+	cycle_ease(c, step);
+}
+
 {
 	struct print_head head = {interval, c->conf->interval_s, c->conf->net, c->host->id};
 	struct buf out;
@@ -231,6 +265,8 @@ static void cycle_collect(struct cycle *c, bool open)
 		cycle_line(c, &b->line, interval, &counts);
 		if (c->outbox)
 			r = cycle_send(c, interval, b, now_us);
+		if (!open)
+			cycle_budget(c, &b->line, &counts, now_us);
 		else
 			cycle_print(c, interval, &b->line);
 	}
@@ -288,6 +324,10 @@ static void *cycle_thread(void *arg)
 		if (cycle_wait_end(c)) {
 			cycle_collect(c, true);
 			return NULL;
+			struct budget_step last = budget_steps[c->budget.step];
+
+			last.walk_every = 1; /* the last word on open connections */
+			cycle_ease(c, &last);
 		}
 		cycle_collect(c, false);
 		if (c->conf->once)

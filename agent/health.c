@@ -67,6 +67,8 @@ static const struct {
 	{"recursion_misses_1", offsetof(struct source_counts, recursion_misses[1]), false, false},
 	{"bpf_ns", offsetof(struct source_counts, bpf_run_ns), false, false},
 	{"bpf_runs", offsetof(struct source_counts, bpf_runs), false, false},
+	{"hook_ns", offsetof(struct source_counts, hook_ns), false, false},
+	{"hook_estimated_ns", offsetof(struct source_counts, hook_estimated_ns), false, false},
 	{"walk_us", offsetof(struct source_counts, walk_us), false, false},
 	{"early_drains", offsetof(struct source_counts, early_drains), false, false},
 	{"socks_open", offsetof(struct source_counts, socks_open), true, false},

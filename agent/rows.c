@@ -10,7 +10,7 @@
 #include "flow/stats.h"
 
 static_assert(SKY_BUCKETS == FLOW_BUCKETS, "histograms");
-static_assert(SKY_FLAG_JOINED == FLOW_JOINED, "flags");
+static_assert(SKY_FLAG_JOINED == FLOW_JOINED && SKY_FLAG_SAMPLED == FLOW_SAMPLED, "flags");
 #define SAME_U32(name) static_assert(offsetof(struct sky_row_value, name) == offsetof(struct flow_stats, name), #name);
 #define SAME_U64 SAME_U32
 #define SAME_HIST SAME_U32
@@ -101,6 +101,31 @@ int agent_rows_add(struct agent_rows *rows, const struct sky_row_key *key, const
 	if (val->tgid)
 		row->val.tgid = val->tgid;
 	return 0;
+}
+
+#define SCALE(v, shift, max) ((v) > (max) >> (shift) ? (max) : (v) << (shift))
+
+/* A row of one in 2^n connections stands for all of them: every sum times 2^n. */
+static void agent_row_scale(struct agent_row *row)
+{
+	unsigned shift = row->key.sample;
+
+#define SCALE_U32(name) row->val.name = SCALE(row->val.name, shift, UINT64_MAX);
+#define SCALE_U64 SCALE_U32
+#define SCALE_HIST(name)                           \
+	for (unsigned i = 0; i < SKY_BUCKETS; i++) \
+		row->val.name[i] = SCALE(row->val.name[i], shift, UINT32_MAX);
+#define FIELD(name, width, dir, column, unit, seen_by, meaning) SCALE_##width(name)
+#include "flow/fields.def"
+#undef FIELD
+	row->val.ports_seen = SCALE(row->val.ports_seen, shift, UINT32_MAX);
+}
+
+void agent_rows_scale(struct agent_rows *rows)
+{
+	for (size_t i = 0; i < rows->n; i++)
+		if (rows->at[i].key.sample)
+			agent_row_scale(&rows->at[i]);
 }
 
 void agent_rows_stamp(struct agent_rows *rows)

@@ -25,6 +25,10 @@ struct agent_row *agent_rows_get(struct agent_rows *rows, const struct sky_row_k
 /* Adds all fields, ports and the hint of `val` to the row of `key`. -ENOSPC when full. */
 int agent_rows_add(struct agent_rows *rows, const struct sky_row_key *key, const struct sky_row_value *val);
 
+/* Rows of sampled connections: every sum times 2^sample. Once, when the interval's rows are all there, before
+ * agent_rows_stamp(). */
+void agent_rows_scale(struct agent_rows *rows);
+
 /* Sets rows = 1 in every row: what each counts in the ledger, however often it was merged here. */
 void agent_rows_stamp(struct agent_rows *rows);
 

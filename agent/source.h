@@ -35,6 +35,8 @@ struct source_counts {
 	uint64_t accepts;              /* connections whose acceptor was seen */
 	uint64_t recursion_misses[2];  /* of either attachment */
 	uint64_t bpf_run_ns, bpf_runs; /* all our programs; 0 unless kernel statistics are on */
+	uint64_t hook_ns;              /* what our programs took from applications; agent/cost.h */
+	uint64_t hook_estimated_ns;    /* the part of it that is no measurement */
 	uint64_t walk_us;              /* CPU spent in walks */
 	uint64_t socks_open;           /* gauge: entries tracked now */
 	uint64_t rows_map_used;        /* gauge: rows in the map drained last */
@@ -42,6 +44,7 @@ struct source_counts {
 };
 
 struct source;
+struct budget_step;
 
 struct source_ops {
 	const char *name; /* "bpf", "sock_diag" */
@@ -52,6 +55,10 @@ struct source_ops {
 	int (*collect)(struct source *s, int64_t cut_us, struct agent_rows *rows, struct source_counts *ret_counts);
 	/* Called some times within an interval: drains a map that is 3/4 full, into `rows`. */
 	int (*relieve)(struct source *s, struct agent_rows *rows);
+	/* The step in force from now on (agent/budget.h), between two collects. -errno: it came back and does not know what was
+	 * open already. */
+	int (*ease)(struct source *s, const struct budget_step *step);
+	uint32_t eases; /* bits of the steps it can take */
 	void (*close)(struct source *s);
 };
 

@@ -11,7 +11,9 @@
 
 #include "agent/accept.h"
 #include "agent/adopt.h"
+#include "agent/cost.h"
 #include "agent/drain.h"
+#include "agent/ease.h"
 #include "agent/flow.skel.h"
 #include "agent/load.h"
 #include "agent/opens.h"
@@ -25,6 +27,11 @@ struct source {
 	struct walk *walk;
 	struct opens *opens;
 	struct accept *accept; /* NULL: this kernel does not tell who accepts */
+	struct ease ease;
+	struct cost cost;
+	uint64_t own_ns; /* of programs that run for us, in our own time */
+	const uint32_t *netns;
+	size_t n_netns;
 	struct drain_counts drained;
 	struct source_counts counts;
 	uint32_t collects;
@@ -43,6 +50,7 @@ static void source_bpf_close(struct source *s)
 	if (!s)
 		return;
 	accept_free(s->accept);
+	cost_deinit(&s->cost);
 	load_close(&s->load);
 	walk_free(s->walk);
 	opens_free(s->opens);
@@ -68,6 +76,9 @@ static int source_start(struct source *s, const struct source_opts *opts, char *
 	if (s->load.adopt && adopt_run(&s->load, s->walk, opts->netns, opts->n_netns, &s->counts.adopted))
 		s->load.adopt = false; /* not fatal: only what is older than the agent stays unknown */
 	s->load.skel->bss->adopted = s->load.adopt;
+	s->netns = opts->netns;
+	s->n_netns = opts->n_netns;
+	ease_init(&s->ease);
 	why[0] = '\0';
 	return 0;
 }
@@ -81,8 +92,10 @@ static int source_bpf_open(struct source **ret, const struct source_opts *opts, 
 
 	if (!s)
 		return -ENOMEM;
+	cost_init(&s->cost);
 	r = load_open(&s->load, &lo, why, why_len);
 	if (r) {
+		cost_deinit(&s->cost);
 		free(s);
 		return r;
 	}
@@ -107,12 +120,19 @@ static uint64_t failures(const struct sky_counters *c, enum sky_site site)
 	return n;
 }
 
+/* A program user space runs, in its own time; the others run in the applications'. */
+static bool source_runs(const struct flow *skel, const struct bpf_program *p)
+{
+	return p == skel->progs.walk || p == skel->progs.tick || p == skel->progs.adopt_files ||
+	       p == skel->progs.adopt_tcp;
+}
+
 static void count_programs(struct source *s)
 {
 	struct flow *skel = s->load.skel;
 	struct bpf_program *p;
 
-	s->counts.bpf_run_ns = s->counts.bpf_runs = 0;
+	s->counts.bpf_run_ns = s->counts.bpf_runs = s->own_ns = 0;
 	bpf_object__for_each_program(p, skel->obj)
 	{
 		struct bpf_prog_info info = {0};
@@ -122,6 +142,8 @@ static void count_programs(struct source *s)
 			continue;
 		s->counts.bpf_run_ns += info.run_time_ns;
 		s->counts.bpf_runs += info.run_cnt;
+		if (source_runs(skel, p))
+			s->own_ns += info.run_time_ns;
 		if (p == skel->progs.state_a)
 			s->counts.recursion_misses[0] = info.recursion_misses;
 		if (p == skel->progs.state_b)
@@ -176,6 +198,10 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	c->walk_us = w->cpu_us;
 	c->socks_open = w->open;
 	c->rows_map_used = s->drained.used;
+	cost_interval(&s->cost, c->bpf_run_ns - s->own_ns, c->attempts + c->opened_client + c->opened_server + c->closed,
+		      mono_ns() / 1000);
+	c->hook_ns = s->cost.ns;
+	c->hook_estimated_ns = s->cost.estimated_ns;
 	*ret = *c;
 }
 
@@ -190,7 +216,8 @@ static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_row
 	if (r)
 		return r;
 	opens_read(s->opens, &s->counts.active_opens, &s->counts.passive_opens);
-	walked = walk_run(s->walk, &s->load, cut_us * 1000, rows);
+	walked = ease_walk_due(&s->ease) ? walk_run(s->walk, &s->load, cut_us * 1000, rows)
+					 : walk_closed(s->walk, &s->load, rows);
 	if (s->load.dial && !walked)
 		walked = drain_dials(&s->load, (uint64_t)mono_ns(), rows, &s->drained);
 	if (++s->collects % SWEEP_EVERY == 0 && !walked)
@@ -200,10 +227,21 @@ static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_row
 		r = walked;
 	if (r)
 		return r;
+	agent_rows_scale(rows);
 	agent_rows_stamp(rows);
+	ease_collected(&s->ease, &s->load, s->walk);
 	count(s, rows, ret_counts);
 	opens_scan(s->opens, mono_ns() / 1000000);
 	return 0;
+}
+
+static int source_bpf_ease(struct source *s, const struct budget_step *step)
+{
+	uint64_t before = s->ease.adopted;
+	int r = ease_to(&s->ease, step, &s->load, s->walk, s->netns, s->n_netns);
+
+	s->counts.adopted += s->ease.adopted - before;
+	return r;
 }
 
 static int source_bpf_relieve(struct source *s, struct agent_rows *rows)
@@ -228,5 +266,7 @@ const struct source_ops source_bpf = {
 	.open = source_bpf_open,
 	.collect = source_bpf_collect,
 	.relieve = source_bpf_relieve,
+	.ease = source_bpf_ease,
+	.eases = BUDGET_ALL & ~(1u << BUDGET_UDP_OFF),
 	.close = source_bpf_close,
 };

@@ -400,6 +400,17 @@ static void forget(struct walk *w)
 	}
 }
 
+void walk_forget(struct walk *w)
+{
+	for (size_t i = 0; i < conns_places(w->conns); i++) {
+		struct conn *c = conns_at(w->conns, i);
+
+		if (c)
+			conns_remove(w->conns, c);
+	}
+	w->counts.open = 0;
+}
+
 int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows)
 {
 	int fd = bpf_map__fd(l->skel->maps.closed), err;

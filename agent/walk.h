@@ -28,6 +28,9 @@ void walk_free(struct walk *w);
 /* A socket adopted: from `totals` on it is ours. */
 void walk_adopt(struct walk *w, const struct sky_sock *sock, const struct sky_totals *totals);
 
+/* Everything followed is forgotten: its entries are gone. */
+void walk_forget(struct walk *w);
+
 /* Reads all open sockets and adds what is new to `rows`, then drains `closed`. open_ms is counted up to cut_ns. */
 int walk_run(struct walk *w, struct load *l, int64_t cut_ns, struct agent_rows *rows);
 

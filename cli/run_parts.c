@@ -59,6 +59,7 @@ int run_agent_start(struct run *r, char *why, size_t why_len)
 	run_arg(&a, "--net", conf->net);
 	run_arg(&a, "--host-id", conf->host_id);
 	run_arg(&a, "--rules", conf->rules);
+	run_arg(&a, "--budget", "5"); /* intervals are ten times as many as a fleet's */
 	for (size_t i = 0; i < conf->netns.n; i++)
 		run_arg(&a, "--netns", conf->netns.v[i]);
 	for (size_t i = 0; i < conf->local_nets.n; i++)

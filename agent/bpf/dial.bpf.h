@@ -96,7 +96,7 @@ int dial_v4(struct bpf_sock_addr *ctx)
 {
 	__u8 remote[16] __attribute__((aligned(8)));
 
-	if (ctx->protocol == IPPROTO_TCP) {
+	if (ctx->protocol == IPPROTO_TCP && !guest.bypass) {
 		addr_v4(remote, ctx->user_ip4);
 		dial_begin(ctx, remote, true);
 	}
@@ -108,7 +108,7 @@ int dial_v6(struct bpf_sock_addr *ctx)
 {
 	__u32 remote[4] __attribute__((aligned(8)));
 
-	if (ctx->protocol == IPPROTO_TCP) {
+	if (ctx->protocol == IPPROTO_TCP && !guest.bypass) {
 		remote[0] = ctx->user_ip6[0];
 		remote[1] = ctx->user_ip6[1];
 		remote[2] = ctx->user_ip6[2];

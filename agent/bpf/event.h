@@ -41,10 +41,12 @@ struct sky_row_key {
 	__u8 protocol;      /* IPPROTO_* */
 	__u8 role;          /* enum sky_role */
 	__u8 flags;         /* FLOW_* of flow/key.h */
-	__u8 pad[5];
+	__u8 sample;        /* one of 2^sample connections is in the row; user space multiplies (agent/rows.c) */
+	__u8 pad[4];
 };
 
-#define SKY_FLAG_JOINED 1 /* FLOW_JOINED, proved equal in agent/rows.c */
+#define SKY_FLAG_JOINED 1 /* FLOW_JOINED and FLOW_SAMPLED, proved equal in agent/rows.c */
+#define SKY_FLAG_SAMPLED 2
 
 /* The fields of flow/fields.def in the layout of struct flow_stats, then what is not a sum. */
 struct sky_row_value {
@@ -199,6 +201,13 @@ struct sky_handled {
 	__u64 sk;
 	__u64 what;
 	__u64 pad[6];
+};
+
+/* How far the agent stepped back (agent/budget.h). Written by user space only; a page of its own, so that reading it is
+ * cheap. */
+struct sky_guest {
+	__u32 bypass; /* the programs that applications run return at once */
+	__u32 sample; /* of new connections one in 2^sample gets an entry */
 };
 
 struct sky_counters {

@@ -133,14 +133,26 @@ static __noinline int replace(struct sky_sock *e)
 	return 0;
 }
 
-/* The place for a new entry: `e` is what was found there. NULL: none to be had, counted. */
-static __always_inline struct sky_sock *place(__u64 at, struct sky_sock *e)
+/* The agent steps back: of new connections only one in 2^sample is followed, the others pass without an entry, at their end
+ * too. A draw a connection: a client's at its SYN, a child's when it is established. Should the second program draw once
+ * more (its note was overwritten in between, see handled_already()), the share is a millionth too large. */
+static __always_inline bool sampled_out(bool draw)
+{
+	__u32 shift = guest.sample;
+
+	return shift && (!draw || bpf_get_prandom_u32() & ((1U << (shift & 31)) - 1));
+}
+
+/* The place for a new entry: `e` is what was found there. NULL: none to be had, counted; or not in the sample. */
+static __always_inline struct sky_sock *place(__u64 at, struct sky_sock *e, bool draw)
 {
 	if (e && e->id) {
 		replace(e);
 		entry_remove(at);
 		e = NULL;
 	}
+	if (sampled_out(draw))
+		return NULL;
 	if (!e)
 		e = entry_make(at);
 	return e && entry_take(at, e) ? e : NULL;
@@ -155,7 +167,8 @@ static __always_inline void entry_tuple(struct sky_sock *e, const struct tuple *
 	e->key.other_port = 0;
 	e->key.protocol = IPPROTO_TCP;
 	e->key.role = client ? SKY_ROLE_CLIENT : SKY_ROLE_SERVER;
-	e->key.flags = 0;
+	e->key.sample = (__u8)guest.sample;
+	e->key.flags = e->key.sample ? SKY_FLAG_SAMPLED : 0;
 	e->rport = t->rport;
 }
 
@@ -174,7 +187,7 @@ static __always_inline void on_syn_sent(struct sock *sk, bool typed, bool second
 	if (second && e && e->id && e->phase == SKY_CONNECTING && e->rport == t.rport &&
 	    addr_eq(e->key.remote, t.remote))
 		return; /* the other program was here */
-	e = place(at, e);
+	e = place(at, e, true);
 	if (!e)
 		return;
 	e->key.owner.flags = 0;
@@ -246,7 +259,7 @@ static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp,
 		on_connected(sk, tp, e, typed); /* both ends sent a SYN: it stays a client */
 		return;
 	}
-	e = place(at, e);
+	e = place(at, e, old != TCP_SYN_SENT);
 	if (!e)
 		return;
 	entry_fill(e, sk, &t, old == TCP_SYN_SENT, typed);
@@ -415,6 +428,8 @@ static __always_inline int on_state(struct sock *sk, int old, int next, bool sec
 {
 	bool typed;
 
+	if (guest.bypass)
+		return 0;
 	if (next != TCP_SYN_SENT && next != TCP_ESTABLISHED && next != TCP_CLOSE && next != TCP_LISTEN &&
 	    !(old == TCP_SYN_RECV && next == TCP_FIN_WAIT1))
 		return 0;

@@ -73,6 +73,7 @@ const volatile bool dial_typed = false; /* the watchers of connect calls may use
 struct sky_handled handled[SKY_CPUS] = {};
 struct sky_counters counters = {};
 struct sky_walk walk_data SEC(".data.walk") = {};
+struct sky_guest guest SEC(".data.guest") = {};
 __u32 us_per_jiffy = 0;              /* measured by user space before attaching */
 __u32 adopted = 0;                   /* everything older than the agent has an entry: what has none is ours */
 __u32 adopt_pass = 0;                /* enum sky_adopt */

@@ -27,7 +27,7 @@ class Bench:
 
     def start_agent(self):
         words = [measure.paths.AGENT, "--interval", f"{INTERVAL}s", "--host-id", "bench", "--no-ack", "--collector",
-                 "127.0.0.1:6343"]
+                 "127.0.0.1:6343", "--budget", "0"]
         self.agent = measure.Program(self.lab, "b", "agent", words, "/dev/null")
         pid = self.agent.process.pid
         measure.wait.until(lambda: len(measure.fdinfo(pid, "prog_id")) > 1, 10, "the agent has loaded its programs")

@@ -92,7 +92,7 @@ class Stack:
 
     def agent_words(self, host, *options):
         return [paths.AGENT, "--interval", "1s", "--spread", "0.2s", "--host-id", f"id-{host}", "--netns",
-                self.lab.name(host), "--collector", COLLECTOR.get(host, "127.0.0.1:6343"), *options]
+                self.lab.name(host), "--collector", COLLECTOR.get(host, "127.0.0.1:6343"), "--budget", "0", *options]
 
     def start_agent(self, host, *options):
         self.agents[host] = Program(self.lab, host, f"agent {host}", self.agent_words(host, *options),
