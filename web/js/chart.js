@@ -46,7 +46,7 @@ function alone(plot, k) {
 }
 
 /** The legend's value: under the cursor, or else the newest there is. @param {uPlot} plot @param {number} k @param {number | null} at */
-const shown = (plot, k, at) => at === null || at === undefined ? Array.from(plot.data[k]).findLast((v) => v !== null && v !== undefined) : plot.data[k][at];
+const shown = (plot, k, at) => at === null || at === undefined ? Array.from(plot.data[k]).filter((v) => v !== null && v !== undefined).at(-1) : plot.data[k][at];
 
 /** @param {Options} options @param {number} width @returns {uPlot.Options} */
 function plotOptions(options, width) {
