@@ -86,8 +86,8 @@ int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_o
 		goto fail;
 	c->conf = conf;
 	c->ops = ops;
-	c->host = host;
 	budget_init(&c->budget, conf->budget_ppm, ops->eases);
+	c->host = host;
 	c->scanned_us = INT64_MIN;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->cond, NULL);
@@ -173,7 +173,6 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 	c->missed = 0;
 }
 
-static void cycle_print(struct cycle *c, uint32_t interval, struct flow_ledger *line)
 /* Everything that can do less does as much as the step says. */
 static void cycle_ease(struct cycle *c, const struct budget_step *step)
 {
@@ -204,6 +203,7 @@ static void cycle_budget(struct cycle *c, struct flow_ledger *line, const struct
 	cycle_ease(c, step);
 }
 
+static void cycle_print(struct cycle *c, uint32_t interval, struct flow_ledger *line)
 {
 	struct print_head head = {interval, c->conf->interval_s, c->conf->net, c->host->id};
 	struct buf out;
@@ -322,12 +322,12 @@ static void *cycle_thread(void *arg)
 	guest_on_time();
 	for (;;) {
 		if (cycle_wait_end(c)) {
-			cycle_collect(c, true);
-			return NULL;
 			struct budget_step last = budget_steps[c->budget.step];
 
 			last.walk_every = 1; /* the last word on open connections */
 			cycle_ease(c, &last);
+			cycle_collect(c, true);
+			return NULL;
 		}
 		cycle_collect(c, false);
 		if (c->conf->once)
