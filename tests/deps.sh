@@ -59,6 +59,7 @@ while IFS=$'\t' read -r names scope why; do
 done <"$list"
 
 [[ ${#missing[@]} -eq 0 ]] && exit 0
+[[ $only_missing == yes ]] || echo "Packages to install (this can take minutes):"
 for i in "${!missing[@]}"; do
 	printf '%s\t%s\n' "${missing[i]}" "${whys[i]}"
 done
@@ -78,5 +79,18 @@ if [[ $ask == yes ]]; then
 		[[ "${answer:-y}" == [Yy]* ]] || exit 1
 	fi
 fi
+# apt-get's status lines (kind:package:percent:...) as one line on the terminal, if there is one.
+progress() {
+	local kind percent
+	declare -A doing=([dlstatus]=fetched [pmstatus]=installed)
+	while IFS=: read -r kind _ percent _; do
+		[[ ! -t 2 || -z "${doing[${kind:-none}]:-}" ]] || printf '\r  %s %3s %%\033[K' "${doing[$kind]}" "${percent%%.*}" >&2
+	done
+	[[ ! -t 2 ]] || printf '\r\033[K' >&2
+}
+
 "${sudo[@]}" apt-get update -qq
-"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+{
+	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		-o APT::Status-Fd=1 "${missing[@]}" 2>&1 >&3 | { grep -v '^debconf: delaying package' >&2 || true; }
+} 3>&1 | progress

@@ -24,6 +24,8 @@ meson_build() {
 	elif ! grep -q 'tests/unit/' "$folder/build.ninja"; then # ./run made it
 		said="$(meson configure "$folder" -Dtests=true 2>&1)" || { say "$said"; return 1; }
 	fi
+	said="$(ninja -C "$folder" build.ninja 2>&1)" || { say "$said"; return 1; } # where a meson.build has changed
+	say "building $folder"
 	ninja -C "$folder" | sed -n '/^ninja: \|^\[/!p; /FAILED/p' | head -60
 	return "${PIPESTATUS[0]}"
 }
