@@ -53,7 +53,7 @@ function install(npm) {
     const said = `${done.stderr || ''}${done.error || ''}`.split('\n')
     const why = said.filter((s) => /npm (ERR!|error) (?!A complete log)/.test(s)).map((s) => s.replace(/.*(ERR!|error) /, ''))
     die(`npm could not install uplot and esbuild (${(why[0] || said[0]).trim()}): is its registry reachable? ` +
-      'The build goes without the page after `meson configure BUILD -Dweb=false`')
+      `Without the page the build needs no npm: meson configure ${path.dirname(build)} -Dweb=false`)
   }
   fs.writeFileSync(stamp, want)
 }
