@@ -263,10 +263,10 @@ static void cycle_collect(struct cycle *c, bool open)
 	r = b ? named_fold(&c->named, c->rows, c->names, &c->conf->locals, now_us) : -ENOMEM;
 	if (r == 0) {
 		cycle_line(c, &b->line, interval, &counts);
-		if (c->outbox)
-			r = cycle_send(c, interval, b, now_us);
 		if (!open)
 			cycle_budget(c, &b->line, &counts, now_us);
+		if (c->outbox)
+			r = cycle_send(c, interval, b, now_us);
 		else
 			cycle_print(c, interval, &b->line);
 	}
