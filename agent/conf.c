@@ -16,6 +16,7 @@ const struct conf conf_defaults = {
 	.net = "",
 	.source = "auto",
 	.budget = "1",
+	.udp = "connect",
 	.max_socks = SOURCE_SOCKS,
 	.max_rows = SOURCE_ROWS,
 	.enterprise = WIRE_ENTERPRISE,
@@ -84,6 +85,12 @@ static const struct opt conf_opts[] = {
 	 .arg = "HOW",
 	 .help = "auto, bpf or sock_diag (auto)",
 	 .choices = "auto|bpf|sock_diag"},
+	{.name = "udp",
+	 .type = OPT_STRING,
+	 .offset = AT(udp),
+	 .arg = "WHAT",
+	 .help = "UDP: off, connect (sockets with a peer), bytes (each datagram, at a cost to each packet) (connect)",
+	 .choices = "off|connect|bytes"},
 	{.name = "max-socks",
 	 .type = OPT_UINT,
 	 .offset = AT(max_socks),
@@ -233,6 +240,10 @@ int conf_check(struct conf *c, char *why, size_t why_len)
 
 	if (r == 0 && budget_parse(c->budget, &c->budget_ppm) < 0) {
 		snprintf(why, why_len, "--budget: '%s' is not a percentage of one core such as 1 or 0.5", c->budget);
+		r = -EINVAL;
+	}
+	if (r == 0 && udp_parse(c->udp, &c->udp_mode) < 0) {
+		snprintf(why, why_len, "--udp: must be off, connect or bytes");
 		r = -EINVAL;
 	}
 	if (r == 0)

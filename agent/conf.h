@@ -8,6 +8,7 @@
 #include "agent/locals.h"
 #include "agent/rules.h"
 #include "agent/source.h"
+#include "agent/udp.h"
 #include "base/opt.h"
 
 #define CONF_COLLECTORS 16
@@ -20,7 +21,9 @@ struct conf {
 	const char *net, *host_id, *hostname, *rules_file, *source, *budget;
 	bool print, json, once, features, no_ack, quiet, man, completion, version;
 	uint64_t max_socks, max_rows, enterprise, size;
+	const char *udp;
 	/* resolved by conf_check() */
+	enum udp_mode udp_mode;
 	uint16_t interval_s;
 	uint64_t budget_ppm;
 	struct {

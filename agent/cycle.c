@@ -12,7 +12,9 @@
 #include "agent/fdscan.h"
 #include "agent/guest.h"
 #include "agent/health.h"
+#include "agent/ports.h"
 #include "agent/print.h"
+#include "agent/udp_told.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -23,6 +25,8 @@ struct cycle {
 	const struct conf *conf;
 	const struct source_ops *ops;
 	struct source *source;
+	struct udp *udp; /* NULL: off */
+	struct udp_counts udp_former;
 	struct host *host;
 	struct agent_rows *rows;
 	struct names *names;
@@ -59,21 +63,6 @@ uint32_t cycle_interval(int64_t wall_us, uint16_t interval_s, bool open)
 	return (uint32_t)(s - s % interval_s - (open ? 0 : interval_s));
 }
 
-static void cycle_port_range(uint16_t *low, uint16_t *high)
-{
-	FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	unsigned a = 0, b = 0;
-
-	*low = 32768;
-	*high = 60999;
-	if (f && fscanf(f, "%u %u", &a, &b) == 2 && a > 0 && a <= b && b < 65536) {
-		*low = (uint16_t)a;
-		*high = (uint16_t)b;
-	}
-	if (f)
-		fclose(f);
-}
-
 int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_ops *ops, struct source *source,
 	      struct host *host, char *why, size_t why_len)
 {
@@ -91,7 +80,7 @@ int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_o
 	c->scanned_us = INT64_MIN;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->cond, NULL);
-	cycle_port_range(&low, &high);
+	ports_given_out(&low, &high);
 	/* twice what the kernel holds: the rows of open connections join those of a drained map */
 	r = agent_rows_new(&c->rows, conf->max_rows * 2);
 	if (r == 0)
@@ -122,6 +111,7 @@ void cycle_free(struct cycle *c)
 		return;
 	if (c->source)
 		c->ops->close(c->source);
+	udp_close(c->udp);
 	free(c->build);
 	diag_set_deinit(&c->diag);
 	netns_set_deinit(&c->netns);
@@ -133,6 +123,11 @@ void cycle_free(struct cycle *c)
 	pthread_cond_destroy(&c->cond);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
+}
+
+void cycle_udp(struct cycle *c, struct udp *udp)
+{
+	c->udp = udp;
 }
 
 void cycle_look(struct cycle *c)
@@ -155,6 +150,7 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 	line->interval_s = c->conf->interval_s;
 	line->rows_in = agent_rows_count(c->rows);
 	health_counts(line, counts, &c->former);
+	udp_told(line, c->udp, &c->udp_former);
 	line->rows_in +=
 		counts->lost_rows_full - c->former.lost_rows_full + counts->lost_rows_user - c->former.lost_rows_user;
 	names_counts(c->names, &names);
@@ -242,6 +238,17 @@ static int cycle_send(struct cycle *c, uint32_t interval, struct batch *b, int64
 	return r;
 }
 
+/* TCP and UDP, cut at the same moment. */
+static int cycle_rows(struct cycle *c, int64_t now_us, struct source_counts *counts)
+{
+	int udp = udp_begin(c->udp, now_us), r = c->ops->collect(c->source, now_us, c->rows, counts);
+
+	if (udp == 0)
+		udp = udp_end(c->udp, c->rows);
+	agent_rows_stamp(c->rows);
+	return r < 0 ? r : udp;
+}
+
 /* An interval ended, or the agent does. */
 static void cycle_collect(struct cycle *c, bool open)
 {
@@ -251,7 +258,7 @@ static void cycle_collect(struct cycle *c, bool open)
 	struct batch *b;
 	int r;
 
-	r = c->ops->collect(c->source, now_us, c->rows, &counts);
+	r = cycle_rows(c, now_us, &counts);
 	if (r < 0)
 		log_error("rows could not be collected: %s", strerror(-r));
 	if (c->last && interval > c->last + c->conf->interval_s)
@@ -310,6 +317,7 @@ static bool cycle_wait_end(struct cycle *c)
 		if (clock_wall_us() >= end)
 			break;
 		(void)c->ops->relieve(c->source, c->rows);
+		(void)udp_relieve(c->udp, c->rows);
 		names_watch(c->names);
 	}
 	return false;

@@ -16,12 +16,16 @@
 #include "agent/conf.h"
 #include "agent/outbox.h"
 #include "agent/source.h"
+#include "agent/udp.h"
 
 struct cycle;
 
 /* Opens everything that measures. `source` is open and becomes the cycle's. `host` is initialised. On failure `why` says what. */
 int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_ops *ops, struct source *source,
 	      struct host *host, char *why, size_t why_len);
+
+/* UDP is measured beside the source; it becomes the cycle's. Before cycle_start(). */
+void cycle_udp(struct cycle *c, struct udp *udp);
 
 /* Looks at namespaces and addresses once: host_address() knows this host then. Before cycle_start(). */
 void cycle_look(struct cycle *c);

@@ -88,7 +88,7 @@ int diag_parse(const struct nlmsghdr *h, struct diag_sock *ret)
 	return 0;
 }
 
-static int diag_ask(int fd, uint8_t family, uint32_t states, bool info)
+static int diag_ask(int fd, uint8_t protocol, uint8_t family, uint32_t states, bool info)
 {
 	struct {
 		struct nlmsghdr h;
@@ -98,7 +98,7 @@ static int diag_ask(int fd, uint8_t family, uint32_t states, bool info)
 		      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 		      .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
 		.r = {.sdiag_family = family,
-		      .sdiag_protocol = IPPROTO_TCP,
+		      .sdiag_protocol = protocol,
 		      .idiag_states = states,
 		      .idiag_ext = (uint8_t)(1 << (INET_DIAG_SKMEMINFO - 1) | (info ? 1 << (INET_DIAG_INFO - 1) : 0))},
 	};
@@ -141,8 +141,8 @@ static void diag_drain(int fd, char *buf)
 		;
 }
 
-int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
-	      uint64_t *ret_bad)
+static int diag_list(int fd, uint8_t protocol, uint32_t states, bool info,
+		     int (*fn)(void *arg, const struct diag_sock *s), void *arg, uint64_t *ret_bad)
 {
 	char *buf = malloc(DIAG_BUF);
 	bool torn = false;
@@ -153,7 +153,7 @@ int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const str
 		return -ENOMEM;
 	diag_drain(fd, buf);
 	for (i = 0; r >= 0 && i < sizeof(diag_families); i++) {
-		r = diag_ask(fd, diag_families[i], states, info);
+		r = diag_ask(fd, protocol, diag_families[i], states, info);
 		while (r == 0) {
 			ssize_t n = recv(fd, buf, DIAG_BUF, 0);
 
@@ -166,6 +166,18 @@ int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const str
 	}
 	free(buf);
 	return r < 0 ? r : torn ? -EINTR : 0;
+}
+
+int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
+	      uint64_t *ret_bad)
+{
+	return diag_list(fd, IPPROTO_TCP, states, info, fn, arg, ret_bad);
+}
+
+int diag_dump_udp(int fd, uint32_t states, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
+		  uint64_t *ret_bad)
+{
+	return diag_list(fd, IPPROTO_UDP, states, false, fn, arg, ret_bad);
 }
 
 static int diag_socket(int protocol)

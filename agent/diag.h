@@ -43,6 +43,10 @@ int diag_parse(const struct nlmsghdr *h, struct diag_sock *ret);
 int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
 	      uint64_t *ret_bad);
 
+/* The same for UDP: states are ESTABLISHED for what is connected, CLOSE for all else. -ENOENT is answered as an empty list. */
+int diag_dump_udp(int fd, uint32_t states, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
+		  uint64_t *ret_bad);
+
 /* The sockets to ask by, one a namespace; they follow the namespaces that exist. */
 struct diag_ns {
 	struct netns ns;

@@ -9,7 +9,9 @@
 #include "agent/cycle.h"
 #include "agent/guest.h"
 #include "agent/link.h"
+#include "agent/ports.h"
 #include "agent/probe.h"
+#include "agent/udp_adopt.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -81,17 +83,38 @@ static int main_source(const struct conf *conf, const struct source_ops **ret_op
 	return r;
 }
 
+/* UDP is something more: without it the agent does its work. */
+static struct udp *main_udp(const struct conf *conf)
+{
+	struct udp_opts opts = {.mode = conf->udp_mode, .netns = conf->netns_inum, .n_netns = conf->n_netns};
+	struct udp *udp = NULL;
+	char why[256];
+	int r;
+
+	ports_given_out(&opts.port_low, &opts.port_high);
+	r = udp_open(&udp, &opts, why, sizeof(why));
+	if (r == 0 && udp)
+		r = udp_adopt(udp, conf->netns_inum, conf->n_netns);
+	if (r < 0)
+		log_warn("UDP sockets older than the agent are not known: %s", strerror(-r));
+	if (why[0])
+		log_warn("UDP cannot be measured as asked: %s; going on with --udp %s", why, udp_name(udp_mode(udp)));
+	return udp;
+}
+
 static int main_measure(const struct conf *conf, struct loop *loop)
 {
 	const struct source_ops *ops = NULL;
 	static struct host host; /* big */
 	struct source *source = NULL;
+	struct udp *udp;
 	struct cycle *cycle = NULL;
 	char why[512];
 	int r = main_source(conf, &ops, &source);
 
 	if (r < 0)
 		return r;
+	udp = ops == &source_bpf ? main_udp(conf) : NULL;
 	r = guest_drop();
 	if (r < 0)
 		log_warn("privileges that are not needed any more could not be given up: %s", strerror(-r));
@@ -99,9 +122,11 @@ static int main_measure(const struct conf *conf, struct loop *loop)
 	r = cycle_new(&cycle, conf, ops, source, &host, why, sizeof(why));
 	if (r < 0) {
 		log_error("%s", why);
+		udp_close(udp);
 		ops->close(source);
 		return r;
 	}
+	cycle_udp(cycle, udp);
 	log_info("measuring by %s, every %u s", ops->name, conf->interval_s);
 	r = main_run(conf, cycle, &host, loop);
 	cycle_free(cycle);

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -167,6 +168,8 @@ static void count_rows(struct source_counts *c, struct agent_rows *rows)
 	for (size_t i = 0; i < agent_rows_count(rows); i++) {
 		const struct agent_row *row = agent_rows_at(rows, i);
 
+		if (row->key.protocol != IPPROTO_TCP) /* UDP's, drained early */
+			continue;
 		c->attempts += row->val.attempts;
 		c->closed += row->val.closed;
 		if (row->key.role == SKY_ROLE_CLIENT)
