@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/capability.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,39 +15,85 @@
 #define CAP_BPF 39
 #endif
 
-static const cap_value_t guest_kept[] = {
-	CAP_SYS_ADMIN,       /* enter network namespaces; BPF before 5.8 */
-	CAP_SYS_PTRACE,      /* other users' /proc/PID/environ, fd, ns */
-	CAP_DAC_READ_SEARCH, /* container engines' folders */
-	CAP_NET_ADMIN,       /* run BPF programs of the network kind */
-	CAP_BPF,
-	CAP_PERFMON,
-	CAP_SYS_NICE, /* one thread cuts intervals on time */
+static bool guest_always(const struct guest_needs *n)
+{
+	return true;
+}
+
+static bool guest_bpf(const struct guest_needs *n)
+{
+	return n->bpf;
+}
+
+static bool guest_bpf_old(const struct guest_needs *n)
+{
+	return n->bpf && cap_get_bound(CAP_BPF) < 0; /* before 5.8 */
+}
+
+static bool guest_netns(const struct guest_needs *n)
+{
+	return n->other_netns;
+}
+
+static bool guest_conntrack(const struct guest_needs *n)
+{
+	return n->conntrack;
+}
+
+/* What a feature that runs needs after everything is loaded and attached. */
+static const struct {
+	bool (*needed)(const struct guest_needs *n);
+	cap_value_t cap;
+	const char *why;
+} guest_features[] = {
+	{guest_always, CAP_SYS_PTRACE, "other users' /proc/PID: environment, descriptors, namespaces"},
+	{guest_always, CAP_DAC_READ_SEARCH, "folders of container engines"},
+	{guest_always, CAP_SYS_NICE, "one thread cuts intervals on time"},
+	{guest_bpf, CAP_BPF, "maps, the walker"},
+	{guest_bpf, CAP_PERFMON, "iterators"},
+	{guest_bpf, CAP_SYS_ADMIN, "the kernel's statistics of programs"},
+	{guest_bpf_old, CAP_SYS_ADMIN, "bpf(2)"},
+	{guest_netns, CAP_SYS_ADMIN, "entering network namespaces"},
+	{guest_conntrack, CAP_NET_ADMIN, "reading connection tracking"},
 };
 
-int guest_drop(void)
+static bool guest_wants(const struct guest_needs *n, cap_value_t cap)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(guest_features); i++)
+		if (guest_features[i].cap == cap && guest_features[i].needed(n))
+			return true;
+	return false;
+}
+
+/* Not even a program with file capabilities could bring the others back (none can be started either: agent/fence.h). */
+static void guest_bound(const struct guest_needs *n)
+{
+	cap_value_t cap;
+
+	for (cap = 0; cap_get_bound(cap) >= 0; cap++)
+		if (!guest_wants(n, cap))
+			(void)cap_drop_bound(cap);
+}
+
+int guest_drop(const struct guest_needs *n)
 {
 	cap_t have = cap_get_proc(), want = cap_init();
 	cap_flag_value_t set;
-	int r = 0;
-	size_t i;
+	int r = have && want ? 0 : -ENOMEM;
+	cap_value_t cap;
 
-	if (!have || !want) {
-		r = -ENOMEM;
-		goto out;
-	}
-	for (i = 0; i < ARRAY_LEN(guest_kept); i++) { /* of these, what we have */
-		if (cap_get_flag(have, guest_kept[i], CAP_PERMITTED, &set) < 0 || set != CAP_SET)
-			continue;
-		if (cap_set_flag(want, CAP_PERMITTED, 1, &guest_kept[i], CAP_SET) < 0 ||
-		    cap_set_flag(want, CAP_EFFECTIVE, 1, &guest_kept[i], CAP_SET) < 0) {
+	guest_bound(n);
+	for (cap = 0; r == 0 && cap_get_bound(cap) >= 0; cap++) {
+		if (!guest_wants(n, cap) || cap_get_flag(have, cap, CAP_PERMITTED, &set) < 0 || set != CAP_SET)
+			continue; /* of these, what we have */
+		if (cap_set_flag(want, CAP_PERMITTED, 1, &cap, CAP_SET) < 0 ||
+		    cap_set_flag(want, CAP_EFFECTIVE, 1, &cap, CAP_SET) < 0)
 			r = -errno;
-			goto out;
-		}
 	}
-	if (cap_set_proc(want) < 0)
+	if (r == 0 && (cap_set_proc(want) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0))
 		r = -errno;
-out:
 	if (have)
 		cap_free(have);
 	if (want)

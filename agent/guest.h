@@ -2,12 +2,21 @@
 /* The agent is a guest on its host (law L9). */
 #pragma once
 
+#include <stdbool.h>
+
 /* Lets the host's applications go first: nice 19, idle io class. Before threads are made: they inherit it. */
 void guest_yield(void);
 
-/* Gives up every privilege but those that measuring needs all the time. After the programs are attached, before threads are
- * made. -errno; nothing was changed then. */
-int guest_drop(void);
+/* What runs, as far as privileges depend on it. */
+struct guest_needs {
+	bool bpf;         /* the hook and its maps */
+	bool other_netns; /* namespaces besides the agent's own */
+	bool conntrack;   /* translations are read */
+};
+
+/* Gives up every privilege but those that the running features need, for good. After everything is loaded and attached,
+ * before threads are made. -errno. */
+int guest_drop(const struct guest_needs *n);
 
 /* The calling thread, and those it starts, come back among the applications: for the one that cuts intervals. On a
  * busy host nice 19 is seconds late, and a late cut puts rows into the wrong interval (law L3). */

@@ -7,8 +7,10 @@
 
 #include "agent/conf.h"
 #include "agent/cycle.h"
+#include "agent/fence.h"
 #include "agent/guest.h"
 #include "agent/link.h"
+#include "agent/netns.h"
 #include "agent/ports.h"
 #include "agent/probe.h"
 #include "agent/udp_adopt.h"
@@ -102,6 +104,20 @@ static struct udp *main_udp(const struct conf *conf)
 	return udp;
 }
 
+/* Everything is loaded, attached and allocated: from here on less is enough. */
+static void main_give_up(const struct conf *conf, bool bpf)
+{
+	bool own = conf->n_netns == 1 && conf->netns_inum[0] == netns_self();
+	struct guest_needs needs = {.bpf = bpf, .other_netns = !own};
+	int r = guest_drop(&needs);
+
+	if (r < 0)
+		log_warn("privileges that are not needed any more could not be given up: %s", strerror(-r));
+	r = fence_up();
+	if (r < 0)
+		log_warn("system calls that are not needed could not be given up: %s", strerror(-r));
+}
+
 static int main_measure(const struct conf *conf, struct loop *loop)
 {
 	const struct source_ops *ops = NULL;
@@ -115,9 +131,6 @@ static int main_measure(const struct conf *conf, struct loop *loop)
 	if (r < 0)
 		return r;
 	udp = ops == &source_bpf ? main_udp(conf) : NULL;
-	r = guest_drop();
-	if (r < 0)
-		log_warn("privileges that are not needed any more could not be given up: %s", strerror(-r));
 	host_init(&host, conf->host_id, conf->hostname, ops->name);
 	r = cycle_new(&cycle, conf, ops, source, &host, why, sizeof(why));
 	if (r < 0) {
@@ -128,6 +141,7 @@ static int main_measure(const struct conf *conf, struct loop *loop)
 	}
 	cycle_udp(cycle, udp);
 	log_info("measuring by %s, every %u s", ops->name, conf->interval_s);
+	main_give_up(conf, ops == &source_bpf);
 	r = main_run(conf, cycle, &host, loop);
 	cycle_free(cycle);
 	return r;
