@@ -8,14 +8,15 @@ program preempted inside the hook keeps its attachment busy for whatever runs on
 that both attachments may be. There a small share may be missing, none where programs do not preempt each other. It is a
 machine of translated code: the hook takes 40 times as long as on a real one, and is interrupted that much more often."""
 
+import re
+
 CONNECTIONS = 1000
 CONNECTIONS_FULL = 10000
 MODES = {"off": "not steered", "one": "to one CPU", "all": "to all CPUs", "busy": "to one CPU, process 1 busy there",
          "alone": "to all CPUs, no program preempts another"}
 INTERRUPTS = "interrupts the hook"
 NAMES = [*MODES.values(), INTERRUPTS]
-WORDS = f"steering {CONNECTIONS} {' '.join(MODES)}"
-WORDS_FULL = f"steering {CONNECTIONS_FULL} {' '.join(MODES)}"
+COLUMNS = ("steering",)
 SECONDS = 420
 COUNTED = ("attempts", "opened", "closed", "tx_bytes", "rx_bytes")
 
@@ -25,6 +26,16 @@ PREEMPTED_SHARE = 0.01  # of a view's sum; seen: 0.33 %
 # PassiveOpens is one too high now and then, on every kernel: most likely a child made twice, by two CPUs that work on one
 # handshake, of which the kernel drops one.
 PASSIVE_TWICE = 0.005
+
+
+def words(line, full):
+    """What the guest is told to do."""
+    return f"steering {CONNECTIONS_FULL if full else CONNECTIONS} {' '.join(MODES)}"
+
+
+def column(name):
+    """Of the closing table."""
+    return COLUMNS[0]
 
 
 def sums(rows, view, port):
@@ -93,8 +104,9 @@ def misses(own):
     return [own.get(f"recursion_misses_{which}", 0) for which in (0, 1)]
 
 
-def cases(said, release):
+def cases(said, kernel):
     """[(name, notes, wrong)] of a guest's words."""
+    release = tuple(int(number) for number in re.findall(r"[0-9]+", kernel.release)[:2])
     rows, done, interrupted = [], [], 0
     for word, value in said:
         if word == "agent":

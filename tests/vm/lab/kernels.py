@@ -179,14 +179,15 @@ class Kernels:
                 if self.apt is None:  # the lists may be older than a week
                     self._apt().run("apt-get", "-qq", "update")
                 self.apt.download(package, paths[-1])
-        return Kernel(paths, modules)
+        return Kernel(line, paths, modules)
 
 
 class Kernel:
-    """image: bytes of vmlinuz. modules: [(name, bytes)] in an order to load them. release: what uname -r says."""
+    """image: bytes of vmlinuz. modules: [(name, bytes)] in an order to load them. release: what uname -r says. line: of
+    LINES."""
 
-    def __init__(self, paths, modules):
-        self.image, self.release, self.files = None, None, {}
+    def __init__(self, line, paths, modules):
+        self.line, self.image, self.release, self.files = line, None, None, {}
         for path in paths:
             self._read(path)
         if not self.image or not self.release:
