@@ -11,6 +11,7 @@
 #include "agent/budget.h"
 #include "agent/fdscan.h"
 #include "agent/guest.h"
+#include "agent/handed.h"
 #include "agent/health.h"
 #include "agent/ports.h"
 #include "agent/print.h"
@@ -221,16 +222,14 @@ static void cycle_print(struct cycle *c, uint32_t interval, struct flow_ledger *
 	buf_deinit(&out);
 }
 
-static int cycle_send(struct cycle *c, uint32_t interval, struct batch *b, int64_t now_us)
+static int cycle_send(struct cycle *c, uint32_t interval, struct batch *b, bool listened, int64_t now_us)
 {
 	int r;
 
 	c->head.wire.interval = interval;
 	r = batch_rows(b, c->build, &c->head, &c->named, c->names);
-	if (r == 0)
-		r = listen_look(c->listen, &c->diag, now_us) < 0
-			    ? 0
-			    : batch_listeners(b, c->build, &c->head, c->listen, c->names, now_us);
+	if (r == 0 && listened)
+		r = batch_listeners(b, c->build, &c->head, c->listen, c->names, now_us);
 	if (r == 0 && host_due(c->host, now_us))
 		r = batch_host(b, c->build, &c->head, c->host);
 	if (r == 0)
@@ -256,6 +255,7 @@ static void cycle_collect(struct cycle *c, bool open)
 	int64_t now_us = clock_mono_us();
 	struct source_counts counts = c->former;
 	struct batch *b;
+	bool listened;
 	int r;
 
 	r = cycle_rows(c, now_us, &counts);
@@ -266,6 +266,8 @@ static void cycle_collect(struct cycle *c, bool open)
 	c->last = interval;
 	cycle_look(c);
 	names_begin(c->names, now_us);
+	listened = listen_look(c->listen, &c->diag, now_us) == 0;
+	(void)handed_rows(c->rows, c->listen, c->names);
 	b = batch_new();
 	r = b ? named_fold(&c->named, c->rows, c->names, &c->conf->locals, now_us) : -ENOMEM;
 	if (r == 0) {
@@ -273,7 +275,7 @@ static void cycle_collect(struct cycle *c, bool open)
 		if (!open)
 			cycle_budget(c, &b->line, &counts, now_us);
 		if (c->outbox)
-			r = cycle_send(c, interval, b, now_us);
+			r = cycle_send(c, interval, b, listened, now_us);
 		else
 			cycle_print(c, interval, &b->line);
 	}

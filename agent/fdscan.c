@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #define FDSCAN_AGAIN_US (60 * 1000000ll)
+#define FDSCAN_POOR_US 500000ll /* first wait before a poor answer is looked for again; doubles, seven times at most */
 
 struct fdscan_one {
 	uint32_t inode; /* 0: free */
 	uint32_t pid;
 	bool open;      /* wanted by the walk to come or under way */
-	int64_t missed; /* when a whole walk did not find it; 0 never */
+	bool poor;      /* pid is one who makes sockets for others; a better one is looked for */
+	uint8_t tries;  /* walks that found no better one */
+	int64_t missed; /* when a whole walk did not find it, or only a poor one; 0 never */
 };
 
 struct fdscan {
@@ -25,7 +28,8 @@ struct fdscan {
 	DIR *proc;            /* a walk under way */
 	DIR *fds;
 	uint32_t pid;
-	bool fresh; /* something was asked for after the walk began */
+	int8_t pid_poor; /* -1: not looked at */
+	bool fresh;      /* something was asked for after the walk began */
 };
 
 int fdscan_new(struct fdscan **ret, const char *root, size_t max)
@@ -104,6 +108,34 @@ uint32_t fdscan_pid(struct fdscan *f, uint32_t inode, int64_t now_us)
 	return 0;
 }
 
+uint32_t fdscan_better(struct fdscan *f, uint32_t inode, int64_t now_us)
+{
+	uint32_t pid = fdscan_pid(f, inode, now_us);
+	struct fdscan_one *o = pid ? fdscan_find(f, inode) : NULL;
+
+	if (!o || !o->poor)
+		return pid;
+	if (!o->open && now_us - o->missed >= FDSCAN_POOR_US << o->tries) {
+		o->open = true;
+		f->n_open++;
+		f->fresh = true;
+	}
+	return 0;
+}
+
+void fdscan_gone(struct fdscan *f, uint32_t inode, int64_t now_us)
+{
+	struct fdscan_one *o = inode ? fdscan_find(f, inode) : NULL;
+
+	if (!o || !o->inode || !o->pid)
+		return;
+	o->pid = 0;
+	o->poor = false;
+	o->tries = 0;
+	o->missed = 0;
+	(void)fdscan_pid(f, inode, now_us);
+}
+
 void fdscan_forget(struct fdscan *f, uint32_t inode)
 {
 	size_t i, hole, home;
@@ -134,6 +166,24 @@ uint32_t fdscan_inode(const char *link)
 	return (uint32_t)v;
 }
 
+/* Init and its like make sockets and hand them over: who else holds one is the one that serves it. */
+static bool fdscan_hands_over(struct fdscan *f)
+{
+	char path[128], comm[32] = "";
+	FILE *file;
+
+	if (f->pid_poor >= 0)
+		return f->pid_poor;
+	snprintf(path, sizeof(path), "%s/%u/comm", f->root, f->pid);
+	file = fopen(path, "re");
+	if (file && !fgets(comm, sizeof(comm), file))
+		comm[0] = '\0';
+	if (file)
+		fclose(file);
+	f->pid_poor = f->pid == 1 || strcmp(comm, "systemd\n") == 0;
+	return f->pid_poor;
+}
+
 static void fdscan_look(struct fdscan *f, const char *name)
 {
 	struct fdscan_one *o;
@@ -152,7 +202,10 @@ static void fdscan_look(struct fdscan *f, const char *name)
 	o = inode ? fdscan_find(f, inode) : NULL;
 	if (!o || !o->inode || !o->open)
 		return;
+	o->poor = fdscan_hands_over(f);
 	o->pid = f->pid;
+	if (o->poor)
+		return; /* unless the rest of the walk finds another */
 	o->open = false;
 	f->n_open--;
 }
@@ -169,6 +222,7 @@ static void fdscan_missed(struct fdscan *f, int64_t now_us)
 		if (f->v[i].inode && f->v[i].open) {
 			f->v[i].open = false;
 			f->v[i].missed = now_us;
+			f->v[i].tries += f->v[i].tries < 7;
 		}
 	}
 	f->n_open = 0;
@@ -188,6 +242,7 @@ static bool fdscan_process(struct fdscan *f)
 		if (!f->fds)
 			continue;
 		f->pid = (uint32_t)strtoul(e->d_name, NULL, 10);
+		f->pid_poor = -1;
 		return true;
 	}
 	return false;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/table.h"
 
 #define LISTEN_SLOTS (LISTEN_MAX * 2) /* power of two */
 #define LISTEN_FDS 8192               /* descriptors looked at in one look, while owners are not known */
@@ -196,6 +197,51 @@ static int listen_on_sock(void *arg, const struct diag_sock *s)
 	if (s->state == 10)
 		listen_saw(l, l->inum, s);
 	return 0;
+}
+
+/* The row a connection to this address came through: its own, or that of any address (an IPv6 one takes IPv4 too). */
+static struct listen_one *listen_find(struct listen *l, uint32_t netns, const struct ip *local, uint16_t port)
+{
+	static const struct ip any_v4 = {.b = {[10] = 0xff, [11] = 0xff}}, any = {0};
+	const struct ip *const tries[] = {local, &any_v4, &any};
+	size_t i, slot;
+
+	for (i = 0; i < ARRAY_LEN(tries); i++) {
+		slot = listen_slot(l, netns, tries[i], port);
+		if (l->slots[slot] && !l->v[l->slots[slot] - 1].gone)
+			return &l->v[l->slots[slot] - 1];
+	}
+	return NULL;
+}
+
+uint32_t listen_holder(struct listen *l, uint32_t netns, const struct ip *local, uint16_t port, bool better)
+{
+	struct listen_one *o = listen_find(l, netns, local, port);
+	uint32_t pid;
+
+	if (!o || !better)
+		return o ? o->pid : 0;
+	pid = fdscan_better(l->owners, o->inode, l->now_us);
+	if (pid && pid != o->pid) {
+		o->pid = pid;
+		o->due = true;
+	}
+	return pid;
+}
+
+void listen_holder_gone(struct listen *l, uint32_t netns, const struct ip *local, uint16_t port)
+{
+	struct listen_one *o = listen_find(l, netns, local, port);
+
+	if (!o)
+		return;
+	o->pid = 0;
+	fdscan_gone(l->owners, o->inode, l->now_us);
+}
+
+void listen_step(struct listen *l)
+{
+	(void)fdscan_step(l->owners, LISTEN_FDS, l->now_us);
 }
 
 int listen_look(struct listen *l, struct diag_set *ns, int64_t now_us)

@@ -30,6 +30,16 @@ void listen_begin(struct listen *l, int64_t now_us);
 void listen_saw(struct listen *l, uint32_t netns, const struct diag_sock *s);
 void listen_end(struct listen *l);
 
+/* The process that holds the listener a connection to (netns, local, port) came through; 0 not known (yet). better: not
+ * init and its like, who made it for another: while only such a one is known it is 0, and looked for by listen_step(). */
+uint32_t listen_holder(struct listen *l, uint32_t netns, const struct ip *local, uint16_t port, bool better);
+
+/* That process is no more: another is looked for. */
+void listen_holder_gone(struct listen *l, uint32_t netns, const struct ip *local, uint16_t port);
+
+/* Looks at the next descriptors, if any process is looked for. */
+void listen_step(struct listen *l);
+
 /* Calls fn for each row that is due; names and drops are filled, net, host and interval are not. Its drops start anew then. */
 void listen_due(struct listen *l, struct names *names, int64_t now_us,
 		int (*fn)(void *arg, const struct flow_listener *row), void *arg);

@@ -251,11 +251,14 @@ static struct str names_by_facts(const struct names *n, struct names_facts *f)
 	return str_from(f->process);
 }
 
-/* The path that names: the v2 one, else what /proc says of the process. */
-static struct str names_path(struct names *n, uint64_t cgroup, const struct procs_one *proc)
+/* The path that names: the socket's v2 one, else what /proc says of the process; `holds`: the process was seen with the
+ * socket, and where it lives counts first. */
+static struct str names_path(struct names *n, uint64_t cgroup, const struct procs_one *proc, bool holds)
 {
 	struct str path = {NULL, 0};
 
+	if (holds && proc && proc->v2)
+		return str_from(proc->cgroup);
 	if (cgroup > 1) {
 		path = cgroups_path(n->cgroups, cgroup, n->now_us);
 		n->counts.unknown_cgroups += path.n == 0;
@@ -265,7 +268,7 @@ static struct str names_path(struct names *n, uint64_t cgroup, const struct proc
 	return path;
 }
 
-static uint32_t names_build(struct names *n, uint64_t cgroup, uint32_t pid, const char *comm, bool kernel,
+static uint32_t names_build(struct names *n, uint64_t cgroup, uint32_t pid, const char *comm, bool kernel, bool holds,
 			    uint8_t quality)
 {
 	const struct procs_one *proc = kernel ? NULL : procs_get(n->procs, pid, comm);
@@ -281,7 +284,7 @@ static uint32_t names_build(struct names *n, uint64_t cgroup, uint32_t pid, cons
 	if (proc)
 		snprintf(f->env, sizeof(f->env), "%.*s", FLOW_NAME_MAX, proc->service);
 	if (!kernel)
-		names_path_facts(n, names_path(n, cgroup, proc), f);
+		names_path_facts(n, names_path(n, cgroup, proc, holds), f);
 	out.service = names_by_facts(n, f);
 	if (out.service.n == 0)
 		out.quality = FLOW_OWNER_UNKNOWN;
@@ -305,15 +308,34 @@ uint32_t names_of(struct names *n, const struct sky_owner *o, uint32_t tgid)
 
 	memcpy(comm, o->comm, SKY_COMM);
 	return names_build(n, o->cgroup, o->tgid ? o->tgid : tgid, comm[0] ? comm : NULL, o->flags & SKY_OWNER_KERNEL,
-			   quality);
+			   false, quality);
 }
 
 uint32_t names_of_pid(struct names *n, uint32_t pid, uint64_t cgroup)
 {
-	return names_build(n, cgroup, pid, NULL, false,
+	return names_build(n, cgroup, pid, NULL, false, true,
 			   pid          ? FLOW_OWNER_SCAN
 			   : cgroup > 1 ? FLOW_OWNER_INHERITED
 					: FLOW_OWNER_UNKNOWN);
+}
+
+enum names_where names_where(struct names *n, uint32_t pid, uint64_t cgroup, char comm[SKY_COMM])
+{
+	const struct procs_one *proc = procs_get(n->procs, pid, NULL);
+	struct str path, own;
+
+	if (!proc || !proc->alive)
+		return NAMES_GONE;
+	procs_moved(n->procs, pid);
+	memset(comm, 0, SKY_COMM);
+	memcpy(comm, proc->comm, strnlen(proc->comm, SKY_COMM));
+	if (cgroup <= 1 || !proc->v2)
+		return NAMES_HERE;
+	own = str_from(proc->cgroup);
+	path = cgroups_path(n->cgroups, cgroup, n->now_us);
+	if (path.n > own.n && path.n >= PROCS_PATH) /* cut in front, both */
+		path = (struct str){path.p + path.n - own.n, own.n};
+	return path.n == 0 || str_eq(path, own) ? NAMES_HERE : NAMES_ELSEWHERE;
 }
 
 const struct flow_names *names_at(const struct names *n, uint32_t index)

@@ -55,6 +55,10 @@ uint32_t names_of(struct names *n, const struct sky_owner *owner, uint32_t tgid)
 /* Index of the names of a process that holds a socket; cgroup: the socket's, 0 unknown. */
 uint32_t names_of_pid(struct names *n, uint32_t pid, uint64_t cgroup);
 
+/* Where a process lives, against the cgroup of a socket. comm: what it is called; untouched when it is gone. */
+enum names_where { NAMES_GONE, NAMES_HERE, NAMES_ELSEWHERE };
+enum names_where names_where(struct names *n, uint32_t pid, uint64_t cgroup, char comm[SKY_COMM]);
+
 const struct flow_names *names_at(const struct names *n, uint32_t index);
 uint32_t names_count(const struct names *n);
 void names_counts(const struct names *n, struct names_counts *ret);

@@ -70,6 +70,8 @@ int procs_stat(struct str text, char ret_comm[16], uint64_t *ret_start)
 	if (!open || !close || close < open)
 		return -EBADMSG;
 	p = close + 1;
+	if (end - p >= 2 && p[0] == ' ' && (p[1] == 'Z' || p[1] == 'X'))
+		return -ESRCH;
 	for (field = 2; field < 22; field++) { /* proc(5): the name is field 2, the start time 22 */
 		p = p < end ? memchr(p, ' ', (size_t)(end - p)) : NULL;
 		if (!p)
@@ -85,7 +87,7 @@ int procs_stat(struct str text, char ret_comm[16], uint64_t *ret_start)
 	return 0;
 }
 
-struct str procs_cgroup(struct str text)
+struct str procs_cgroup(struct str text, bool *ret_v2)
 {
 	const char *p = text.p, *end = text.p + text.n;
 	struct str best = {NULL, 0};
@@ -108,6 +110,7 @@ struct str procs_cgroup(struct str text)
 		}
 		p = nl ? nl + 1 : end;
 	}
+	*ret_v2 = best_rank == 3;
 	return best;
 }
 
@@ -173,10 +176,28 @@ static bool procs_young(uint64_t start_ticks)
 	return age_ms < PROCS_YOUNG_MS;
 }
 
+/* A path too long for its place is cut in front, between two folders: it is the end that names. */
+static void procs_place_cgroup(struct procs *p, struct procs_one *o, struct str path, bool v2)
+{
+	o->placed = p->epoch;
+	o->v2 = v2;
+	if (path.n >= sizeof(o->cgroup)) {
+		const char *from = path.p + path.n - (sizeof(o->cgroup) - 1);
+		const char *slash = memchr(from, '/', (size_t)(path.p + path.n - from));
+
+		path = slash ? (struct str){slash, (size_t)(path.p + path.n - slash)} : (struct str){path.p, 0};
+	}
+	str_copy(o->cgroup, sizeof(o->cgroup), path);
+}
+
 static void procs_fill(struct procs *p, struct procs_one *o)
 {
+	struct str path;
+	bool v2;
+
 	(void)cgpath_clean(procs_service(procs_read(p, o->pid, "environ")), o->service, sizeof(o->service));
-	str_copy(o->cgroup, sizeof(o->cgroup), procs_cgroup(procs_read(p, o->pid, "cgroup")));
+	path = procs_cgroup(procs_read(p, o->pid, "cgroup"), &v2);
+	procs_place_cgroup(p, o, path, v2);
 	o->young = procs_young(o->start);
 }
 
@@ -209,6 +230,20 @@ const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *com
 found:
 	o->used = ++p->clock;
 	return o;
+}
+
+void procs_moved(struct procs *p, uint32_t pid)
+{
+	struct procs_one *o;
+	struct str path;
+	bool known, v2;
+
+	o = pid ? procs_place(p, pid, &known) : NULL;
+	if (!o || !known || !o->alive || o->placed == p->epoch)
+		return;
+	path = procs_cgroup(procs_read(p, pid, "cgroup"), &v2);
+	if (path.n)
+		procs_place_cgroup(p, o, path, v2);
 }
 
 /* The pid made last, the fifth word of /proc/loadavg; 0 not known. Pids are given in turn, so what is new lies between its

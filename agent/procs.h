@@ -22,9 +22,11 @@ struct procs_one {
 	char service[256]; /* SKYFALL_SERVICE of its environment; "" none, or not readable */
 	char cgroup
 		[PROCS_PATH]; /* its v2 path; where that says nothing, the one of the systemd or a controller hierarchy; "" unknown */
+	bool v2; /* cgroup is the path in the v2 hierarchy, and not its root */
 	/* inside: */
 	bool young; /* it had just begun when it was read: an exec may have changed its environment since */
 	uint64_t used, epoch;
+	uint64_t placed; /* epoch in which the cgroup was read */
 };
 
 struct procs;
@@ -40,15 +42,18 @@ void procs_begin(struct procs *p);
  * exec or another process, and it is read anew. Lives until the next call. */
 const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *comm);
 
+/* Reads the cgroup of a process anew: it may have been moved. At most once an interval. */
+void procs_moved(struct procs *p, uint32_t pid);
+
 /* Reads processes that appeared since the last call, at most PROCS_NEW of them, and those of the call before once more. */
 void procs_watch(struct procs *p);
 
-/* Parses /proc/PID/stat: comm and start time. -EBADMSG. */
+/* Parses /proc/PID/stat: comm and start time. -EBADMSG; -ESRCH: it has ended and waits for its parent. */
 int procs_stat(struct str text, char ret_comm[16], uint64_t *ret_start);
 
 /* The path worth naming by in /proc/PID/cgroup: v2 ("0::/x") unless it is the root; then name=systemd; then
  * any v1 controller with a path. n 0: only roots. Points into `text`. */
-struct str procs_cgroup(struct str text);
+struct str procs_cgroup(struct str text, bool *ret_v2); /* ret_v2: it is the v2 one */
 
 /* The value of SKYFALL_SERVICE in an environment block; n 0: not set. */
 struct str procs_service(struct str block);

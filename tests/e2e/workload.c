@@ -183,8 +183,13 @@ int main(int argc, char **argv)
 		return work_serve(argc - 2, argv + 2);
 	if (argc == 3 && strcmp(argv[1], "handle") == 0)
 		return work_handle(argc - 2, argv + 2);
+	if (argc >= 4 && strcmp(argv[1], "activate") == 0)
+		return work_activate(argc, argv);
 	if (argc == 2 && strcmp(argv[1], "client") == 0)
-		return work_client();
-	fprintf(stderr, "usage: workload serve ADDR PORT [option ...] | handle PATH | client\n");
+		return work_client(0, NULL);
+	if (argc >= 3 && strcmp(argv[1], "client") == 0 && strcmp(argv[2], "with") == 0)
+		return work_client(argc - 3, argv + 3);
+	fprintf(stderr,
+		"usage: workload serve ADDR PORT [option ...] | handle PATH | activate ADDR PORT ... | client\n");
 	return 2;
 }

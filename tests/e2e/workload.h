@@ -73,9 +73,20 @@ int work_unix(const char *path, bool listening);
 void work_pass(int unix_fd, int fd);
 int work_take(int unix_fd);
 
+/* io_uring, by a worker thread of the kernel's. As accept() and connect(). */
+int work_uring_accept(int fd);
+int work_uring_connect(int fd, const struct sockaddr *sa, socklen_t len);
+
+int work_listener(char **argv, int argc); /* ADDR PORT [option ...]: a listening socket */
+int work_listen_fd(void);                 /* one that was handed over (LISTEN_FDS), or -1 */
+
+void work_short(char **words, int n);
+void work_become(char **words, int n, const int *fds, int n_fds);
+
 /* The server's side of one connection, until it ends; closes fd. */
 void work_serve_one(int fd);
 
-int work_serve(int argc, char **argv);  /* serve ADDR PORT [option ...] */
-int work_handle(int argc, char **argv); /* handle PATH: serves connections others accepted */
-int work_client(void);                  /* reads commands on stdin */
+int work_serve(int argc, char **argv);    /* serve ADDR PORT [option ...] */
+int work_handle(int argc, char **argv);   /* handle PATH: serves connections others accepted */
+int work_activate(int argc, char **argv); /* activate ADDR PORT ...: hands its listener over */
+int work_client(int n_fds, char **fds);   /* reads commands on stdin; fds: connections that are open already */

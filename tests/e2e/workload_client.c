@@ -75,7 +75,7 @@ static int connect_wait(int fd, const struct sockaddr_storage *sa, socklen_t len
 	return err;
 }
 
-/* connect ADDR PORT [n=N] [nonblock] [mptcp] [sndbuf=N] [wait_ms=N: give up after] */
+/* connect ADDR PORT [n=N] [nonblock] [uring] [mptcp] [sndbuf=N] [wait_ms=N: give up after] */
 static void do_connect(char **w, int n)
 {
 	uint64_t count = work_word(w, n, "n", 1), i;
@@ -87,7 +87,9 @@ static void do_connect(char **w, int n)
 		int fd = new_socket(sa.ss_family, w, n), err = 0;
 
 		TALLY(attempts, 1);
-		if (work_word(w, n, "nonblock", 0))
+		if (work_word(w, n, "uring", 0))
+			err = work_uring_connect(fd, (void *)&sa, len) < 0 ? errno : 0;
+		else if (work_word(w, n, "nonblock", 0))
 			err = connect_wait(fd, &sa, len, wait_ms);
 		else if (connect(fd, (void *)&sa, len) < 0)
 			err = errno;
@@ -286,6 +288,11 @@ static void do_pingpong(char **w, int n)
 	work_pingpong(w, n, open_fds, n_open);
 }
 
+static void do_become(char **w, int n)
+{
+	work_become(w, n, open_fds, n_open);
+}
+
 static void do_report(char **w, int n)
 {
 }
@@ -300,6 +307,7 @@ static const struct command {
 	{"close", 1, do_close},       {"reset", 1, do_reset},       {"stuff_reset", 1, do_stuff_reset},
 	{"pass", 2, do_pass},         {"take", 2, do_take},         {"taken", 1, do_taken},
 	{"burst", 5, do_burst},       {"pingpong", 3, do_pingpong}, {"report", 1, do_report},
+	{"short", 4, work_short},     {"become", 3, do_become},
 };
 
 static void run_line(char *line)
@@ -320,9 +328,15 @@ static void run_line(char *line)
 	work_die(n ? words[0] : "empty line", EINVAL);
 }
 
-int work_client(void)
+int work_client(int n_fds, char **fds)
 {
 	char line[256];
+
+	if (n_fds > 0) { /* who commands waits for that: what comes earlier the program before would have read */
+		for (; n_fds > 0 && n_open < MAX_OPEN; n_fds--)
+			open_fds[n_open++] = atoi(*fds++);
+		work_report();
+	}
 
 	while (fgets(line, sizeof(line), stdin))
 		run_line(line);

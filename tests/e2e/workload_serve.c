@@ -22,6 +22,8 @@ struct serve {
 	int fd;
 	int hand_fd;  /* where accepted connections go; -1 to serve them here */
 	bool in_line; /* serve inside the accepting thread: for storms */
+	bool uring;   /* io_uring accepts */
+	bool apart;   /* a process for each connection */
 };
 
 static void linger_zero(int fd)
@@ -110,12 +112,25 @@ static void serve_apart(int fd)
 	pthread_attr_destroy(&attr);
 }
 
+static void serve_process(int fd)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		work_die("fork", errno);
+	if (child == 0) {
+		work_serve_one(fd);
+		_exit(0);
+	}
+	close(fd);
+}
+
 static void *accept_loop(void *arg)
 {
 	const struct serve *s = arg;
 
 	for (;;) {
-		int fd = accept(s->fd, NULL, NULL);
+		int fd = s->uring ? work_uring_accept(s->fd) : accept(s->fd, NULL, NULL);
 
 		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
 			continue;
@@ -125,13 +140,15 @@ static void *accept_loop(void *arg)
 			work_pass(s->hand_fd, fd);
 		else if (s->in_line)
 			work_serve_one(fd);
+		else if (s->apart)
+			serve_process(fd);
 		else
 			serve_apart(fd);
 	}
 	return NULL;
 }
 
-static int listener(char **argv, int argc)
+int work_listener(char **argv, int argc)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = work_address(argv[0], argv[1], &sa);
@@ -163,7 +180,7 @@ static void fork_worker(struct serve s, char **argv, int argc)
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (s.fd < 0)
-		s.fd = listener(argv, argc);
+		s.fd = work_listener(argv, argc);
 	TALLY(attempts, 1); /* of a server: its workers that are ready */
 	accept_loop(&s);
 }
@@ -195,9 +212,12 @@ int work_serve(int argc, char **argv)
 	static struct serve s;
 	pthread_t t;
 
-	s = (struct serve){-1, hand ? work_unix(hand, false) : -1, work_word(argv, argc, "inline", 0)};
-	if (!reuseport)
-		s.fd = listener(argv, argc);
+	s = (struct serve){work_listen_fd(), hand ? work_unix(hand, false) : -1, work_word(argv, argc, "inline", 0),
+			   work_word(argv, argc, "uring", 0), work_word(argv, argc, "fork", 0)};
+	if (s.apart)
+		signal(SIGCHLD, SIG_IGN);
+	if (!reuseport && s.fd < 0)
+		s.fd = work_listener(argv, argc);
 	for (i = 0; i < prefork + reuseport; i++)
 		fork_worker(s, argv, argc);
 	wait_workers(prefork + reuseport);

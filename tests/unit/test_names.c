@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Paths of real systems -> names; /proc and container engines' files in a folder of our own. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -199,6 +200,7 @@ static void test_clean(void **state)
 
 static void test_proc_texts(void **state)
 {
+	bool v2;
 	char comm[16];
 	uint64_t start;
 
@@ -208,12 +210,15 @@ static void test_proc_texts(void **state)
 	assert_string_equal(comm, "a) b) (c");
 	assert_int_equal(start, 4711);
 	assert_true(procs_stat(STR("12 (a) S 1 2 3"), comm, &start) < 0);
+	assert_int_equal(procs_stat(STR("12 (a) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20"), comm, &start),
+			 -ESRCH);
 	assert_true(procs_stat(STR("12 )a( S"), comm, &start) < 0);
 	assert_true(procs_stat(STR(""), comm, &start) < 0);
-	assert_true(str_eq(procs_cgroup(STR("9:name=systemd:/a.service\n4:memory:/m\n0::/\n")), STR("/a.service")));
-	assert_true(str_eq(procs_cgroup(STR("9:name=systemd:/a.service\n0::/b:c\n")), STR("/b:c")));
-	assert_true(str_eq(procs_cgroup(STR("9:name=systemd:/\n4:cpu,cpuacct:/m")), STR("/m")));
-	assert_int_equal(procs_cgroup(STR("1:x:/\n0::/\n\n::\n:\n")).n, 0);
+	assert_true(
+		str_eq(procs_cgroup(STR("9:name=systemd:/a.service\n4:memory:/m\n0::/\n"), &v2), STR("/a.service")));
+	assert_true(str_eq(procs_cgroup(STR("9:name=systemd:/a.service\n0::/b:c\n"), &v2), STR("/b:c")));
+	assert_true(str_eq(procs_cgroup(STR("9:name=systemd:/\n4:cpu,cpuacct:/m"), &v2), STR("/m")));
+	assert_int_equal(procs_cgroup(STR("1:x:/\n0::/\n\n::\n:\n"), &v2).n, 0);
 	assert_true(str_eq(procs_service(STR("A=1\0SKYFALL_SERVICE=web\0B=2")), STR("web")));
 	assert_int_equal(procs_service(STR("XSKYFALL_SERVICE=web\0SKYFALL_SERVICE=\0")).n, 0);
 	assert_int_equal(procs_service((struct str){NULL, 0}).n, 0);
