@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/budget.h"
@@ -41,7 +42,7 @@ static const struct opt conf_opts[] = {
 	{.name = "json",
 	 .type = OPT_FLAG,
 	 .offset = AT(json),
-	 .help = "with --print or --features: one JSON object a line"},
+	 .help = "one JSON object a line, of --features or else of --print, which it brings without a collector"},
 	{.name = "no-ack",
 	 .type = OPT_FLAG,
 	 .offset = AT(no_ack),
@@ -138,6 +139,11 @@ static const struct opt conf_opts[] = {
 	 .arg = "FILE",
 	 .help = "names for services: lines of <unit|container|exe|cgroup|pod> <pattern> <name>"},
 	{.type = OPT_GROUP, .help = "Other"},
+	{.name = "config",
+	 .type = OPT_STRING,
+	 .offset = AT(config),
+	 .arg = "FILE",
+	 .help = "options from a file too, one a line: <name without dashes> <value>; SIGHUP reads it again"},
 	{.name = "features",
 	 .type = OPT_FLAG,
 	 .offset = AT(features),
@@ -156,7 +162,9 @@ const struct opt_command conf_command = {
 	.about =
 		"Reads the kernel's own connection counters, names both by service, and sends sums once an interval. Needs root to see\n"
 		"everything; without it, it shows what sock_diag tells anybody. `skyfall-agent --print` needs no collector.\n"
-		"SIGTERM and SIGINT: what was measured until then is sent, then it ends.",
+		"SIGTERM and SIGINT: what was measured until then is sent, then it ends. SIGHUP: --config and --rules are read again; a\n"
+		"mistake in them leaves everything as it was. `skyfall-agent --once --json` is for scripts: the interval that is running\n"
+		"now on standard output, exit code 0 when all of it is there.",
 	.opts = conf_opts,
 	.conf_size = sizeof(struct conf),
 };
@@ -232,7 +240,7 @@ static int conf_text(const char *option, const char *text, char *why, size_t why
 	return -EINVAL;
 }
 
-int conf_check(struct conf *c, char *why, size_t why_len)
+static int conf_check_all(struct conf *c, char *why, size_t why_len)
 {
 	char reason[256];
 	size_t i;
@@ -274,8 +282,151 @@ int conf_check(struct conf *c, char *why, size_t why_len)
 	return r;
 }
 
+/* "--interval: ..." becomes "FILE:3:10: --interval: ..." where the option came from a file. */
+static void conf_say_where(const struct conf *c, char *why, size_t why_len)
+{
+	size_t n = strncmp(why, "--", 2) == 0 ? strcspn(why + 2, ": ") : 0;
+	const char *where = n ? confile_where(c->file, why + 2, n) : NULL;
+	char said[512];
+
+	if (!where)
+		return;
+	snprintf(said, sizeof(said), "%s", why);
+	snprintf(why, why_len, "%s: %s", where, said);
+}
+
+int conf_check(struct conf *c, char *why, size_t why_len)
+{
+	int r;
+
+	why[0] = '\0';
+	c->print |= c->json && !c->features && c->collectors.n == 0;
+	r = conf_check_all(c, why, why_len);
+	if (r < 0)
+		conf_say_where(c, why, why_len);
+	return r;
+}
+
+/* What stands on the command line comes last, so it wins. */
+static int conf_parse_both(struct conf *c, int argc, char **argv)
+{
+	size_t i, n = confile_count(c->file);
+	char **both = calloc((size_t)argc + n + 1, sizeof(*both)), **args;
+	struct confile *file = c->file;
+	int r, n_args;
+
+	if (!both)
+		return -ENOMEM;
+	both[0] = argv[0];
+	for (i = 0; i < n; i++)
+		both[1 + i] = confile_word(file, i);
+	memcpy(both + 1 + n, argv + 1, (size_t)(argc - 1) * sizeof(*both));
+	*c = conf_defaults;
+	c->file = file;
+	r = opt_parse("skyfall-agent", &conf_command, argc + (int)n, both, c, &args, &n_args);
+	free(both);
+	return r;
+}
+
+int conf_parse(struct conf *c, int argc, char **argv, char *why, size_t why_len)
+{
+	static const char *const once[] = {"config", "once", "features", "man", "completion", "version", NULL};
+	char **args;
+	int r, n;
+
+	why[0] = '\0';
+	*c = conf_defaults;
+	r = opt_parse("skyfall-agent", &conf_command, argc, argv, c, &args, &n);
+	if (r != 0 || !c->config)
+		return r;
+	r = confile_load(&c->file, c->config, &conf_command, once, why, why_len);
+	return r ? r : conf_parse_both(c, argc, argv);
+}
+
+static bool conf_same(const struct opt *o, const void *a, const void *b)
+{
+	const struct opt_list *la = a, *lb = b;
+	const char *sa, *sb;
+	size_t i;
+
+	switch (o->type) {
+	case OPT_FLAG:
+		return *(const bool *)a == *(const bool *)b;
+	case OPT_STRING:
+		sa = *(const char *const *)a;
+		sb = *(const char *const *)b;
+		return sa && sb ? strcmp(sa, sb) == 0 : sa == sb;
+	case OPT_LIST:
+		for (i = 0; i < la->n && i < lb->n && strcmp(la->v[i], lb->v[i]) == 0; i++)
+			;
+		return i == la->n && i == lb->n;
+	case OPT_TIME:
+		return *(const uint32_t *)a == *(const uint32_t *)b;
+	default:
+		return *(const uint64_t *)a == *(const uint64_t *)b;
+	}
+}
+
+static size_t conf_size(enum opt_type type)
+{
+	static const size_t sizes[] = {
+		[OPT_FLAG] = sizeof(bool),
+		[OPT_STRING] = sizeof(const char *),
+		[OPT_LIST] = sizeof(struct opt_list),
+		[OPT_UINT] = sizeof(uint64_t),
+		[OPT_TIME] = sizeof(uint32_t),
+		[OPT_SIZE] = sizeof(uint64_t),
+	};
+
+	return sizes[type];
+}
+
+/* Options that take effect at a start only stay as they were; those that differ are named in `why`. */
+static void conf_keep(struct conf *c, const struct conf *first, char *why, size_t why_len)
+{
+	static const char *const live = " collector rules interval spread budget local-net ";
+	const struct opt *o;
+	char word[64];
+	size_t n = 0;
+
+	for (o = conf_opts; o->name || o->help; o++) {
+		void *mine = (char *)c + o->offset;
+		const void *his = (const char *)first + o->offset;
+
+		if (o->type == OPT_GROUP)
+			continue;
+		snprintf(word, sizeof(word), " %s ", o->name);
+		if (strstr(live, word))
+			continue;
+		if (!conf_same(o, mine, his) && n < why_len)
+			n += (size_t)snprintf(why + n, why_len - n, "%s--%s", n ? ", " : "", o->name);
+		memcpy(mine, his, conf_size(o->type));
+	}
+}
+
+int conf_reload(struct conf *ret, const struct conf *first, int argc, char **argv, char *why, size_t why_len)
+{
+	char kept[256] = "";
+	int r = conf_parse(ret, argc, argv, why, why_len);
+
+	if (r != 0)
+		return r;
+	conf_keep(ret, first, kept, sizeof(kept));
+	ret->netns.n = 0; /* they are resolved, and may be gone by name */
+	r = conf_check(ret, why, why_len);
+	if (r < 0)
+		return r;
+	ret->netns = first->netns;
+	memcpy(ret->netns_inum, first->netns_inum, sizeof(ret->netns_inum));
+	ret->n_netns = first->n_netns;
+	snprintf(why, why_len, "%s", kept);
+	return 0;
+}
+
 void conf_deinit(struct conf *c)
 {
 	rules_free(c->rules);
+	confile_free(c->file);
 	c->rules = NULL;
+	c->file = NULL;
 }

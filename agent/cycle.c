@@ -52,7 +52,8 @@ struct cycle {
 	void *done_arg;
 	/* thread */
 	pthread_t thread;
-	bool started, stop;
+	bool started, stop, failed;
+	const struct conf *pending, *retired; /* reloaded, not in force yet; no longer in force */
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 };
@@ -69,6 +70,7 @@ int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_o
 {
 	struct names_opts names = {.proc = "/proc", .rules = conf->rules};
 	struct cycle *c = calloc(1, sizeof(*c));
+	pthread_condattr_t attr;
 	uint16_t low, high;
 	int r = c ? 0 : -ENOMEM;
 
@@ -80,7 +82,10 @@ int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_o
 	c->host = host;
 	c->scanned_us = INT64_MIN;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->cond, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* the wall clock may be set while somebody waits */
+	pthread_cond_init(&c->cond, &attr);
+	pthread_condattr_destroy(&attr);
 	ports_given_out(&low, &high);
 	/* twice what the kernel holds: the rows of open connections join those of a drained map */
 	r = agent_rows_new(&c->rows, conf->max_rows * 2);
@@ -217,8 +222,11 @@ static void cycle_print(struct cycle *c, uint32_t interval, struct flow_ledger *
 	}
 	if (out.err)
 		log_error("an interval could not be printed: %s", strerror(-out.err));
-	if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0)
+	c->failed |= out.err != 0;
+	if (fwrite(out.p, 1, out.n, stdout) != out.n || fflush(stdout) != 0) {
+		c->failed = true;
 		c->done(c->done_arg); /* the reader went away */
+	}
 	buf_deinit(&out);
 }
 
@@ -259,6 +267,7 @@ static void cycle_collect(struct cycle *c, bool open)
 	int r;
 
 	r = cycle_rows(c, now_us, &counts);
+	c->failed |= r < 0;
 	if (r < 0)
 		log_error("rows could not be collected: %s", strerror(-r));
 	if (c->last && interval > c->last + c->conf->interval_s)
@@ -279,6 +288,7 @@ static void cycle_collect(struct cycle *c, bool open)
 		else
 			cycle_print(c, interval, &b->line);
 	}
+	c->failed |= r < 0;
 	if (r < 0) {
 		log_error("an interval of %zu rows is lost: %s", agent_rows_count(c->rows), strerror(-r));
 		c->former.lost_rows_user -= agent_rows_count(c->rows); /* told with the next line */
@@ -288,10 +298,11 @@ static void cycle_collect(struct cycle *c, bool open)
 	agent_rows_clear(c->rows);
 }
 
-/* Waits until the wall clock shows `wall_us`, at most; true: the agent stops. */
-static bool cycle_wait(struct cycle *c, int64_t wall_us)
+/* Waits so long; true: the agent stops. */
+static bool cycle_wait(struct cycle *c, int64_t us)
 {
-	struct timespec t = {wall_us / 1000000, wall_us % 1000000 * 1000};
+	int64_t until = clock_mono_us() + us;
+	struct timespec t = {until / 1000000, until % 1000000 * 1000};
 	bool stop;
 	int r = 0;
 
@@ -314,7 +325,7 @@ static bool cycle_wait_end(struct cycle *c)
 	while ((now = clock_wall_us()) < end) {
 		if (end - now > length) /* the clock went back: this interval is another one */
 			return false;
-		if (cycle_wait(c, now + piece < end ? now + piece : end))
+		if (cycle_wait(c, now + piece < end ? piece : end - now))
 			return true;
 		if (clock_wall_us() >= end)
 			break;
@@ -323,6 +334,50 @@ static bool cycle_wait_end(struct cycle *c)
 		names_watch(c->names);
 	}
 	return false;
+}
+
+/* Between two intervals: what was reloaded is in force. */
+static void cycle_take(struct cycle *c)
+{
+	const struct conf *to;
+
+	pthread_mutex_lock(&c->lock);
+	to = c->pending;
+	c->pending = NULL;
+	c->retired = to ? c->conf : c->retired;
+	pthread_mutex_unlock(&c->lock);
+	if (!to)
+		return;
+	if (to->budget_ppm != c->conf->budget_ppm) {
+		bool stepped = c->budget.step != BUDGET_FULL;
+
+		budget_init(&c->budget, to->budget_ppm, c->budget.able);
+		if (stepped)
+			cycle_ease(c, &budget_steps[BUDGET_FULL]);
+	}
+	names_rules(c->names, to->rules);
+	if (to->interval_s != c->conf->interval_s)
+		c->last = 0; /* other boundaries: none of them was missed */
+	c->head.wire.interval_s = to->interval_s;
+	c->head.wire.spread_ms = to->spread_ms;
+	c->conf = to;
+}
+
+const struct conf *cycle_reload(struct cycle *c, const struct conf *conf)
+{
+	const struct conf *unused;
+
+	pthread_mutex_lock(&c->lock);
+	unused = c->pending ? c->pending : c->retired;
+	c->pending = conf;
+	c->retired = NULL;
+	pthread_mutex_unlock(&c->lock);
+	return unused;
+}
+
+bool cycle_failed(const struct cycle *c)
+{
+	return c->failed;
 }
 
 static void *cycle_thread(void *arg)
@@ -340,11 +395,12 @@ static void *cycle_thread(void *arg)
 			return NULL;
 		}
 		cycle_collect(c, false);
+		cycle_take(c);
 		if (c->conf->once)
 			break;
 	}
 	c->done(c->done_arg);
-	while (!cycle_wait(c, clock_wall_us() + 1000000))
+	while (!cycle_wait(c, 1000000))
 		;
 	return NULL;
 }

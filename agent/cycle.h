@@ -35,6 +35,13 @@ void cycle_look(struct cycle *c);
 int cycle_start(struct cycle *c, struct outbox *outbox, const struct batch_head *head, void (*done)(void *arg),
 		void *arg);
 
+/* Another configuration from the next interval on. Returns one that is not used any more, or NULL: the former one stays in use
+ * until then. */
+const struct conf *cycle_reload(struct cycle *c, const struct conf *conf);
+
+/* True when some interval did not come out whole: not measured, not printed. After cycle_stop(). */
+bool cycle_failed(const struct cycle *c);
+
 /* Collects the open interval, hands it over, joins. */
 void cycle_stop(struct cycle *c);
 void cycle_free(struct cycle *c);

@@ -42,7 +42,7 @@ int link_source(const struct ip *to, uint16_t port, struct ip *ret)
 
 const char *link_name(const struct link *l)
 {
-	return l->conf->collector[send_current(&l->send)].text;
+	return l->to[send_current(&l->send)].text;
 }
 
 static void link_on_answer(void *arg, uint32_t events);
@@ -52,7 +52,7 @@ static int link_connect(struct link *l)
 {
 	unsigned c = send_current(&l->send);
 	struct sockaddr_storage sa;
-	socklen_t len = ip_to_sockaddr(&l->conf->collector[c].ip, l->conf->collector[c].port, &sa);
+	socklen_t len = ip_to_sockaddr(&l->to[c].ip, l->to[c].port, &sa);
 	int r = 0, want = LINK_SNDBUF;
 
 	if (l->fd >= 0) {
@@ -82,39 +82,106 @@ static void link_try_connect(struct link *l)
 	l->said_refused |= r < 0;
 }
 
+/* Somebody did not answer: perhaps its name leads elsewhere by now. */
+static void link_look_up(struct link *l, int64_t every_us)
+{
+	int64_t now = clock_mono_us();
+	unsigned i;
+
+	for (i = 0; i < l->send.n && !resolve_is_name(l->to[i].text); i++)
+		;
+	if (i == l->send.n || !l->resolve || now - l->resolved_us < every_us)
+		return;
+	if (resolve_start(l->resolve, l->to, l->send.n))
+		l->resolved_us = now;
+}
+
 static void link_moved(struct link *l, bool moved, const char *because)
 {
 	if (!moved)
 		return;
+	l->changes++;
 	log_info("%s: sending to %s now", because, link_name(l));
 	link_try_connect(l);
+}
+
+/* Answers for the names as they were asked for; meanwhile others may be there. */
+static void link_on_resolved(void *arg, const struct resolve_name *v, unsigned n)
+{
+	struct link *l = arg;
+	bool moved = false;
+	unsigned i;
+
+	for (i = 0; i < n && i < l->send.n; i++) {
+		if (strcmp(v[i].text, l->to[i].text) != 0 || ip_eq(&v[i].ip, &l->to[i].ip))
+			continue;
+		l->to[i].ip = v[i].ip;
+		moved |= send_renamed(&l->send, i, clock_mono_us());
+	}
+	if (moved)
+		l->said_refused = false;
+	link_moved(l, moved, "the name leads elsewhere");
+}
+
+static void link_collectors(struct link *l, const struct conf *conf, const char **ret_texts)
+{
+	size_t i;
+
+	for (i = 0; i < conf->n_collectors; i++) {
+		l->to[i] = (struct resolve_name){.ip = conf->collector[i].ip, .port = conf->collector[i].port};
+		str_copy(l->to[i].text, sizeof(l->to[i].text), str_from(conf->collector[i].text));
+		ret_texts[i] = conf->collector[i].text;
+	}
 }
 
 void link_init(struct link *l, const struct conf *conf, const struct batch_head *head, struct loop *loop,
 	       void (*acked)(void *arg, const struct wire_ack *a), void *arg)
 {
 	const char *texts[CONF_COLLECTORS];
-	size_t i;
 
 	*l = (struct link){
-		.conf = conf,
 		.loop = loop,
+		.host = head->wire.host,
 		.sender.agent = head->agent,
 		.fd = -1,
 		.gso = true,
 		.start_us = clock_mono_us(),
+		.resolved_us = clock_mono_us(),
 		.boot = head->wire.boot,
 		.acked = acked,
 		.arg = arg,
 	};
-	for (i = 0; i < conf->n_collectors; i++)
-		texts[i] = conf->collector[i].text;
-	send_init(&l->send, head->wire.host, texts, (unsigned)conf->n_collectors, conf->no_ack);
+	link_collectors(l, conf, texts);
+	send_init(&l->send, l->host, texts, (unsigned)conf->n_collectors, conf->no_ack);
+	(void)resolve_new(&l->resolve, loop, link_on_resolved, l); /* without it names stay what they are */
 	link_try_connect(l);
+}
+
+void link_reload(struct link *l, const struct conf *conf)
+{
+	const char *texts[CONF_COLLECTORS];
+	struct resolve_name former[SEND_MAX], now = l->to[send_current(&l->send)];
+	unsigned i, j, n = l->send.n;
+	int was[SEND_MAX];
+	bool moved;
+
+	memcpy(former, l->to, sizeof(former));
+	link_collectors(l, conf, texts);
+	for (i = 0; i < conf->n_collectors; i++) {
+		for (j = 0; j < n && strcmp(former[j].text, l->to[i].text) != 0; j++)
+			;
+		was[i] = j < n ? (int)j : -1;
+	}
+	moved = send_reload(&l->send, l->host, texts, (unsigned)conf->n_collectors, was, clock_mono_us());
+	if (!moved && !ip_eq(&now.ip, &l->to[send_current(&l->send)].ip))
+		moved = send_renamed(&l->send, send_current(&l->send), clock_mono_us());
+	link_moved(l, moved, "reloaded");
 }
 
 void link_deinit(struct link *l)
 {
+	resolve_free(l->resolve);
+	l->resolve = NULL;
 	if (l->fd < 0)
 		return;
 	loop_fd_del(l->loop, l->fd);
@@ -126,6 +193,7 @@ void link_interval(struct link *l)
 {
 	bool silent = l->send.waiting;
 
+	link_look_up(l, l->send.missing || l->fd < 0 || l->said_refused ? LINK_FAILED_US : LINK_RESOLVE_US);
 	link_moved(l, send_interval(&l->send, clock_mono_us()), silent ? "no answer" : "a better one is back");
 	if (l->fd < 0) /* there was no way to it; there may be one now */
 		link_try_connect(l);

@@ -7,22 +7,28 @@
 
 #include "agent/batch.h"
 #include "agent/conf.h"
+#include "agent/resolve.h"
 #include "agent/send.h"
 #include "base/loop.h"
 #include "wire/ack.h"
 
-#define LINK_RUN 32 /* datagrams in one call */
+#define LINK_RUN 32                 /* datagrams in one call */
+#define LINK_RESOLVE_US 300000000ll /* names are looked up again this often */
+#define LINK_FAILED_US 10000000ll   /* after a failure: not more often than this */
 
 struct link {
-	const struct conf *conf;
 	struct loop *loop;
+	struct str host;
 	struct send send;
+	struct resolve_name to[SEND_MAX]; /* collectors as given */
+	struct resolve *resolve;
+	int64_t resolved_us;
 	struct wire_sender sender; /* of the current collector */
 	int fd;                    /* -1: there is no way; sends fail and are counted */
 	bool gso;                  /* runs can be cut by the kernel or the card */
 	bool said_refused;
 	int64_t start_us; /* of the agent, never steps */
-	uint64_t gso_refused, acks_bad;
+	uint64_t gso_refused, acks_bad, changes;
 	uint64_t boot;
 	void (*acked)(void *arg, const struct wire_ack *a);
 	void *arg;
@@ -33,6 +39,9 @@ struct link {
 void link_init(struct link *l, const struct conf *conf, const struct batch_head *head, struct loop *loop,
 	       void (*acked)(void *arg, const struct wire_ack *a), void *arg);
 void link_deinit(struct link *l);
+
+/* Other collectors. What was sent to the former ones is theirs to acknowledge, and nobody listens any more. */
+void link_reload(struct link *l, const struct conf *conf);
 
 /* A new interval is about to be sent: a silent collector is left, a better one is gone back to. */
 void link_interval(struct link *l);

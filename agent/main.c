@@ -13,6 +13,7 @@
 #include "agent/netns.h"
 #include "agent/ports.h"
 #include "agent/probe.h"
+#include "agent/reload.h"
 #include "agent/udp_adopt.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -34,7 +35,8 @@ static void main_done(void *arg)
 	loop_stop(arg);
 }
 
-static int main_run(const struct conf *conf, struct cycle *cycle, struct host *host, struct loop *loop)
+static int main_run(const struct conf *conf, struct cycle *cycle, struct host *host, struct loop *loop,
+		    struct reload *reload)
 {
 	struct batch_head head = {
 		.wire = {.interval_s = conf->interval_s,
@@ -58,9 +60,13 @@ static int main_run(const struct conf *conf, struct cycle *cycle, struct host *h
 		return r;
 	}
 	r = cycle_start(cycle, outbox, &head, main_done, loop);
+	reload->cycle = cycle;
+	reload->outbox = outbox;
 	if (r == 0)
 		r = loop_run(loop);
 	cycle_stop(cycle);
+	if (r == 0 && conf->once && cycle_failed(cycle))
+		r = -EIO;
 	if (outbox)
 		outbox_flush(outbox);
 	outbox_free(outbox);
@@ -118,7 +124,7 @@ static void main_give_up(const struct conf *conf, bool bpf)
 		log_warn("system calls that are not needed could not be given up: %s", strerror(-r));
 }
 
-static int main_measure(const struct conf *conf, struct loop *loop)
+static int main_measure(const struct conf *conf, struct loop *loop, struct reload *reload)
 {
 	const struct source_ops *ops = NULL;
 	static struct host host; /* big */
@@ -142,13 +148,15 @@ static int main_measure(const struct conf *conf, struct loop *loop)
 	cycle_udp(cycle, udp);
 	log_info("measuring by %s, every %u s", ops->name, conf->interval_s);
 	main_give_up(conf, ops == &source_bpf);
-	r = main_run(conf, cycle, &host, loop);
+	r = main_run(conf, cycle, &host, loop, reload);
 	cycle_free(cycle);
+	reload_deinit(reload);
 	return r;
 }
 
-static int main_agent(const struct conf *conf)
+static int main_agent(const struct conf *conf, int argc, char **argv)
 {
+	struct reload reload = {.first = conf, .argc = argc, .argv = argv};
 	struct loop *loop = NULL;
 	int r;
 
@@ -160,31 +168,31 @@ static int main_agent(const struct conf *conf)
 	guest_yield();
 	r = loop_new(&loop);
 	if (r == 0)
-		r = loop_signals(loop, NULL, NULL);
+		r = loop_signals(loop, reload_now, &reload);
 	if (r < 0)
 		log_error("%s", strerror(-r));
 	else
-		r = main_measure(conf, loop);
+		r = main_measure(conf, loop, &reload);
 	loop_free(loop);
 	return r;
 }
 
 int main(int argc, char **argv)
 {
-	struct conf conf = conf_defaults;
-	char why[512], **args;
-	int r, n;
+	struct conf conf;
+	char why[512];
+	int r = conf_parse(&conf, argc, argv, why, sizeof(why));
 
-	r = opt_parse("skyfall-agent", &conf_command, argc, argv, &conf, &args, &n);
-	if (r != 0)
-		return r == OPT_HELP ? 0 : 2;
-	if (conf_print(&conf, stdout))
-		return 0;
+	if (r == 0 && conf_print(&conf, stdout))
+		goto out;
 	log_set(conf.quiet ? LOG_ERROR : LOG_INFO, "skyfall-agent");
-	r = conf_check(&conf, why, sizeof(why));
-	if (r < 0)
+	if (r == 0)
+		r = conf_check(&conf, why, sizeof(why));
+	if (r < 0 && why[0])
 		log_error("%s", why);
-	n = r == -EINVAL ? 2 : r < 0 || main_agent(&conf) < 0;
+	if (r == 0)
+		r = main_agent(&conf, argc, argv) < 0 ? -EIO : 0;
+out:
 	conf_deinit(&conf);
-	return n;
+	return r == 0 || r == OPT_HELP ? 0 : r == -EINVAL ? 2 : 1;
 }

@@ -80,6 +80,11 @@ void names_free(struct names *n)
 	free(n);
 }
 
+void names_rules(struct names *n, const struct rules *rules)
+{
+	n->opts.rules = rules;
+}
+
 void names_begin(struct names *n, int64_t now_us)
 {
 	struct names_chunk *c;

@@ -43,6 +43,9 @@ struct names;
 int names_new(struct names **ret, const struct names_opts *opts);
 void names_free(struct names *n);
 
+/* Other rules from now on (NULL: none); the former ones are not looked at any more. Before names_begin(). */
+void names_rules(struct names *n, const struct rules *rules);
+
 /* A new interval: indices and strings of the former one end here. now_us: a clock that never steps. */
 void names_begin(struct names *n, int64_t now_us);
 

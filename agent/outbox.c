@@ -96,6 +96,13 @@ void outbox_free(struct outbox *o)
 	free(o);
 }
 
+void outbox_reload(struct outbox *o, const struct conf *conf)
+{
+	o->conf = conf;
+	o->head.wire.spread_ms = conf->spread_ms;
+	link_reload(&o->link, conf);
+}
+
 void outbox_push(struct outbox *o, struct batch *b)
 {
 	uint64_t one = 1;
@@ -211,6 +218,7 @@ static void outbox_send_health(struct outbox *o)
 	unsigned i;
 
 	head.interval = newest->line.interval;
+	head.interval_s = newest->line.interval_s;
 	wire_build_open(&o->build, WIRE_HEALTH, &head, &o->head.opts);
 	for (i = 0; i < OUTBOX_LINES; i++) {
 		struct outbox_line *l = &o->lines[(o->newest + OUTBOX_LINES - i) % OUTBOX_LINES]; /* the newest first */

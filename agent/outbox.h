@@ -22,6 +22,9 @@ int outbox_new(struct outbox **ret, const struct conf *conf, const struct batch_
 	       char *why, size_t why_len);
 void outbox_free(struct outbox *o);
 
+/* In the loop's thread: other collectors, another spread. `conf` stays the caller's, until the next reload or outbox_free(). */
+void outbox_reload(struct outbox *o, const struct conf *conf);
+
 /* Hands a batch over (it is the outbox's then); from any thread. What is left of the former one goes at once. */
 void outbox_push(struct outbox *o, struct batch *b);
 

@@ -78,6 +78,53 @@ static bool send_failed(struct send *s, int64_t now_us)
 	return send_move(s, oldest, now_us);
 }
 
+bool send_reload(struct send *s, struct str host, const char *const *collectors, unsigned n, const int *was,
+		 int64_t now_us)
+{
+	struct send old = *s;
+	int64_t failed[SEND_MAX];
+	unsigned i, j;
+	bool kept = false;
+
+	assert(n > 0);
+	for (i = 0; i < old.n; i++)
+		failed[old.rank[i]] = old.failed[i];
+	s->n = n;
+	send_rank(host, collectors, n, s->rank);
+	s->at = 0;
+	for (i = 0; i < n; i++) {
+		j = s->rank[i];
+		s->failed[i] = was[j] < 0 ? INT64_MIN : failed[was[j]];
+		if (was[j] >= 0 && (unsigned)was[j] == old.rank[old.at]) {
+			s->at = i;
+			kept = true;
+		}
+	}
+	if (kept)
+		return false;
+	s->missing = 0;
+	s->waiting = false;
+	s->moves++;
+	s->moved_us = now_us;
+	return true;
+}
+
+bool send_renamed(struct send *s, unsigned i, int64_t now_us)
+{
+	unsigned at = 0;
+
+	while (s->rank[at] != i)
+		at++;
+	s->failed[at] = INT64_MIN;
+	if (at != s->at)
+		return false;
+	s->missing = 0;
+	s->waiting = false;
+	s->moves++;
+	s->moved_us = now_us;
+	return true;
+}
+
 bool send_interval(struct send *s, int64_t now_us)
 {
 	unsigned i;

@@ -10,7 +10,7 @@
  *    ago, but then not more often than once in ten seconds.
  * 3. At the beginning of an interval an agent goes back to a better one whose ten minutes are over.
  * 4. Each change is a new sub-agent id (changes x 8 + thread): sequence and counts begin at 0, so what a
- *    collector counts never spans two of them. Nothing is sent twice.
+ *    collector counts never spans two of them. Nothing is sent twice. Another address of the same name is a change, too.
  */
 #pragma once
 
@@ -20,7 +20,7 @@
 
 #include "base/str.h"
 
-#define SEND_MAX 16
+#define SEND_MAX 64
 #define SEND_BACK_US 600000000ll
 #define SEND_HURRY_US 10000000ll
 #define SEND_MISSING 3
@@ -41,6 +41,14 @@ struct send {
 void send_rank(struct str host, const char *const *collectors, unsigned n, unsigned *ret);
 
 void send_init(struct send *s, struct str host, const char *const *collectors, unsigned n, bool no_ack);
+
+/* Other collectors, or others besides: the current one stays if it is among them, as do failures; else the favourite is
+ * next. was[i]: the former index of the new collector i, -1 none. True: the current collector changed. */
+bool send_reload(struct send *s, struct str host, const char *const *collectors, unsigned n, const int *was,
+		 int64_t now_us);
+
+/* Collector i has another address now: another process, which deserves a new chance. True: it is the current one. */
+bool send_renamed(struct send *s, unsigned i, int64_t now_us);
 
 /* Index of the collector to send to now, as given to send_init(). */
 unsigned send_current(const struct send *s);

@@ -40,6 +40,94 @@ static void test_rank(void **state)
 		assert_in_range(first[i], 850, 1150); /* 1000 each, sigma 28 */
 }
 
+/* A fleet: 300,000 agents over 20 collectors. Even, and when one goes only its own agents move, evenly. */
+static void test_a_fleet_spreads_evenly(void **state)
+{
+	enum { AGENTS = 300000, COLLECTORS = 20, GONE = 7, EACH = AGENTS / COLLECTORS };
+	static unsigned first[AGENTS];
+	unsigned n[COLLECTORS] = {0}, taken[COLLECTORS] = {0}, rank[COLLECTORS], i, moved = 0, worst = 0;
+	char text[COLLECTORS][32], host[64];
+	const char *v[COLLECTORS], *fewer[COLLECTORS - 1];
+
+	for (i = 0; i < COLLECTORS; i++) {
+		snprintf(text[i], sizeof(text[i]), "collector-%u.example:6343", i);
+		v[i] = text[i];
+	}
+	for (i = 0; i < COLLECTORS - 1; i++)
+		fewer[i] = v[i < GONE ? i : i + 1];
+	for (i = 0; i < AGENTS; i++) { /* machine ids: 32 hex digits */
+		snprintf(host, sizeof(host), "%08x%024x", i * 2654435761u, i);
+		send_rank(str_from(host), v, COLLECTORS, rank);
+		first[i] = rank[0];
+		n[rank[0]]++;
+		send_rank(str_from(host), fewer, COLLECTORS - 1, rank);
+		rank[0] += rank[0] >= GONE;
+		if (rank[0] == first[i])
+			continue;
+		assert_int_equal(first[i], GONE);
+		taken[rank[0]]++;
+		moved++;
+	}
+	for (i = 0; i < COLLECTORS; i++) {
+		unsigned off = n[i] > EACH ? n[i] - EACH : EACH - n[i];
+
+		worst = off > worst ? off : worst;
+		if (i != GONE)
+			assert_in_range(taken[i], n[GONE] / 19 * 85 / 100,
+					n[GONE] / 19 * 115 / 100); /* 790, sigma 27 */
+	}
+	print_message(
+		"300000 agents, 20 collectors: the fullest or emptiest is %.2f %% off, %.2f %% move when one goes\n",
+		100.0 * worst / EACH, 100.0 * moved / AGENTS);
+	assert_in_range(worst, 0, EACH * 2 / 100);
+	assert_int_equal(moved, n[GONE]);
+}
+
+/* Other collectors while it runs. */
+static void test_reload(void **state)
+{
+	static const char *const four[] = {"d:6343", "c:6343", "a:6343", "b:6343"}, *const two[] = {"x:1", "y:1"};
+	static const int was[] = {-1, 2, 0, 1}, none[] = {-1, -1};
+	struct send s;
+	unsigned favourite, now, i;
+
+	send_init(&s, STR("h"), three, 3, false);
+	favourite = send_current(&s);
+	send_refused(&s, 100 * S);
+	now = send_current(&s); /* the second choice of three */
+	assert_false(send_reload(&s, STR("h"), four, 4, was, 101 * S));
+	assert_string_equal(four[send_current(&s)], three[now]); /* stays, under the same id */
+	assert_int_equal(send_sub_agent(&s, 0), 8);
+	for (i = 0; i < 4; i++) /* what refused is still known to have */
+		if (strcmp(four[s.rank[i]], three[favourite]) == 0)
+			assert_int_equal(s.failed[i], 100 * S);
+		else
+			assert_int_equal(s.failed[i], INT64_MIN);
+	assert_true(send_reload(&s, STR("h"), two, 2, none, 102 * S));
+	assert_int_equal(s.at, 0);
+	assert_int_equal(send_sub_agent(&s, 0), 16);
+	assert_false(send_interval(&s, 103 * S));
+}
+
+/* A name that leads elsewhere is another process: a new id, a new chance. */
+static void test_renamed(void **state)
+{
+	struct send s;
+	unsigned favourite;
+
+	send_init(&s, STR("h"), three, 3, false);
+	favourite = send_current(&s);
+	assert_true(send_renamed(&s, favourite, 1 * S));
+	assert_int_equal(send_current(&s), favourite);
+	assert_int_equal(send_sub_agent(&s, 0), 8);
+	send_refused(&s, 2 * S);
+	assert_false(send_interval(&s, 3 * S));
+	assert_false(send_renamed(&s, favourite, 4 * S)); /* not the current one: nothing changes yet */
+	assert_int_equal(send_sub_agent(&s, 0), 16);
+	assert_true(send_interval(&s, 5 * S)); /* but it need not wait for ten minutes */
+	assert_int_equal(send_current(&s), favourite);
+}
+
 static void test_refused(void **state)
 {
 	struct send s;
@@ -157,13 +245,11 @@ static void test_all_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rank),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_back_after_ten_minutes),
-		cmocka_unit_test(test_silence),
-		cmocka_unit_test(test_one_way),
-		cmocka_unit_test(test_stopping),
-		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_rank),     cmocka_unit_test(test_a_fleet_spreads_evenly),
+		cmocka_unit_test(test_reload),   cmocka_unit_test(test_renamed),
+		cmocka_unit_test(test_refused),  cmocka_unit_test(test_back_after_ten_minutes),
+		cmocka_unit_test(test_silence),  cmocka_unit_test(test_one_way),
+		cmocka_unit_test(test_stopping), cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_all_down),
 	};
 
