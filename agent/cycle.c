@@ -33,6 +33,7 @@ struct cycle {
 	struct names *names;
 	struct named named;
 	struct listen *listen;
+	struct listen *listen_udp; /* NULL: UDP is off */
 	struct fdscan *owners;
 	struct netns_set netns;
 	struct diag_set diag;
@@ -122,6 +123,7 @@ void cycle_free(struct cycle *c)
 	diag_set_deinit(&c->diag);
 	netns_set_deinit(&c->netns);
 	listen_free(c->listen);
+	listen_free(c->listen_udp);
 	fdscan_free(c->owners);
 	named_deinit(&c->named);
 	names_free(c->names);
@@ -131,9 +133,14 @@ void cycle_free(struct cycle *c)
 	free(c);
 }
 
-void cycle_udp(struct cycle *c, struct udp *udp)
+int cycle_udp(struct cycle *c, struct udp *udp)
 {
+	int r = udp ? listen_new(&c->listen_udp, c->owners) : 0;
+
 	c->udp = udp;
+	if (c->listen_udp)
+		listen_to_udp(c->listen_udp, c->named.port_low, c->named.port_high);
+	return r;
 }
 
 void cycle_look(struct cycle *c)
@@ -238,6 +245,8 @@ static int cycle_send(struct cycle *c, uint32_t interval, struct batch *b, bool 
 	r = batch_rows(b, c->build, &c->head, &c->named, c->names);
 	if (r == 0 && listened)
 		r = batch_listeners(b, c->build, &c->head, c->listen, c->names, now_us);
+	if (r == 0 && c->listen_udp && listen_look(c->listen_udp, &c->diag, now_us) == 0)
+		r = batch_listeners(b, c->build, &c->head, c->listen_udp, c->names, now_us);
 	if (r == 0 && host_due(c->host, now_us))
 		r = batch_host(b, c->build, &c->head, c->host);
 	if (r == 0)

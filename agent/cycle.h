@@ -24,8 +24,8 @@ struct cycle;
 int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_ops *ops, struct source *source,
 	      struct host *host, char *why, size_t why_len);
 
-/* UDP is measured beside the source; it becomes the cycle's. Before cycle_start(). */
-void cycle_udp(struct cycle *c, struct udp *udp);
+/* UDP is measured beside the source; it becomes the cycle's. Before cycle_start(). -ENOMEM: its listeners are not told. */
+int cycle_udp(struct cycle *c, struct udp *udp);
 
 /* Looks at namespaces and addresses once: host_address() knows this host then. Before cycle_start(). */
 void cycle_look(struct cycle *c);

@@ -19,6 +19,10 @@
 #define DIAG_CONNECTED \
 	(1u << 1 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 9 | 1u << 11) /* ESTABLISHED to CLOSING, no TIME_WAIT */
 
+/* UDP: with a peer (ESTABLISHED), without (CLOSE). */
+#define DIAG_PEER (1u << 1)
+#define DIAG_UNCONNECTED (1u << 7)
+
 struct diag_sock {
 	struct ip local, remote; /* IPv4 as ::ffff:a.b.c.d, also on sockets of the other family */
 	uint16_t lport, rport;
@@ -43,7 +47,7 @@ int diag_parse(const struct nlmsghdr *h, struct diag_sock *ret);
 int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
 	      uint64_t *ret_bad);
 
-/* The same for UDP: states are ESTABLISHED for what is connected, CLOSE for all else. -ENOENT is answered as an empty list. */
+/* The same for UDP; where the kernel has no such list it is empty. */
 int diag_dump_udp(int fd, uint32_t states, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
 		  uint64_t *ret_bad);
 

@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/table.h"
 
 #define LISTEN_SLOTS (LISTEN_MAX * 2) /* power of two */
 #define LISTEN_FDS 8192               /* descriptors looked at in one look, while owners are not known */
+#define LISTEN_UDP_SHARE 200          /* a look at UDP's sockets, which may be many, waits so many times what the last took */
 #define LISTEN_NAMELESS_US 10000000ll /* so long a new row waits for its owner to be found */
 
 struct listen_one {
@@ -38,6 +40,9 @@ struct listen {
 	struct listen_one *v;
 	uint16_t slots[LISTEN_SLOTS]; /* index + 1 */
 	uint32_t inum;                /* of the dump under way */
+	uint8_t protocol;
+	uint16_t port_low, port_high; /* UDP: ports given out by the kernel are no service's */
+	int64_t again_us;             /* UDP: no look before */
 	uint64_t bad;
 };
 
@@ -48,8 +53,16 @@ int listen_new(struct listen **ret, struct fdscan *owners)
 	if (!l)
 		return -ENOMEM;
 	l->owners = owners;
+	l->protocol = IPPROTO_TCP;
 	*ret = l;
 	return 0;
+}
+
+void listen_to_udp(struct listen *l, uint16_t port_low, uint16_t port_high)
+{
+	l->protocol = IPPROTO_UDP;
+	l->port_low = port_low;
+	l->port_high = port_high;
 }
 
 void listen_free(struct listen *l)
@@ -244,20 +257,44 @@ void listen_step(struct listen *l)
 	(void)fdscan_step(l->owners, LISTEN_FDS, l->now_us);
 }
 
+static int listen_on_udp(void *arg, const struct diag_sock *s)
+{
+	struct listen *l = arg;
+	struct diag_sock one = *s;
+
+	if (!s->lport || s->rport || (s->lport >= l->port_low && s->lport <= l->port_high))
+		return 0;
+	one.rqueue = one.wqueue = 0; /* bytes that wait, no connections */
+	listen_saw(l, l->inum, &one);
+	return 0;
+}
+
+static int listen_dump(struct listen *l, int fd)
+{
+	return l->protocol == IPPROTO_UDP ? diag_dump_udp(fd, DIAG_UNCONNECTED, listen_on_udp, l, &l->bad)
+					  : diag_dump(fd, DIAG_LISTEN, false, listen_on_sock, l, &l->bad);
+}
+
 int listen_look(struct listen *l, struct diag_set *ns, int64_t now_us)
 {
+	int64_t began = clock_mono_us(), wait;
 	size_t i;
 	int r = 0, e;
 
+	if (now_us < l->again_us)
+		return 0;
 	listen_begin(l, now_us);
 	for (i = 0; i < ns->n; i++) {
 		l->inum = ns->v[i].ns.inum;
-		e = diag_dump(ns->v[i].fd, DIAG_LISTEN, false, listen_on_sock, l, &l->bad);
+		e = listen_dump(l, ns->v[i].fd);
 		if (e < 0 && e != -EINTR && r == 0)
 			r = e;
 	}
 	(void)fdscan_step(l->owners, LISTEN_FDS, now_us);
 	listen_end(l);
+	wait = (clock_mono_us() - began) * LISTEN_UDP_SHARE;
+	if (l->protocol == IPPROTO_UDP)
+		l->again_us = now_us + (wait < LISTEN_EVERY_US ? wait : LISTEN_EVERY_US);
 	return r;
 }
 
@@ -278,7 +315,7 @@ void listen_due(struct listen *l, struct names *names, int64_t now_us,
 			.netns = o->netns,
 			.addr = o->addr,
 			.port = o->port,
-			.protocol = IPPROTO_TCP,
+			.protocol = l->protocol,
 			.alive = !o->gone,
 			.drops = o->drops,
 			.queue = o->queue,

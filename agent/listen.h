@@ -22,6 +22,10 @@ int listen_new(struct listen **ret,
 	       struct fdscan *owners); /* owners: the caller's, used until listen_free(). -ENOMEM */
 void listen_free(struct listen *l);
 
+/* UDP sockets without a peer on ports the kernel does not give out, instead of TCP's listeners: `drops` are datagrams that found
+ * the receive buffer full, queues are 0. It looks as seldom as keeps it below half a percent of a core. Before the first look. */
+void listen_to_udp(struct listen *l, uint16_t port_low, uint16_t port_high);
+
 /* A look at all namespaces: asks the kernel and takes what it says. now_us never steps. Returns 0 or the first -errno. */
 int listen_look(struct listen *l, struct diag_set *ns, int64_t now_us);
 

@@ -94,7 +94,11 @@ static int main_source(const struct conf *conf, const struct source_ops **ret_op
 /* UDP is something more: without it the agent does its work. */
 static struct udp *main_udp(const struct conf *conf)
 {
-	struct udp_opts opts = {.mode = conf->udp_mode, .netns = conf->netns_inum, .n_netns = conf->n_netns};
+	struct udp_opts opts = {.mode = conf->udp_mode,
+				.netns = conf->netns_inum,
+				.n_netns = conf->n_netns,
+				.max_rows = (uint32_t)conf->max_rows,
+				.max_peers = (uint32_t)conf->udp_peers};
 	struct udp *udp = NULL;
 	char why[256];
 	int r;
@@ -145,7 +149,8 @@ static int main_measure(const struct conf *conf, struct loop *loop, struct reloa
 		ops->close(source);
 		return r;
 	}
-	cycle_udp(cycle, udp);
+	if (cycle_udp(cycle, udp) < 0)
+		log_warn("out of memory: UDP servers are not told to others");
 	log_info("measuring by %s, every %u s", ops->name, conf->interval_s);
 	main_give_up(conf, ops == &source_bpf);
 	r = main_run(conf, cycle, &host, loop, reload);

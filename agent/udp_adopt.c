@@ -13,8 +13,6 @@
 #define ADOPT_MAX 65536      /* sockets */
 #define ADOPT_FDS (1u << 20) /* descriptors looked at for their owners */
 #define ADOPT_STEP 65536
-#define ADOPT_CONNECTED (1u << 1) /* TCP_ESTABLISHED: what the kernel calls a UDP socket with a peer */
-#define ADOPT_OTHERS (1u << 7)
 
 struct adopt_one {
 	struct diag_sock sock;
@@ -130,7 +128,7 @@ int udp_adopt(struct udp *u, const uint32_t *netns, size_t n_netns)
 		int e;
 
 		a.netns = diag.v[i].ns.inum;
-		e = diag_dump_udp(diag.v[i].fd, ADOPT_CONNECTED | ADOPT_OTHERS, adopt_take, &a, &bad);
+		e = diag_dump_udp(diag.v[i].fd, DIAG_PEER | DIAG_UNCONNECTED, adopt_take, &a, &bad);
 		if (e < 0 && e != -EINTR && first == 0)
 			first = e;
 	}

@@ -10,6 +10,10 @@ struct str name_end(const struct hosts *hosts, const struct inventory *inv, cons
 	char unknown[INVENTORY_TEXT];
 	struct str name;
 
+	if (ip_is_zero(&at->ip)) { /* an agent's sum over addresses that have no row of their own */
+		*ret_rung = FLOW_RUNG_NONE;
+		return STR(NAME_END_OTHERS);
+	}
 	if (port && hosts_listener(hosts, at, protocol, port, &name)) {
 		*ret_rung = FLOW_RUNG_LISTENER;
 		return name;

@@ -185,6 +185,10 @@ int main(int argc, char **argv)
 		return work_handle(argc - 2, argv + 2);
 	if (argc >= 4 && strcmp(argv[1], "activate") == 0)
 		return work_activate(argc, argv);
+	if (argc >= 4 && strcmp(argv[1], "udp-serve") == 0)
+		return work_udp_serve(argc - 2, argv + 2);
+	if (argc == 2 && strcmp(argv[1], "udp-client") == 0)
+		return work_udp_client();
 	if (argc == 2 && strcmp(argv[1], "client") == 0)
 		return work_client(0, NULL);
 	if (argc >= 3 && strcmp(argv[1], "client") == 0 && strcmp(argv[2], "with") == 0)

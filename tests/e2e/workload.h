@@ -86,6 +86,10 @@ void work_become(char **words, int n, const int *fds, int n_fds);
 /* The server's side of one connection, until it ends; closes fd. */
 void work_serve_one(int fd);
 
+/* UDP: workload_udp.c */
+int work_udp_serve(int argc, char **argv); /* udp-serve ADDR PORT [gro] [accept] */
+int work_udp_client(void);                 /* udp-client: reads commands on stdin */
+
 int work_serve(int argc, char **argv);    /* serve ADDR PORT [option ...] */
 int work_handle(int argc, char **argv);   /* handle PATH: serves connections others accepted */
 int work_activate(int argc, char **argv); /* activate ADDR PORT ...: hands its listener over */
