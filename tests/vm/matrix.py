@@ -23,6 +23,8 @@ STRICT = ("attempts", "opened", "closed", "failed_refused", "failed_timeout", "f
           "tx_bytes", "rx_bytes", "tx_undelivered")
 RESETS = {"reset": {"client": {"reset_sent": 5}, "server": {"reset_received": 5}},
           "reset_back": {"client": {"reset_received": 5}, "server": {"reset_sent": 5}}}
+# No truth is known: how much of it the server's kernel acknowledged before it reset the connection.
+ANY = {("reset_back", "client", "tx_undelivered")}
 # scenario -> (what the program saw, the field, how many)
 FAILURES = {"refused": ("ECONNREFUSED", "failed_refused", 5), "timeout": ("ETIMEDOUT", "failed_timeout", 1),
             "unreachable": ("EHOSTUNREACH", "failed_unreachable", 2), "no_route": ("ENETUNREACH", "failed_no_route", 5),
@@ -125,7 +127,7 @@ class Mode:
                 missing.append(f"{view} {field}")
             if how == "none":
                 value = "" if isinstance(value, str) else 0
-            fits = seen == value
+            fits = seen == value or (scenario, view, field) in ANY
             if how == "less":
                 fits = sums.process <= {"", value} if field == "process" else seen <= value
             if not fits:
@@ -207,12 +209,13 @@ class Mode:
         return f"netem {field}", [f"{NOT_KNOWN}all of {field}", note] if self.less(field) else [note], wrong
 
     def wrong_handshake(self, client, server):
-        """From SYN to established: a round trip, or with a lost SYN a second more. Half-octave buckets."""
+        """From SYN to established: never less than a round trip; more by a second with a lost SYN, by some ms when the
+        machines that share two CPUs are late. Half-octave buckets."""
         wrong = []
         for name, hist in (("client", client.hist.get("handshake", {})), ("server", server.hist.get("handshake", {}))):
-            fast = sum(n for floor, n in hist.items() if bucket_holds(floor, DELAY_US, DELAY_US * 1.5))
+            fast = sum(n for floor, n in hist.items() if bucket_holds(floor, DELAY_US, DELAY_US * 2))
             early = sum(n for floor, n in hist.items() if floor * 1.5 < DELAY_US)
-            if early or fast < 0.6 * sum(hist.values()) or not hist:
+            if early or fast < 0.4 * sum(hist.values()) or not hist:
                 wrong.append(f"{name}: {hist}")
         return wrong
 
