@@ -19,7 +19,7 @@ const struct budget_step budget_steps[BUDGET_STEPS] = {
 			   false},
 	[BUDGET_WALK_4] = {"walk_4", "eased_walk_4", "open connections are read every 4th interval", 4, false, 0,
 			   false},
-	[BUDGET_UDP_OFF] = {"udp_off", "eased_udp_off", "UDP is not measured", 4, true, 0, false},
+	[BUDGET_UDP_OFF] = {"udp_off", "eased_udp_off", "UDP's datagrams are not counted", 4, true, 0, false},
 	[BUDGET_SAMPLE_4] = {"sample_4", "eased_sample_4", "1 of 4 new connections is measured", 4, true, 2, false},
 	[BUDGET_SAMPLE_16] = {"sample_16", "eased_sample_16", "1 of 16 new connections is measured", 4, true, 4, false},
 	[BUDGET_SAMPLE_64] = {"sample_64", "eased_sample_64", "1 of 64 new connections is measured", 4, true, 6, false},

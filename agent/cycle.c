@@ -138,6 +138,8 @@ int cycle_udp(struct cycle *c, struct udp *udp)
 	int r = udp ? listen_new(&c->listen_udp, c->owners) : 0;
 
 	c->udp = udp;
+	if (udp_mode(udp) == UDP_BYTES)
+		c->budget.able |= 1u << BUDGET_UDP_OFF;
 	if (c->listen_udp)
 		listen_to_udp(c->listen_udp, c->named.port_low, c->named.port_high);
 	return r;
@@ -189,13 +191,18 @@ static void cycle_ease(struct cycle *c, const struct budget_step *step)
 
 	if (r < 0)
 		log_warn("what was opened meanwhile is not known and counted from its end on: %s", strerror(-r));
+	r = udp_ease(c->udp, step->udp_off);
+	if (r < 0)
+		log_warn("datagrams cannot be counted again: %s; going on with --udp %s", strerror(-r),
+			 udp_name(udp_mode(c->udp)));
 }
 
 /* What the interval cost, told; and what follows from it for the next. */
 static void cycle_budget(struct cycle *c, struct flow_ledger *line, const struct source_counts *counts, int64_t now_us)
 {
 	const struct budget_step *step = &budget_steps[c->budget.step];
-	uint64_t cost_us = c->cost.user_us + counts->hook_ns / 1000, spent = cost_us - c->cost_us;
+	uint64_t cost_us = c->cost.user_us + (counts->hook_ns + c->udp_former.cost_ns) / 1000;
+	uint64_t spent = cost_us - c->cost_us;
 
 	c->cost_us = cost_us;
 	health_info(line, "cost_us", spent);
