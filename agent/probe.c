@@ -13,6 +13,7 @@
 #include "agent/load.h"
 #include "agent/netns.h"
 #include "agent/source.h"
+#include "agent/udp.h"
 #include "base/table.h"
 
 #include "agent/flow.skel.h" /* needs the types above */
@@ -189,6 +190,30 @@ static int accepts(struct probe *p)
 	return r;
 }
 
+/* Attached for a moment, with small maps. */
+static int datagrams(struct probe *p, enum udp_mode mode)
+{
+	struct udp_opts opts = {
+		.mode = mode, .max_rows = 64, .max_socks = 64, .port_low = 32768, .port_high = 60999};
+	struct udp *u;
+	int r = udp_open(&u, &opts, p->why, sizeof(p->why));
+
+	if (r == 0 && udp_mode(u) != mode)
+		r = -EOPNOTSUPP;
+	udp_close(u);
+	return r;
+}
+
+static int udp_sockets(struct probe *p)
+{
+	return datagrams(p, UDP_CONNECT);
+}
+
+static int udp_bytes(struct probe *p)
+{
+	return datagrams(p, UDP_BYTES);
+}
+
 static int batch_map(int (*use)(int fd))
 {
 	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "probe", 4, 4, 8, NULL), r = 0;
@@ -295,6 +320,8 @@ static const struct {
 	{"adopt-files", adopt_files, "owners of connections older than the agent, and those connections"},
 	{"adopt-sockets", adopt_tcp, "older connections without a descriptor (accept queues, orphans)"},
 	{"accept-calls", accepts, "who accepts: an accepted connection's owner is its listener's, or found by a scan"},
+	{"udp-sockets", udp_sockets, "UDP: who connects to whom (--udp connect)"},
+	{"udp-datagrams", udp_bytes, "UDP's datagrams and bytes (--udp bytes)"},
 	{"namespaces", namespaces, "older connections and listeners of other network namespaces"},
 	{"run-time-statistics", run_stats, "the agent's own cost in the kernel"},
 	{"whole", whole, "the hook"},

@@ -42,6 +42,25 @@ struct sky_udp_sock {
 	struct sky_udp_sums now, last; /* with its peer: all, and what is in rows */
 };
 
+/* Who serves in a conversation of a socket (agent/bpf/udp.bpf.c, invariant 5). dialled: with the peer it is connected to.
+ * lgiven, rgiven: the port is one of those the kernel gives out. */
+static inline __u8 sky_udp_role(const struct sky_udp_sock *e, _Bool dialled, __u16 lport, __u16 rport, _Bool lgiven,
+				_Bool rgiven)
+{
+	if (!e->bound) /* only who was asked first can be found on a port that nobody chose */
+		return e->spoke == SKY_RECEIVED && !dialled ? SKY_ROLE_SERVER : SKY_ROLE_CLIENT;
+	if (!lgiven && rgiven)
+		return SKY_ROLE_SERVER;
+	if (lgiven && !rgiven) /* a resolver's random port, or a server up there with a client that chose its own */
+		return e->spoke == SKY_RECEIVED ? SKY_ROLE_SERVER : SKY_ROLE_CLIENT;
+	if (lgiven)
+		return e->spoke == SKY_SENT || (dialled && e->spoke != SKY_RECEIVED) ? SKY_ROLE_CLIENT
+										     : SKY_ROLE_SERVER;
+	if (lport == rport) /* two of a kind */
+		return SKY_ROLE_UNKNOWN;
+	return lport < rport ? SKY_ROLE_SERVER : SKY_ROLE_CLIENT;
+}
+
 /* A row, keyed by struct sky_row_key. */
 struct sky_udp_row {
 	struct sky_udp_sums sums;

@@ -120,23 +120,9 @@ static __always_inline bool given_out(__u16 port)
 	return port >= port_low && port <= port_high;
 }
 
-/* Who serves: invariant 5. */
 static __always_inline __u8 role_of(const struct sky_udp_sock *e, bool dialled, __u16 lport, __u16 rport)
 {
-	bool l = given_out(lport), r = given_out(rport);
-
-	if (!e->bound)
-		return e->spoke == SKY_RECEIVED && !dialled ? SKY_ROLE_SERVER : SKY_ROLE_CLIENT;
-	if (!l && r)
-		return SKY_ROLE_SERVER;
-	if (l && !r)
-		return e->spoke == SKY_RECEIVED ? SKY_ROLE_SERVER : SKY_ROLE_CLIENT;
-	if (l)
-		return e->spoke == SKY_SENT || (dialled && e->spoke != SKY_RECEIVED) ? SKY_ROLE_CLIENT
-										     : SKY_ROLE_SERVER;
-	if (lport == rport) /* two of a kind */
-		return SKY_ROLE_UNKNOWN;
-	return lport < rport ? SKY_ROLE_SERVER : SKY_ROLE_CLIENT;
+	return sky_udp_role(e, dialled, lport, rport, given_out(lport), given_out(rport));
 }
 
 /* The key of what e's socket has with a peer; its addresses are left to the caller. */
