@@ -8,6 +8,8 @@
 
 #include "agent/bpf/event.h"
 
+#define CONN_SETTLED 3 /* a namespace's translations may be read later than its first connection */
+
 struct conn {
 	uint64_t id; /* 0: free place */
 	struct sky_row_key key;
@@ -21,7 +23,8 @@ struct conn {
 	uint16_t port;     /* the ephemeral one; 0 while connecting */
 	uint8_t known;     /* totals were read at least once */
 	uint8_t tried;     /* its attempt was counted */
-	uint8_t pad[4];
+	uint8_t settled;   /* times its key was looked up for a translated address; CONN_SETTLED: done */
+	uint8_t pad[3];
 };
 
 struct conns;

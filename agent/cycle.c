@@ -13,6 +13,8 @@
 #include "agent/guest.h"
 #include "agent/handed.h"
 #include "agent/health.h"
+#include "agent/nat_ct.h"
+#include "agent/nat_told.h"
 #include "agent/ports.h"
 #include "agent/print.h"
 #include "agent/udp_told.h"
@@ -37,6 +39,10 @@ struct cycle {
 	struct fdscan *owners;
 	struct netns_set netns;
 	struct diag_set diag;
+	struct nat *nat; /* NULL: translations are not looked for */
+	struct nat_ct nat_ct;
+	struct nat_told nat_former;
+	bool cutting;
 	int64_t scanned_us; /* never steps */
 	struct source_counts former;
 	struct names_counts names_former;
@@ -120,6 +126,8 @@ void cycle_free(struct cycle *c)
 		c->ops->close(c->source);
 	udp_close(c->udp);
 	free(c->build);
+	nat_ct_deinit(&c->nat_ct);
+	nat_free(c->nat);
 	diag_set_deinit(&c->diag);
 	netns_set_deinit(&c->netns);
 	listen_free(c->listen);
@@ -145,6 +153,36 @@ int cycle_udp(struct cycle *c, struct udp *udp)
 	return r;
 }
 
+static void cycle_nat_read(void *arg)
+{
+	struct cycle *c = arg;
+
+	nat_ct_read(&c->nat_ct, c->nat, c->cutting, clock_mono_us());
+	c->cutting = false;
+}
+
+void cycle_nat(struct cycle *c, struct nat *nat)
+{
+	c->nat = nat;
+	c->named.nat = nat;
+	if (nat)
+		nat_read_by(nat, cycle_nat_read, c);
+}
+
+/* Whose tracking is read, and which addresses are this host's own. */
+static void cycle_nat_look(struct cycle *c)
+{
+	struct ip own[FLOW_ADDRESSES];
+
+	if (!c->nat)
+		return;
+	(void)nat_ct_follow(&c->nat_ct, &c->netns);
+	for (size_t i = 0; i < c->host->rec.n_addresses; i++)
+		own[i] = c->host->rec.addresses[i].ip;
+	if (!c->host->more)
+		(void)nat_own(c->nat, own, c->host->rec.n_addresses);
+}
+
 void cycle_look(struct cycle *c)
 {
 	int64_t now = clock_mono_us();
@@ -155,6 +193,7 @@ void cycle_look(struct cycle *c)
 	if (netns_scan(&c->netns, c->conf->netns_inum, c->conf->n_netns) < 0 || diag_follow(&c->diag, &c->netns) < 0)
 		return; /* memory is out: the former ones serve */
 	(void)host_look(c->host, &c->diag, &c->conf->locals);
+	cycle_nat_look(c);
 }
 
 static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t interval, const struct source_counts *counts)
@@ -166,6 +205,7 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 	line->rows_in = agent_rows_count(c->rows);
 	health_counts(line, counts, &c->former);
 	udp_told(line, c->udp, &c->udp_former);
+	nat_told(line, c->nat, &c->nat_ct, &c->nat_former);
 	line->rows_in +=
 		counts->lost_rows_full - c->former.lost_rows_full + counts->lost_rows_user - c->former.lost_rows_user;
 	names_counts(c->names, &names);
@@ -264,7 +304,11 @@ static int cycle_send(struct cycle *c, uint32_t interval, struct batch *b, bool 
 /* TCP and UDP, cut at the same moment. */
 static int cycle_rows(struct cycle *c, int64_t now_us, struct source_counts *counts)
 {
-	int udp = udp_begin(c->udp, now_us), r = c->ops->collect(c->source, now_us, c->rows, counts);
+	int udp, r;
+
+	c->cutting = true;
+	udp = udp_begin(c->udp, now_us);
+	r = c->ops->collect(c->source, now_us, c->rows, counts);
 
 	if (udp == 0)
 		udp = udp_end(c->udp, c->rows);
@@ -345,6 +389,7 @@ static bool cycle_wait_end(struct cycle *c)
 			return true;
 		if (clock_wall_us() >= end)
 			break;
+		nat_refresh(c->nat);
 		(void)c->ops->relieve(c->source, c->rows);
 		(void)udp_relieve(c->udp, c->rows);
 		names_watch(c->names);

@@ -14,6 +14,7 @@
 
 #include "agent/batch.h"
 #include "agent/conf.h"
+#include "agent/nat.h"
 #include "agent/outbox.h"
 #include "agent/source.h"
 #include "agent/udp.h"
@@ -26,6 +27,9 @@ int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_o
 
 /* UDP is measured beside the source; it becomes the cycle's. Before cycle_start(). -ENOMEM: its listeners are not told. */
 int cycle_udp(struct cycle *c, struct udp *udp);
+
+/* What is known of translated addresses, which the source asks; it becomes the cycle's. Before cycle_look(). */
+void cycle_nat(struct cycle *c, struct nat *nat);
 
 /* Looks at namespaces and addresses once: host_address() knows this host then. Before cycle_start(). */
 void cycle_look(struct cycle *c);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "agent/flow.skel.h"
+#include "agent/nat.h"
 
 #define BATCH 256
 #define DIAL_NS 200000000ULL        /* a connect call takes less than this to its SYN */
@@ -31,7 +32,7 @@ int drain_begin(struct drain *d, struct load *l)
 	return -pthread_create(&d->thread, NULL, swap, d);
 }
 
-static int rows_take(int fd, struct agent_rows *rows, struct drain_counts *counts)
+static int rows_take(int fd, struct nat *nat, struct agent_rows *rows, struct drain_counts *counts)
 {
 	struct sky_row_key *keys = malloc(BATCH * sizeof(*keys));
 	struct sky_row_value *vals = malloc(BATCH * sizeof(*vals));
@@ -49,6 +50,7 @@ static int rows_take(int fd, struct agent_rows *rows, struct drain_counts *count
 			break;
 		for (uint32_t i = 0; i < n; i++) {
 			vals[i].ports_seen = (uint32_t)vals[i].opened; /* each had one */
+			nat_row(nat, &keys[i], &vals[i]);
 			counts->lost_user += agent_rows_add(rows, &keys[i], &vals[i]) != 0;
 		}
 		counts->used += n;
@@ -69,7 +71,8 @@ int drain_end(struct drain *d, struct agent_rows *rows, struct drain_counts *cou
 	if (r)
 		return r;
 	l->active = !l->active;
-	return rows_take(l->inner[!l->active], rows, counts);
+	nat_refresh(l->nat); /* whose end is in the map, of that the beginning was told */
+	return rows_take(l->inner[!l->active], l->nat, rows, counts);
 }
 
 bool drain_needed(const struct load *l)

@@ -21,6 +21,7 @@
 /* Allocating an element when it is used costs a connection 0.9 us in a virtual machine (the allocator refills itself by
  * interrupting its own CPU): a table of 14 MB is paid up front instead, only a larger one grows as needed. */
 #define PREALLOC_SOCKS 65536
+#define NAT_ROWS 13  /* sixteenths of the rows that may be rows by connection: above the fill at which they are drained */
 #define SOCKS_KEEP 4 /* free places are kept while this part of the table is in use (agent/bpf/entry.bpf.h) */
 
 /* Where the v2 hierarchy is mounted nowhere (cgroup v1 only, a container, `ip netns exec`), its root is still there: a mount
@@ -163,6 +164,7 @@ static int load_try(struct load *l, const struct load_opts *opts, const struct w
 	l->skel->rodata->watch_some = opts->n_netns > 0;
 	l->skel->rodata->dials_max = l->max_dials;
 	l->skel->rodata->socks_keep = l->socks_keep;
+	l->skel->rodata->nat_rows_max = l->max_rows / 16 * NAT_ROWS;
 	r = flow__load(l->skel);
 	if (r)
 		goto fail;
@@ -354,6 +356,17 @@ static size_t map_now(int fd)
 	if (f)
 		fclose(f);
 	return n;
+}
+
+int load_list(void *arg, const uint8_t address[16])
+{
+	struct load *l = arg;
+	uint32_t one = 1;
+
+	if (bpf_map__update_elem(l->skel->maps.nat_ends, address, 16, &one, sizeof(one), BPF_ANY))
+		return -errno;
+	l->skel->bss->nat_listed++;
+	return 0;
 }
 
 size_t load_map_bytes(const struct load *l, size_t *ret_most)

@@ -9,6 +9,7 @@
 #include "agent/bpf/event.h"
 
 struct flow; /* the skeleton: agent/bpf/flow.bpf.c */
+struct nat;
 
 struct load_opts {
 	const uint32_t *netns; /* to watch; all when n_netns is 0 */
@@ -31,12 +32,17 @@ struct load {
 	unsigned hz;
 	struct sky_counters *counters; /* the kernel's, live */
 	struct sky_walk *walk;
+	struct nat *nat; /* what is known of translated addresses; NULL: nothing */
 };
 
 /* Opens, sizes and loads; nothing runs before load_attach(). On failure `why` says in one line what and what to do. */
 int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t why_len);
 int load_attach(struct load *l, char *why, size_t why_len);
 void load_close(struct load *l);
+
+/* From now on each connection to this address (a client's remote, a server's local) has a row of its own; `l` is a struct
+ * load. -errno */
+int load_list(void *l, const uint8_t address[16]);
 
 /* Bytes of all maps: at most (every place used), and as the kernel says now. */
 size_t load_map_bytes(const struct load *l, size_t *ret_most);

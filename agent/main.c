@@ -73,13 +73,15 @@ static int main_run(const struct conf *conf, struct cycle *cycle, struct host *h
 	return r;
 }
 
-static int main_source(const struct conf *conf, const struct source_ops **ret_ops, struct source **ret)
+static int main_source(const struct conf *conf, struct nat *nat, const struct source_ops **ret_ops,
+		       struct source **ret)
 {
 	struct source_opts opts = {
 		.netns = conf->netns_inum,
 		.n_netns = conf->n_netns,
 		.max_rows = (uint32_t)conf->max_rows,
 		.max_socks = (uint32_t)conf->max_socks,
+		.nat = nat,
 	};
 	char why[1024];
 	int r = source_pick(conf->source, &opts, ret_ops, ret, why, sizeof(why));
@@ -118,7 +120,8 @@ static struct udp *main_udp(const struct conf *conf)
 static void main_give_up(const struct conf *conf, bool bpf)
 {
 	bool own = conf->n_netns == 1 && conf->netns_inum[0] == netns_self();
-	struct guest_needs needs = {.bpf = bpf, .other_netns = !own};
+	struct guest_needs needs = {
+		.bpf = bpf, .other_netns = !own, .conntrack = strcmp(conf->nat, "off") != 0};
 	int r = guest_drop(&needs);
 
 	if (r < 0)
@@ -136,10 +139,17 @@ static int main_measure(const struct conf *conf, struct loop *loop, struct reloa
 	struct udp *udp;
 	struct cycle *cycle = NULL;
 	char why[512];
-	int r = main_source(conf, &ops, &source);
+	struct nat *nat = NULL;
+	int r = 0;
 
-	if (r < 0)
+	if (strcmp(conf->nat, "off") != 0)
+		r = nat_new(&nat, NAT_MAX);
+	if (r == 0)
+		r = main_source(conf, nat, &ops, &source);
+	if (r < 0) {
+		nat_free(nat);
 		return r;
+	}
 	udp = ops == &source_bpf ? main_udp(conf) : NULL;
 	host_init(&host, conf->host_id, conf->hostname, ops->name);
 	r = cycle_new(&cycle, conf, ops, source, &host, why, sizeof(why));
@@ -147,8 +157,10 @@ static int main_measure(const struct conf *conf, struct loop *loop, struct reloa
 		log_error("%s", why);
 		udp_close(udp);
 		ops->close(source);
+		nat_free(nat);
 		return r;
 	}
+	cycle_nat(cycle, nat);
 	if (cycle_udp(cycle, udp) < 0)
 		log_warn("out of memory: UDP servers are not told to others");
 	log_info("measuring by %s, every %u s", ops->name, conf->interval_s);

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +128,24 @@ static void named_quality(struct sky_row_value *v, uint8_t quality)
 	v->owner_unknown = quality == FLOW_OWNER_UNKNOWN ? v->rows : 0;
 }
 
+/* A translated row: the client's says what it dialled, the server's goes under the address the outside dialled. */
+static uint32_t named_via(const struct named *out, struct sky_row_key *k, struct names *names, uint32_t index)
+{
+	char text[IP_TEXT + 16], address[IP_TEXT];
+	uint16_t port;
+	struct ip ip;
+
+	if (!nat_via(out->nat, k->via, &ip, &port))
+		return index;
+	if (k->role == SKY_ROLE_SERVER) {
+		memcpy(k->local, ip.b, 16);
+		k->service_port = port;
+		return index;
+	}
+	snprintf(text, sizeof(text), ip_is_v4(&ip) ? "%s:%u" : "[%s]:%u", ip_format(&ip, address), port);
+	return names_via(names, index, str_from(text));
+}
+
 int named_fold(struct named *out, struct agent_rows *rows, struct names *names, const struct locals *locals,
 	       int64_t now_us)
 {
@@ -147,6 +166,7 @@ int named_fold(struct named *out, struct agent_rows *rows, struct names *names, 
 
 		ref->row = row;
 		ref->names = names_of(names, &row->key.owner, row->val.tgid);
+		ref->names = named_via(out, &row->key, names, ref->names);
 		ref->scope = locals_scope_pair(locals, (const struct ip *)row->key.local,
 					       (const struct ip *)row->key.remote, row->key.netns);
 		named_port(out, &row->key, names_at(names, ref->names), now_us);

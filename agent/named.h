@@ -7,6 +7,7 @@
 
 #include "agent/locals.h"
 #include "agent/names.h"
+#include "agent/nat.h"
 #include "agent/rows.h"
 #include "wire/flows.h"
 
@@ -24,6 +25,7 @@ struct named {
 	uint16_t port_low, port_high; /* the ephemeral range */
 	uint64_t ports_folded;        /* rows whose port became 0 */
 	struct named_ports *ports;
+	const struct nat *nat; /* what key.via means; NULL after named_init() */
 };
 
 /* port_low .. port_high: net.ipv4.ip_local_port_range. -ENOMEM */

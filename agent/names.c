@@ -357,3 +357,11 @@ void names_counts(const struct names *n, struct names_counts *ret)
 {
 	*ret = n->counts;
 }
+uint32_t names_via(struct names *n, uint32_t index, struct str via)
+{
+	struct flow_names want = n->v[index];
+
+	want.via = via;
+	return names_intern(n, &want);
+}
+

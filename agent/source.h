@@ -16,6 +16,7 @@ struct source_opts {
 	size_t n_netns;
 	uint32_t max_rows;  /* the kernel folds between two drains; 0: SOURCE_ROWS */
 	uint32_t max_socks; /* open connections tracked; 0: SOURCE_SOCKS */
+	struct nat *nat;    /* what is known of translated addresses, told before each collect; may be NULL */
 };
 
 #define SOURCE_ROWS 8192

@@ -17,6 +17,7 @@
 #include "agent/ease.h"
 #include "agent/flow.skel.h"
 #include "agent/load.h"
+#include "agent/nat.h"
 #include "agent/opens.h"
 #include "agent/walk.h"
 #include "flow/stats.h"
@@ -101,6 +102,9 @@ static int source_bpf_open(struct source **ret, const struct source_opts *opts, 
 		return r;
 	}
 	snprintf(why, why_len, "BPF: out of memory");
+	s->load.nat = opts->nat;
+	if (opts->nat)
+		nat_list_by(opts->nat, load_list, &s->load);
 	r = walk_new(&s->walk, s->load.max_socks);
 	if (!r)
 		r = source_start(s, opts, why, why_len);

@@ -10,6 +10,7 @@
 
 #include "agent/conns.h"
 #include "agent/flow.skel.h"
+#include "agent/nat.h"
 #include "flow/stats.h"
 
 #define BATCH 1024      /* keys asked for at once; a bucket longer than it would be refused */
@@ -22,6 +23,7 @@ struct walk {
 	uint64_t now_ms, cut_ms;
 	uint32_t us_per_jiffy;
 	struct agent_rows *rows;
+	struct nat *nat;
 	struct walk_counts counts;
 	size_t n_ask;
 	struct {
@@ -192,10 +194,24 @@ static void hints_add(const struct conn *c, struct sky_row_value *v)
 		v->tgid = c->tgid;
 }
 
+/* The row of a connection: under its tuple on the wire, once that is known. */
+static struct agent_row *conn_row(struct walk *w, struct conn *c)
+{
+	struct sky_row_key key = c->key;
+
+	if (!c->port) {
+		nat_attempt(w->nat, &key);
+		return agent_rows_get(w->rows, &key);
+	}
+	if (c->settled < CONN_SETTLED)
+		c->settled = nat_conn(w->nat, &c->key, &c->port, true) ? CONN_SETTLED : c->settled + 1;
+	return agent_rows_get(w->rows, &c->key);
+}
+
 /* It lives: `t` is what it did, NULL when nothing moved. No room in `rows` loses nothing: the next walk adds it. */
 static void conn_alive(struct walk *w, struct conn *c, const struct sky_first *first, const struct sky_totals *t)
 {
-	struct agent_row *row = agent_rows_get(w->rows, &c->key);
+	struct agent_row *row = conn_row(w, c);
 	struct sky_row_value *v;
 
 	c->dead_ms = 0;
@@ -217,7 +233,7 @@ static void conn_alive(struct walk *w, struct conn *c, const struct sky_first *f
 
 static void tried_add(struct walk *w, struct conn *c)
 {
-	struct agent_row *row = c->tried ? NULL : agent_rows_get(w->rows, &c->key);
+	struct agent_row *row = c->tried ? NULL : conn_row(w, c);
 
 	if (!row)
 		return;
@@ -263,7 +279,7 @@ static void closed_add(struct walk *w, struct conn *c, struct sky_row_value *v, 
 
 static void conn_end(struct walk *w, struct conn *c, const struct sky_final *f)
 {
-	struct agent_row *row = agent_rows_get(w->rows, &c->key);
+	struct agent_row *row = conn_row(w, c);
 
 	if (!row) {
 		w->counts.lost_user++;
@@ -298,7 +314,7 @@ static void conn_dead(struct walk *w, struct conn *c, const struct sky_first *fi
 		tried_add(w, c);
 		return;
 	}
-	row = agent_rows_get(w->rows, &c->key);
+	row = conn_row(w, c);
 	if (row)
 		first_add(c, &row->val, first);
 }
@@ -378,6 +394,7 @@ static int all_asked(struct walk *w, struct load *l)
 		err = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, w->keys, w->socks, &n, NULL) ? errno : 0;
 		if (err && err != ENOENT)
 			return -err;
+		nat_refresh(w->nat);
 		for (uint32_t i = 0; i < n && !r; i++)
 			if (w->socks[i].id)
 				r = ask(w, l, w->keys[i], &w->socks[i]);
@@ -409,6 +426,7 @@ void walk_forget(struct walk *w)
 			conns_remove(w->conns, c);
 	}
 	w->counts.open = 0;
+	nat_forgot(w->nat);
 }
 
 int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows)
@@ -419,6 +437,7 @@ int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows)
 
 	w->rows = rows;
 	w->us_per_jiffy = 1000000 / l->hz;
+	w->nat = l->nat;
 	l->counters->closed_made = 0;
 	do {
 		n = BATCH;
@@ -457,6 +476,7 @@ int walk_run(struct walk *w, struct load *l, int64_t cut_ns, struct agent_rows *
 	w->cut_ms = (uint64_t)cut_ns / 1000000;
 	w->now_ms = clock_us(CLOCK_MONOTONIC) / 1000;
 	w->us_per_jiffy = 1000000 / l->hz;
+	w->nat = l->nat;
 	w->n_ask = 0;
 	r = all_asked(w, l);
 	if (!r)

@@ -60,6 +60,7 @@
 #include "agent/bpf/adopt.bpf.h"
 #include "agent/bpf/dial.bpf.h"
 #include "agent/bpf/entry.bpf.h"
+#include "agent/bpf/nat.bpf.h"
 #include "agent/bpf/owner.bpf.h"
 #include "agent/bpf/row.bpf.h"
 #include "agent/bpf/walk.bpf.h"
@@ -222,6 +223,7 @@ static __always_inline void on_connected(struct sock *sk, struct tcp_sock *tp, s
 	e->lport = READ(typed, sk, __sk_common.skc_num);
 	e->since_ns = now;
 	first_read(&e->first, tp, syn ? (now - syn) / 1000 ?: 1 : 0, typed);
+	nat_split(&e->key, e->key.remote, e->lport);
 	ORDER();
 	e->phase = SKY_OPEN; /* last: before it, no walk and no other program takes the entry for open */
 }
@@ -242,6 +244,7 @@ static __always_inline void entry_fill(struct sky_sock *e, struct sock *sk, cons
 	entry_tuple(e, t, client);
 	e->lport = t->lport;
 	e->phase = SKY_OPEN;
+	nat_split(&e->key, client ? e->key.remote : e->key.local, client ? t->lport : t->rport);
 }
 
 /* A child, or a client whose SYN_SENT was missed. `e` is what is at its address. */
@@ -322,6 +325,7 @@ static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, struc
 	}
 	if (e->phase != SKY_OPEN) {
 		f.end = failure_of(sk, tp, typed);
+		nat_split(&e->key, e->key.remote, bpf_ntohs(READ(typed, tp, inet_conn.icsk_inet.inet_sport)));
 		f.totals.retransmitted = READ(typed, tp, total_retrans);
 		f.totals.lost = READ(typed, tp, lost);
 	} else {

@@ -53,7 +53,7 @@ static void both_compilers_agree(void **state)
 					    M(sky_row_key, service_port), M(sky_row_key, other_port),
 					    M(sky_row_key, protocol),     M(sky_row_key, role),
 					    M(sky_row_key, flags),        M(sky_row_key, sample),
-					    M(sky_row_key, pad)};
+					    M(sky_row_key, via)};
 	static const struct member value[] = {
 #define FIELD(name, width, dir, column, unit, seen, meaning) M(sky_row_value, name),
 #include "flow/fields.def"
