@@ -343,6 +343,14 @@ enum names_where names_where(struct names *n, uint32_t pid, uint64_t cgroup, cha
 	return path.n == 0 || str_eq(path, own) ? NAMES_HERE : NAMES_ELSEWHERE;
 }
 
+uint32_t names_via(struct names *n, uint32_t index, struct str via)
+{
+	struct flow_names want = n->v[index];
+
+	want.via = via;
+	return names_intern(n, &want);
+}
+
 const struct flow_names *names_at(const struct names *n, uint32_t index)
 {
 	return &n->v[index];
@@ -357,11 +365,3 @@ void names_counts(const struct names *n, struct names_counts *ret)
 {
 	*ret = n->counts;
 }
-uint32_t names_via(struct names *n, uint32_t index, struct str via)
-{
-	struct flow_names want = n->v[index];
-
-	want.via = via;
-	return names_intern(n, &want);
-}
-

@@ -62,9 +62,9 @@ uint32_t names_of_pid(struct names *n, uint32_t pid, uint64_t cgroup);
 enum names_where { NAMES_GONE, NAMES_HERE, NAMES_ELSEWHERE };
 enum names_where names_where(struct names *n, uint32_t pid, uint64_t cgroup, char comm[SKY_COMM]);
 
-const struct flow_names *names_at(const struct names *n, uint32_t index);
 /* Index of the same names and the address dialled. */
 uint32_t names_via(struct names *n, uint32_t index, struct str via);
 
+const struct flow_names *names_at(const struct names *n, uint32_t index);
 uint32_t names_count(const struct names *n);
 void names_counts(const struct names *n, struct names_counts *ret);
