@@ -1,0 +1,453 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as a guest: what it may do, what it costs, how it is told something else while it runs, and where its rows go when a
+collector does not answer. The host here is c, which no other agent watches; rows are read from standard output (Printing) or from
+the stores of two collectors (Failover)."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from lab import case, net, paths
+from lab.stack import Program, Stack
+from lab.wait import middle_of_interval, until
+
+HOST = "10.77.3.3"
+HEADER = 24  # bytes the workload sends before what it is told to
+
+
+class Agent(Program):
+    """An agent that prints; its rows and ledger lines so far."""
+
+    def __init__(self, test, *options, host="c", words=(), netns=True):
+        self.folder = test.folder
+        number = len(os.listdir(self.folder))
+        self.out = os.path.join(self.folder, f"out-{number}")
+        words = [*words, paths.AGENT, "--print", "--json", "--host-id", "id-guest",
+                 *(["--netns", test.lab.name(host)] if netns else []), *options]
+        words = ["sh", "-c", 'out=$1; shift; exec "$@" >"$out"', "sh", self.out, *words]
+        super().__init__(test.lab, host, "agent", words, os.path.join(self.folder, f"log-{number}"))
+        test.addCleanup(self.stop)
+        until(lambda: "measuring" in self.tail() or not self.alive(), 20, "the agent measures")
+        if not self.alive():
+            raise AssertionError(self.tail())
+
+    def lines(self, kind):
+        with open(self.out, encoding="utf-8") as file:
+            text = file.read()
+        found = [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+        return [line for line in found if line["type"] == kind]
+
+    def sums(self, **query):
+        """All numbers of the rows that show this, added."""
+        total = {}
+        for row in self.lines("row"):
+            if all(row.get(name) == value for name, value in query.items()):
+                for name, value in row.items():
+                    if isinstance(value, int):
+                        total[name] = total.get(name, 0) + value
+        return total
+
+    def counted(self, name):
+        return sum({**line["info"], **line["lost"]}.get(name, 0) for line in self.lines("health"))
+
+    def intervals(self):
+        return len(self.lines("health"))
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def next_interval(self):
+        """What was reloaded is in force."""
+        seen = self.intervals()
+        until(lambda: self.intervals() > seen, 10, "an interval ends")
+
+
+class GuestCase(case.Case):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = os.path.join(self.stack.folder, self.name)
+        os.mkdir(self.folder)
+
+    def file(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def traffic(self, server, client, *options, say="talk 100 200"):
+        for command in (self.connect(HOST, *options), say, "close"):
+            client.do(command)
+        return self.tally(server, client)
+
+    def pair(self):
+        return self.server(HOST, host="c"), self.client(host="c")
+
+    def exact(self, agent, client, server):
+        """Until the printed rows of this case's port are the tallies."""
+        def differences():
+            a, b = agent.sums(view="client", port=self.port), agent.sums(view="server", port=self.port)
+            want = {"attempts": client["attempts"], "opened": client["opened"], "closed": client["closed"],
+                    "tx_bytes": client["sent"], "rx_bytes": client["received"]}
+            other = {"opened": server["opened"], "closed": server["closed"], "tx_bytes": server["sent"],
+                     "rx_bytes": server["received"]}
+            return [(view, name, seen.get(name, 0), value) for view, seen, wanted in
+                    (("client", a, want), ("server", b, other)) for name, value in wanted.items()
+                    if seen.get(name, 0) != value]
+        until(lambda: not differences(), 15, differences)
+
+
+class Privileges(GuestCase):
+
+    def status(self, pid):
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+    def test_what_it_keeps(self):
+        """SYS_ADMIN, SYS_PTRACE, DAC_READ_SEARCH, SYS_NICE, BPF, PERFMON, for connection tracking NET_ADMIN, and no other in
+        any set; the filter is up in all threads; nice."""
+        agent = Agent(self, "--interval", "1s")
+        until(lambda: agent.intervals() >= 1, 10, "an interval")
+        kept = sum(1 << cap for cap in (2, 12, 19, 21, 23, 38, 39))
+        threads = os.listdir(f"/proc/{agent.process.pid}/task")
+        self.assertGreaterEqual(len(threads), 2)
+        for thread in threads:
+            status = self.status(f"{agent.process.pid}/task/{thread}")
+            for name in ("CapPrm", "CapEff", "CapBnd"):
+                self.assertEqual(int(status[name], 16) & ~kept, 0, (name, status[name]))
+            self.assertEqual((int(status["CapInh"], 16), int(status["CapAmb"], 16)), (0, 0))
+            self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, agent.process.pid), 19)
+
+    def test_everything_still_works(self):
+        """Behind the fence: a network namespace that appears later, a container's cgroup, names, a reload."""
+        rules = self.file("rules", "exe nobody nobody\n")
+        agent = Agent(self, "--interval", "1s", "--rules", rules, "--budget", "0", netns=False)
+        until(lambda: agent.intervals() >= 1, 10, "an interval")
+        name = f"sky{os.getpid()}-late"
+        net.sh("ip", "netns", "add", name)
+        self.addCleanup(net.sh, "ip", "netns", "delete", name)
+        net.sh("ip", "-n", name, "link", "set", "lo", "up")
+        self.lab.hosts = (*self.lab.hosts, "late")
+        self.addCleanup(setattr, self.lab, "hosts", self.lab.hosts[:-1])
+        container = "5f" * 32
+        server = self.server("127.0.0.1", host="late", service="", cgroup=case.make_cgroup(self, f"docker-{container}.scope"))
+        client = self.client(host="late")
+        for command in (self.connect("127.0.0.1", "n=5"), "talk 10 20", "close"):
+            client.do(command)
+        self.exact(agent, *self.tally(server, client))
+        rows = [row for row in agent.lines("row") if row["port"] == self.port]
+        self.assertIn(container[:12], {row.get("container") for row in rows if row["view"] == "server"})
+        self.assertEqual({row["service"] for row in rows if row["view"] == "client"}, {self.client_service})
+        self.file("rules", f"container {container[:12]} behind-the-fence\n")
+        agent.reload()
+        until(lambda: "reloaded" in agent.tail(), 5, "it reloads")
+        agent.next_interval()
+        for command in (self.connect("127.0.0.1"), "talk 10 20", "close"):
+            client.do(command)
+        until(lambda: agent.sums(service="behind-the-fence", port=self.port).get("closed"), 10, "the new name")
+        self.assertEqual(agent.counted("update_failed"), 0)
+
+
+class Reload(GuestCase):
+
+    def test_rules_and_interval(self):
+        """A mistake in either file is told with line and column and changes nothing; then both change."""
+        rules = self.file("rules", "exe workload before\n")
+        config = self.file("conf", f"interval 1s\nrules {rules}\n")
+        agent = Agent(self, "--config", config, "--budget", "0")
+        server = self.server(HOST, host="c", service="")
+        client = self.client(host="c")
+        client_tally, server_tally = self.traffic(server, client)
+        until(lambda: agent.sums(service="before", view="server").get("closed"), 10, "named by the rules")
+        for name, text, told in (("rules", "exe workload after\nexe workload\n", f"{rules}:2:13"),
+                                 ("conf", f"interval 1s\nrules {rules}\nspread  soon\n", f"{config}:3:9"),
+                                 ("conf", "interval 7s\n", f"{config}:1:10"),
+                                 ("conf", "interval 1s\nunknown x\n", f"{config}:2:1")):
+            self.file(name, text)
+            agent.reload()
+            until(lambda told=told: told in agent.tail(30), 5, lambda told=told: f"{told}: {agent.tail(30)}")
+            if name == "rules":
+                self.file("rules", "exe workload after\n")
+        client_tally, server_tally = self.traffic(server, client)
+        until(lambda: agent.sums(service="before", view="server").get("closed") == 2, 10, "the old rules stayed")
+        self.assertEqual({line["interval_s"] for line in agent.lines("health")}, {1})
+        self.file("conf", f"interval 2s\nrules {rules}\nmax-rows 100\n")
+        agent.reload()
+        until(lambda: "next start: --max-rows" in agent.tail(), 5, agent.tail)
+        agent.next_interval()
+        client_tally, server_tally = self.traffic(server, client)
+        until(lambda: agent.lines("health")[-1]["interval_s"] == 2, 10, "the new interval")
+        until(lambda: agent.sums(service="after", view="server").get("closed"), 10, "the new rules")
+        self.exact(agent, client_tally, server_tally)
+        for line in agent.lines("health"):
+            self.assertEqual(line["interval"] % line["interval_s"], 0)
+            self.assertEqual(line["info"].get("intervals_missed", 0), 0)
+
+
+class Once(GuestCase):
+
+    def run_once(self, *options, **kwargs):
+        words = [paths.AGENT, "--once", "--json", "--interval", "1s", "--netns", self.lab.name("c"), *options]
+        return self.lab.run("c", words, timeout=30, **kwargs)
+
+    def test_once_json(self):
+        done = self.run_once()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([line["type"] for line in lines if line["type"] != "row"], ["health"])
+        self.assertEqual(lines[-1]["type"], "health")
+
+    def test_nobody_reads(self):
+        words = ["sh", "-c", '"$@" | true; exit "${PIPESTATUS[0]}"', "sh"]
+        words[0] = "bash"
+        done = self.lab.run("c", [*words, paths.AGENT, "--once", "--json", "--interval", "1s"], timeout=30)
+        self.assertEqual(done.returncode, 1, done.stderr)
+
+
+class Budget(GuestCase):
+
+    def test_steps_back_and_comes_again(self):
+        """Far above its budget it goes down step by step to nothing, says so, and after a reload everything is exact again."""
+        config = self.file("conf", "budget 0.0001\n")
+        agent = Agent(self, "--config", config, "--interval", "1s")
+        server, client = self.pair()
+        self.traffic(server, client)
+        steps = ("every 2nd", "every 4th", "1 of 4 ", "1 of 16 ", "1 of 64 ", "nothing is measured")
+        for step in steps:
+            until(lambda step=step: step in agent.tail(30), 20, lambda: agent.tail(30))
+        until(lambda: agent.counted("eased_bypass") >= 2, 10, "it stays there")
+        self.assertTrue(all(agent.counted(f"eased_{name}") for name in ("walk_2", "walk_4", "sample_4", "sample_64")))
+        client.do(self.connect(HOST, "n=10"))
+        client.do("talk 10 20")
+        until(lambda: server.do("report")["opened"] >= 11, 10, "the connections are open")
+        before = agent.sums(port=self.port)
+        quiet = agent.intervals()
+        until(lambda: agent.intervals() >= quiet + 2, 10, "intervals of bypass")
+        self.assertEqual(agent.sums(port=self.port), before)
+        self.file("conf", "budget 0\n")
+        agent.reload()
+        until(lambda: "eased" not in agent.lines("health")[-1]["info"], 10, "everything is measured")
+        # what was open meanwhile is known as older than the agent: what it does from now on is exact
+        client.do("talk 1000 3000")
+        client.do("close")
+        until(lambda: agent.sums(view="client", port=self.port).get("closed", 0) == before.get("closed", 0) // 2 + 10, 10,
+              lambda: agent.sums(view="client", port=self.port))
+        after, was = agent.sums(view="client", port=self.port), before
+        self.assertEqual(after["tx_bytes"] + after["rx_bytes"], (was["tx_bytes"] + was["rx_bytes"]) // 2 + 10 * (4000 + HEADER))
+        self.assertEqual(after["opened"], was["opened"] // 2)
+
+    def test_visible_in_the_api(self):
+        program = Program(self.lab, "a", "agent", [
+            paths.AGENT, "--interval", "1s", "--spread", "0.2s", "--host-id", "id-eased", "--netns", self.lab.name("c"),
+            "--collector", "10.77.1.254:6343", "--budget", "0.0001"], self.stack.log("agent-eased"))
+        self.addCleanup(program.stop)
+
+        def cost():
+            return next((h.get("cost", {}) for h in self.stack.api("hosts")["hosts"] if h["id"] == "id-eased"), {})
+        until(lambda: cost().get("eased"), 20, "the step is in the API")
+        self.assertIn("cost_us", cost())
+
+
+class Sampling(GuestCase):
+
+    def test_sums_are_scaled(self):
+        """1 of 4, then of 16: rows are flagged and multiplied, and the sums are right within the sample's error."""
+        agent = Agent(self, "--interval", "1s", "--budget", "0.0001")
+        server, client = self.pair()
+        until(lambda: "1 of 4 " in agent.tail(), 20, agent.tail)
+        client.do(f"burst {HOST} {self.port} 4000 2 up=100 down=100", 60)
+        made = self.tally(server, client)[0]["opened"]
+        quiet = agent.intervals()
+        until(lambda: agent.intervals() >= quiet + 2, 10, "intervals after it")
+        rows = [row for row in agent.lines("row") if row["port"] == self.port]
+        self.assertTrue(rows)
+        self.assertTrue(all("sampled" in row.get("flags", "") for row in rows), rows[:2])
+        for view in ("client", "server"):
+            seen = agent.sums(view=view, port=self.port)
+            print(f"# {view}: {seen['closed']} of {made} connections, {seen['tx_bytes']} bytes")
+            self.assertAlmostEqual(seen["closed"] / made, 1, delta=0.25)  # four standard deviations of 1 of 16
+            self.assertEqual(seen["opened"], seen["closed"])
+            self.assertEqual((seen["tx_bytes"], seen["rx_bytes"]), ((100 + HEADER) * seen["closed"], 100 * seen["closed"])
+                             if view == "client" else (100 * seen["closed"], (100 + HEADER) * seen["closed"]))
+
+
+class Limits(GuestCase):
+
+    def test_more_sockets_than_places(self):
+        """1,500 connections open at once, 1,024 places: those without one are counted whole at their end; the sums are exact."""
+        agent = Agent(self, "--interval", "1s", "--max-socks", "1024", "--budget", "0")
+        server, client = self.pair()
+        client.do(self.connect(HOST, "n=1500"))
+        for _ in range(3):
+            client.do("talk 100 300")
+            middle_of_interval(after=time.time())
+        client.do("close")
+        self.exact(agent, *self.tally(server, client))
+        self.assertGreater(agent.counted("socks_full"), 0)
+        self.assertGreater(agent.counted("recovered"), 0)
+
+    def test_more_rows_than_places(self):
+        """200 addresses in a moment, 64 rows: what has no place is counted, and no row has what is another's."""
+        addresses = [f"10.77.9.{n}" for n in range(1, 201)]
+        for address in addresses:
+            self.lab.ip("c", "address", "add", f"{address}/32", "dev", "lo")
+            self.addCleanup(self.lab.ip, "c", "address", "delete", f"{address}/32", "dev", "lo")
+        agent = Agent(self, "--interval", "1s", "--max-rows", "64", "--budget", "0")
+        server, client = self.server("0.0.0.0", host="c"), self.client(host="c")
+        middle_of_interval()
+        for address in addresses:
+            client.do(f"connect {address} {self.port}")
+        client.do("talk 7 11")
+        client.do("close")
+        self.tally(server, client)
+        seen = agent.intervals()
+        until(lambda: agent.intervals() >= seen + 3, 10, "intervals after it")
+        rows = {}
+        for row in agent.lines("row"):
+            if row["port"] == self.port:
+                key = (row["view"], row["remote" if row["view"] == "client" else "local"])
+                rows[key] = {name: rows.get(key, {}).get(name, 0) + row.get(name, 0) for name in
+                             ("opened", "closed", "tx_bytes", "rx_bytes")}
+        for key, row in rows.items():
+            sent = {"client": (7 + HEADER, 11), "server": (11, 7 + HEADER)}[key[0]]
+            self.assertLessEqual(row["opened"], 1, (key, row))
+            self.assertLessEqual(row["closed"], 1, (key, row))
+            self.assertLessEqual((row["tx_bytes"], row["rx_bytes"]), sent, (key, row))
+        missing = 2 * len(addresses) - sum(row["closed"] for row in rows.values())
+        self.assertLessEqual(missing, agent.counted("rows_full") + agent.counted("rows_user_full"))
+
+
+class Failover(GuestCase):
+    """One agent, two collectors: the shared one on m and one on c. It looks at c from a, where it has a way to both."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = Stack(self.lab, home="c")
+        self.addCleanup(self.other.close)
+        self.other.start_server()
+        self.stacks = {"m": self.stack, "c": self.other}
+        self.made = {}  # interval -> connections
+
+    def start(self, *collectors, words=(), config=None):
+        collectors = () if config else collectors or ("10.77.1.254:6343", "10.77.3.3:6343")
+        self.agent = Program(self.lab, "a", "agent", [
+            *words, paths.AGENT, "--interval", "1s", "--spread", "0.2s", "--host-id", "id-failover", "--netns",
+            self.lab.name("c"), "--budget", "0", *(word for c in collectors for word in ("--collector", c)), *(["--config", config] if config else [])],
+            self.stack.log("agent-failover"))
+        self.addCleanup(self.agent.stop)
+        self.server_, self.client_ = self.pair()
+
+    def speak(self):
+        """One connection within an interval of its own."""
+        middle_of_interval(after=max(self.made, default=0))
+        at = int(time.time())
+        self.traffic(self.server_, self.client_)
+        self.assertLess(time.time(), at + 0.95, "it ended within its interval")
+        self.made[at] = 1
+
+    def stored(self, home):
+        """{interval: client_closed} in one store."""
+        stack = self.stacks[home]
+        if not stack.server:
+            return {}
+        edges = stack.edges(self.began, client=self.client_service)
+        if not edges:
+            return {}
+        points = stack.api(f"edges/{edges[0]['id']}/series", from_=int(self.began), to=int(time.time()) + 1,
+                           step="1s")["points"]
+        return {p["at"]: p["client_closed"] for p in points if p.get("client_closed")}
+
+    def reached(self, home):
+        return max(self.made, default=0) in self.stored(home)
+
+    def first(self):
+        """Who gets the rows: (that one, the other one)."""
+        self.speak()
+        until(lambda: self.reached("m") or self.reached("c"), 10, "somebody gets them")
+        return ("m", "c") if self.reached("m") else ("c", "m")
+
+    def check(self, homes, most_lost):
+        """Nothing is in two places or twice in one; no more intervals are missing than may be."""
+        stored = [self.stored(home) for home in homes]
+        where = {at: [s[at] for s in stored if at in s] for at in self.made}
+        for at, found in where.items():
+            self.assertIn(found, ([], [1]), (at, where))
+        missing = [at for at, found in where.items() if not found]
+        self.assertLessEqual(len(missing), most_lost, where)
+        return missing
+
+    def until_taken_over(self, home, seconds=15):
+        began = time.time()
+        while time.time() < began + seconds:
+            self.speak()
+            if self.stored(home):
+                until(lambda: self.reached(home), 10, "the rest comes, too")
+                return
+        self.fail(f"nobody took over: {self.agent.tail()}")
+
+    def test_blackholed_at_the_peer(self):
+        """Datagrams to the first vanish at its host, and so do its answers: after three silent intervals the other one has it."""
+        self.start()
+        first, other = self.first()
+        self.lab.ip(first, "rule", "add", "pref", "5", "iif", "to-a", "blackhole")
+        self.lab.ip(first, "rule", "add", "pref", "10", "lookup", "local")
+        self.lab.ip(first, "rule", "delete", "pref", "0")
+        try:
+            self.until_taken_over(other)
+        finally:
+            self.lab.ip(first, "rule", "add", "pref", "0", "lookup", "local")
+            self.lab.ip(first, "rule", "delete", "pref", "10")
+            self.lab.ip(first, "rule", "delete", "pref", "5")
+        self.speak()
+        until(lambda: self.reached(other), 10, "it stays there")
+        missing = self.check((first, other), most_lost=5)
+        print(f"# {len(missing)} of {len(self.made)} intervals lost to the hole")
+        self.assertGreaterEqual(len(missing), 2)
+        self.assertIn("no answer: sending to", self.agent.tail(30))
+
+    def test_refused(self):
+        """Nobody listens there: the host says so, and what was refused news of goes to the other one at once."""
+        self.start("10.77.1.254:6399", "10.77.3.3:6343")
+        self.until_taken_over("c")
+        for _ in range(2):
+            self.speak()
+        until(lambda: self.reached("c"), 10, "all came")
+        self.check(("c",), most_lost=1)
+
+    def test_stopping(self):
+        """A collector added while it runs changes nothing at first. When the other one stops it says so in its last answer, and
+        the next interval is the new one's. Nothing is counted twice."""
+        config = self.file("conf", "collector 10.77.3.3:6343\n")
+        self.start(words=(), config=config)
+        self.speak()
+        until(lambda: self.reached("c"), 10, "it has it")
+        self.file("conf", "collector 10.77.1.254:6343\ncollector 10.77.3.3:6343\n")
+        self.agent.process.send_signal(signal.SIGHUP)
+        until(lambda: "reloaded" in self.agent.tail(), 5, self.agent.tail)
+        self.speak()
+        until(lambda: self.reached("c") or self.reached("m"), 10, "somebody has it")
+        before = {home: self.stored(home) for home in ("c", "m")}
+        self.assertEqual(self.other.stop_server(), 0)
+        self.until_taken_over("m")
+        after = self.stored("m")
+        self.assertFalse(set(before["c"]) & set(after), (before, after))
+        self.assertTrue(all(n == 1 for n in after.values()), after)
+        lost = set(self.made) - set(before["c"]) - set(after)
+        self.assertLessEqual(len(lost), 2, (before, after))
+
+    def test_name_leads_elsewhere(self):
+        """The collector's name gets another address: after a refusal it is looked up again."""
+        hosts = self.file("hosts", "10.77.3.3 sky.test\n")
+        words = ["unshare", "--mount", "sh", "-c", 'mount --bind "$1" /etc/hosts; shift; exec "$@"', "sh", hosts]
+        self.assertEqual(self.other.stop_server(), 0)
+        self.start("sky.test:6343", words=words)
+        until(lambda: "refused" in self.agent.tail(), 20, self.agent.tail)
+        with open(hosts, "w", encoding="ascii") as file:  # the same file, as the mount holds it
+            file.write("10.77.1.254 sky.test\n")
+        until(lambda: "the name leads elsewhere" in self.agent.tail(30), 30, lambda: self.agent.tail(30))
+        self.speak()
+        until(lambda: self.reached("m"), 10, "rows come")
+        self.assertEqual(self.stored("m")[max(self.made)], 1)
