@@ -9,6 +9,7 @@ import fnmatch
 import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+HERE_TOO = True  # needs no machine of its own
 MODES = ("btf", "sock_diag")
 BIG_ON = ("6.12", "btf")  # the connection of more than 4 GiB: one kernel, one mode; it takes long there
 SECONDS = 420
@@ -35,9 +36,17 @@ SLOW_PARTS = ("slow1", "slow2", "slow3")
 
 
 NETEM = ("handshake", "srtt", "retransmitted", "lost")
-NAMES = [f"{mode} {name}" for mode in MODES for name in (*PORTS, *(f"netem {field}" for field in NETEM), "whole")]
-COLUMNS = MODES
 NOT_KNOWN = "not known: "
+
+
+def choose(modes):
+    """Which modes are run: all but for a person who looks at one."""
+    global MODES, COLUMNS, NAMES
+    MODES = COLUMNS = tuple(modes)
+    NAMES = [f"{mode} {name}" for mode in MODES for name in (*PORTS, *(f"netem {field}" for field in NETEM), "whole")]
+
+
+choose(MODES)
 
 
 def column(name):
@@ -190,9 +199,8 @@ class Mode:
     def netem(self):
         """[(name, notes, wrong)]: what was measured on the slow link against what was done there."""
         client, server = (Sums(self.rows, view, PORTS["slow"]) for view in ("client", "server"))
-        drops = [sum(q.get("drops", 0) for q in self.said[when]["netem"]) for when in ("before", "after")]
-        truth = {"dropped": drops[1] - drops[0],
-                 "retrans_segs": self.said["after"]["retrans_segs"] - self.said["before"]["retrans_segs"]}
+        before, after = self.said["before"], self.said["after"]
+        truth = {name: after[name] - before[name] for name in after}
         return [self.known("handshake", self.wrong_handshake(client, server), truth, client.hist.get("handshake")),
                 self.known("srtt", self.wrong_srtt(client), truth, client.hist.get("srtt")),
                 self.known("retransmitted", self.wrong_retransmitted(client, truth, self.less("retransmitted")), truth, client.get("retransmitted")),

@@ -39,10 +39,15 @@ def run(kernel, archive, seconds, cmdline=""):
                 qemu.kill()
         if qemu.returncode:
             raise Failed(f"qemu: exit {qemu.returncode}: {error.decode(errors='replace').strip()}")
-        lines = text(said).splitlines()
-        if not lines or lines[-1] != "end 0":
-            raise Failed(f"the guest did not come to its end: {lines[-3:]}\n{tail(console)}")
-        return [parse(line) for line in lines]
+        return words_of(said, console)
+
+
+def words_of(said, console):
+    """What a guest that came to its end said."""
+    lines = text(said).splitlines()
+    if not lines or lines[-1] != "end 0":
+        raise Failed(f"the guest did not come to its end: {lines[-3:]}\n{tail(console)}")
+    return [parse(line) for line in lines]
 
 
 def parse(line):
