@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where rows come from. Two sources exist: source_bpf.c (the hook, the fold, the walker) and
- * source_diag.c (sock_diag dumps: not root, or no BPF). Both give the same rows; what a source
- * cannot measure is missing from its `present`.
+ * Where rows come from. Three sources exist: source_bpf.c (the hook, the fold, the walker), source_stable.c (no BTF of the
+ * kernel: classic tracepoints and sock_diag) and source_diag.c (sock_diag dumps: not root, or no BPF). All give the same
+ * rows; what a source cannot measure is missing from its `present`.
  */
 #pragma once
 
@@ -48,7 +48,7 @@ struct source;
 struct budget_step;
 
 struct source_ops {
-	const char *name; /* "bpf", "sock_diag" */
+	const char *name; /* "bpf", "stable", "sock_diag" */
 	uint64_t present; /* bits of the fields it can measure */
 	int (*open)(struct source **ret, const struct source_opts *opts, char *why, size_t why_len);
 	/* An interval ended at `cut_us` of the clock that never steps (open_ms is cut there): adds its rows to
@@ -63,7 +63,7 @@ struct source_ops {
 	void (*close)(struct source *s);
 };
 
-extern const struct source_ops source_bpf, source_diag;
+extern const struct source_ops source_bpf, source_stable, source_diag;
 
 /* Opens the source called `name`, or with "auto" the best that works here. `why`: what did not work, also when another one
  * did; "" if nothing failed. -errno */

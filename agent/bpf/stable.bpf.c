@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * The hook of the mode `stable`: for kernels about whose structures nothing is known.
+ *
+ * It reads classic tracepoints only, each field where the kernel's own description of the event says it lies; no struct of
+ * the kernel is read and there is no relocation in this object, so it loads with no BTF of the kernel at all. It tells what
+ * no dump of sock_diag knows: who connected, when, how long the handshake took, how it ended. What was
+ * said meanwhile (bytes, segments, round trips) the kernel sends itself when a socket is destroyed; both parts carry the socket's
+ * cookie, by which user space joins them (agent/source_stable.c).
+ *
+ *     sock:inet_sock_set_state    -> SYN_SENT, ESTABLISHED, LISTEN, CLOSE: an entry in `socks`, by the socket's address
+ *     tcp:tcp_destroy_sock        address and cookie at once: the entry goes to `ended`, by cookie
+ *     tcp:tcp_receive_reset       the peer reset it (a refused attempt is one)
+ *     tcp:tcp_send_reset          we did
+ *     sock:inet_sk_error_report   the error a connection ended with (5.14); before its CLOSE, from 6.10 on after it
+ *
+ * Was the peer's FIN counted in the bytes received? Known by the state it left, but for FIN_WAIT2: there it was if the program
+ * still held the socket (shutdown() and a FIN later), and if not, when there is one thing unread in it. So it is told whether a
+ * socket was destroyed in the same go as it was closed: same CPU, same thread, at once.
+ *
+ * Lost: the kernel runs no BPF program of this kind while another one runs on the same CPU (bpf_prog_active), so softirq that
+ * interrupts any such program goes unseen. A beginning missed: STABLE_PARTIAL; a CLOSE: STABLE_CLOSELESS; both: user
+ * space has the kernel's message alone. ActiveOpens and PassiveOpens tell how many (agent/opens.c).
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <stdbool.h>
+
+#include "agent/bpf/event.h"
+#include "agent/bpf/stable.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define AT_ONCE_NS 20000
+
+/* UAPI since the tracepoint carries them. */
+enum { ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, CLOSE = 7, LISTEN = 10 };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64); /* address of the socket */
+	__type(value, struct stable_sock);
+} socks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64); /* cookie, or id with the highest bit set */
+	__type(value, struct stable_sock);
+} ended SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64); /* address of the socket */
+	__type(value, struct stable_listener);
+} listening SEC(".maps");
+
+/* What happened last on this CPU. */
+struct last {
+	__u64 closed, at_ns, thread;
+	__u32 error;
+	__u16 sport, dport; /* of the error */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct last);
+} last SEC(".maps");
+
+const volatile struct stable_offsets at = {};
+struct stable_counters counters = {};
+static const struct stable_sock empty_sock = {};
+
+#define FIELD(to, offset) bpf_probe_read_kernel(&(to), sizeof(to), (const char *)ctx + ((offset)&0xff))
+
+static __always_inline struct last *last_here(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&last, &zero);
+}
+
+/* Nothing more comes of it: user space may have it. */
+static __always_inline void give(struct stable_sock *e)
+{
+	__u64 key = e->cookie ?: e->id | 1ULL << 63;
+
+	if (bpf_map_update_elem(&ended, &key, e, BPF_ANY))
+		__sync_fetch_and_add(&counters.ended_full, 1);
+	else
+		__sync_fetch_and_add(&counters.ended_made, 1);
+}
+
+/* The entry of a socket that begins; what is there is of one whose end was missed, or of this one's earlier attempt. */
+static __always_inline struct stable_sock *fresh(__u64 sk, __u64 now)
+{
+	struct stable_sock *e = bpf_map_lookup_elem(&socks, &sk);
+
+	if (e) {
+		if (!(e->flags & STABLE_ENDED)) {
+			e->flags |= STABLE_ENDED | STABLE_CLOSELESS;
+			e->at_ns = now;
+			__sync_fetch_and_add(&counters.replaced, 1);
+		}
+		give(e);
+	}
+	if (bpf_map_update_elem(&socks, &sk, &empty_sock, BPF_ANY)) {
+		__sync_fetch_and_add(&counters.socks_full, 1);
+		return NULL;
+	}
+	e = bpf_map_lookup_elem(&socks, &sk);
+	if (e)
+		e->id = now << 12 | bpf_get_smp_processor_id();
+	return e;
+}
+
+static __always_inline void addresses(void *ctx, __u8 local[16], __u8 remote[16])
+{
+	__u16 family = 0;
+	__u32 v4[2] = {};
+	__u32 *l = (__u32 *)local, *r = (__u32 *)remote;
+
+	FIELD(family, at.state.family);
+	if (family == AF_INET6) {
+		bpf_probe_read_kernel(local, 16, (const char *)ctx + (at.state.saddr_v6 & 0xff));
+		bpf_probe_read_kernel(remote, 16, (const char *)ctx + (at.state.daddr_v6 & 0xff));
+		return;
+	}
+	FIELD(v4[0], at.state.saddr);
+	FIELD(v4[1], at.state.daddr);
+	l[0] = l[1] = r[0] = r[1] = 0;
+	l[2] = r[2] = bpf_htonl(0xffff);
+	l[3] = v4[0];
+	r[3] = v4[1];
+}
+
+static __always_inline void ports(void *ctx, __u16 *sport, __u16 *dport)
+{
+	FIELD(*sport, at.state.sport);
+	FIELD(*dport, at.state.dport);
+}
+
+static __always_inline void tuple(void *ctx, struct stable_sock *e)
+{
+	addresses(ctx, e->local, e->remote);
+	ports(ctx, &e->lport, &e->rport);
+}
+
+static __always_inline void on_listen(void *ctx, __u64 sk)
+{
+	struct stable_listener l = {};
+	__u8 remote[16];
+	__u16 dport;
+
+	addresses(ctx, l.local, remote);
+	ports(ctx, &l.port, &dport);
+	l.tgid = bpf_get_current_pid_tgid() >> 32;
+	l.cgroup = bpf_get_current_cgroup_id();
+	bpf_get_current_comm(l.comm, sizeof(l.comm));
+	if (bpf_map_update_elem(&listening, &sk, &l, BPF_ANY))
+		__sync_fetch_and_add(&counters.listening_full, 1);
+}
+
+static __always_inline void on_unlisten(__u64 sk)
+{
+	struct stable_listener *l = bpf_map_lookup_elem(&listening, &sk);
+
+	if (l)
+		l->gone_ns = bpf_ktime_get_ns();
+}
+
+static __always_inline void on_syn_sent(void *ctx, __u64 sk)
+{
+	__u64 now = bpf_ktime_get_ns();
+	struct stable_sock *e = fresh(sk, now);
+
+	if (!e)
+		return;
+	tuple(ctx, e);
+	e->syn_ns = now;
+	e->phase = STABLE_CONNECTING;
+	e->role = SKY_ROLE_CLIENT;
+	e->tgid = bpf_get_current_pid_tgid() >> 32;
+	e->cgroup = bpf_get_current_cgroup_id();
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+}
+
+static __always_inline void on_established(void *ctx, __u64 sk, int old)
+{
+	struct stable_sock *e = bpf_map_lookup_elem(&socks, &sk);
+	__u64 now = bpf_ktime_get_ns();
+	__u16 sport = 0, dport = 0;
+
+	ports(ctx, &sport, &dport);
+	if (!e || e->flags & STABLE_ENDED || e->phase != STABLE_CONNECTING || e->rport != dport) {
+		e = fresh(sk, now);
+		if (!e)
+			return;
+		e->role = old == SYN_SENT ? SKY_ROLE_CLIENT : SKY_ROLE_SERVER;
+		e->flags = old == SYN_SENT ? STABLE_PARTIAL : 0;
+	}
+	tuple(ctx, e);
+	e->since_ns = now;
+	e->phase = STABLE_OPEN;
+}
+
+static __always_inline void on_close(void *ctx, __u64 sk, int old)
+{
+	struct stable_sock *e = bpf_map_lookup_elem(&socks, &sk);
+	__u64 now = bpf_ktime_get_ns();
+	__u16 sport = 0, dport = 0;
+	struct last *l = last_here();
+
+	if (!e || e->flags & STABLE_ENDED) {
+		if (old == CLOSE || old == SYN_RECV)
+			return;
+		e = fresh(sk, now);
+		if (!e)
+			return;
+		tuple(ctx, e);
+		e->flags = STABLE_PARTIAL;
+		e->role = old == SYN_SENT ? SKY_ROLE_CLIENT : SKY_ROLE_UNKNOWN;
+		e->phase = old == SYN_SENT ? STABLE_CONNECTING : STABLE_OPEN;
+	}
+	ports(ctx, &sport, &dport);
+	if (e->phase == STABLE_CONNECTING && old != SYN_SENT && old != SYN_RECV) {
+		e->phase = STABLE_OPEN; /* its ESTABLISHED reached no program */
+		e->flags |= STABLE_PARTIAL;
+	}
+	if (!sport)
+		e->flags |= STABLE_NO_PORT;
+	else
+		e->lport = sport;
+	e->old = (__u8)old;
+	e->at_ns = now;
+	e->flags |= STABLE_ENDED;
+	if (!l)
+		return;
+	if (l->error && l->sport == sport && l->dport == dport)
+		e->error = (__u16)l->error;
+	l->error = 0;
+	l->closed = sk;
+	l->at_ns = now;
+	l->thread = bpf_get_current_pid_tgid();
+}
+
+SEC("tracepoint/sock/inet_sock_set_state")
+int on_state(void *ctx)
+{
+	int old = 0, next = 0;
+	__u16 protocol = 0;
+	__u64 sk = 0;
+
+	FIELD(next, at.state.newstate);
+	FIELD(old, at.state.oldstate);
+	if (next != SYN_SENT && next != ESTABLISHED && next != CLOSE && next != LISTEN &&
+	    !(old == SYN_RECV && next == FIN_WAIT1))
+		return 0;
+	FIELD(protocol, at.state.protocol);
+	if (at.state.protocol_size == 1)
+		protocol &= 0xff; /* before 5.6; little endian hosts, as all that this is built for */
+	if (protocol != IPPROTO_TCP)
+		return 0;
+	FIELD(sk, at.state.skaddr);
+	if (next == SYN_SENT)
+		on_syn_sent(ctx, sk);
+	else if (next == LISTEN)
+		on_listen(ctx, sk);
+	else if (old == LISTEN && next == CLOSE)
+		on_unlisten(sk);
+	else if (next == CLOSE)
+		on_close(ctx, sk, old);
+	else
+		on_established(ctx, sk, old);
+	return 0;
+}
+
+SEC("tracepoint/tcp/tcp_destroy_sock")
+int on_destroy(void *ctx)
+{
+	struct stable_sock *e;
+	__u64 sk = 0, now;
+	struct last *l = last_here();
+
+	FIELD(sk, at.destroy.skaddr);
+	e = bpf_map_lookup_elem(&socks, &sk);
+	if (!e)
+		return 0;
+	now = bpf_ktime_get_ns();
+	FIELD(e->cookie, at.destroy.cookie);
+	if (!(e->flags & STABLE_ENDED)) {
+		e->flags |= STABLE_ENDED | STABLE_CLOSELESS;
+		e->at_ns = now;
+		__sync_fetch_and_add(&counters.replaced, 1);
+	} else if (l && l->closed == sk && l->thread == bpf_get_current_pid_tgid() && now - l->at_ns < AT_ONCE_NS) {
+		e->flags |= STABLE_AT_ONCE;
+	}
+	give(e);
+	bpf_map_delete_elem(&socks, &sk);
+	return 0;
+}
+
+static __always_inline int mark(__u64 sk, __u8 flag)
+{
+	struct stable_sock *e = bpf_map_lookup_elem(&socks, &sk);
+
+	if (e)
+		e->flags |= flag;
+	return 0;
+}
+
+SEC("tracepoint/tcp/tcp_receive_reset")
+int on_reset_in(void *ctx)
+{
+	__u64 sk = 0;
+
+	FIELD(sk, at.reset_in.skaddr);
+	return mark(sk, STABLE_RESET_IN);
+}
+
+SEC("tracepoint/tcp/tcp_send_reset")
+int on_reset_out(void *ctx)
+{
+	__u64 sk = 0;
+
+	FIELD(sk, at.reset_out.skaddr);
+	return mark(sk, STABLE_RESET_OUT);
+}
+
+SEC("tracepoint/sock/inet_sk_error_report")
+int on_error(void *ctx)
+{
+	struct last *l = last_here();
+	struct stable_sock *e;
+	__u16 sport = 0, dport = 0;
+	int error = 0;
+
+	FIELD(error, at.error.error);
+	FIELD(sport, at.error.sport);
+	FIELD(dport, at.error.dport);
+	if (!l)
+		return 0;
+	e = bpf_map_lookup_elem(&socks, &l->closed);
+	if (e && e->flags & STABLE_ENDED && e->rport == dport && e->lport == sport && !e->error) {
+		e->error = (__u16)error;
+		return 0;
+	}
+	l->error = (__u32)error;
+	l->sport = sport;
+	l->dport = dport;
+	return 0;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What the mode `stable` shares between its kernel side (agent/bpf/stable.bpf.c) and the agent. */
+#pragma once
+
+#ifndef __bpf__
+#include <assert.h>
+#include <linux/types.h>
+#endif
+
+/* Where fields lie in the events, as the kernel's own description of them says (events/.../format in tracefs). */
+struct stable_offsets {
+	struct {
+		__u16 skaddr, oldstate, newstate, sport, dport, family, protocol, protocol_size, saddr, daddr, saddr_v6,
+			daddr_v6;
+	} state;
+	struct {
+		__u16 skaddr, cookie;
+	} destroy;
+	struct {
+		__u16 skaddr;
+	} reset_in, reset_out;
+	struct {
+		__u16 error, sport, dport;
+	} error;
+};
+
+enum stable_phase { STABLE_CONNECTING = 1, STABLE_OPEN };
+
+#define STABLE_ENDED 1
+#define STABLE_RESET_IN 2
+#define STABLE_RESET_OUT 4
+#define STABLE_AT_ONCE 8    /* destroyed in the same go as it was closed: it was an orphan */
+#define STABLE_NO_PORT 16   /* it never had a local port */
+#define STABLE_PARTIAL 32   /* its beginning was not seen */
+#define STABLE_CLOSELESS 64 /* its CLOSE was not seen: `old` is unknown */
+
+/* A socket between connect or birth and its end. */
+struct stable_sock {
+	__u64 id;                      /* time of birth << 12 | cpu */
+	__u64 cookie;                  /* known at its end; 0: not even then */
+	__u64 syn_ns, since_ns, at_ns; /* SYN, established, closed; clock that never steps, 0 unknown */
+	__u64 cgroup;                  /* of the process that connected; 0 for a child */
+	__u8 local[16], remote[16];    /* IPv4 as ::ffff:a.b.c.d */
+	char comm[16];                 /* of the thread that connected */
+	__u32 tgid;
+	__u16 lport, rport; /* host order */
+	__u16 error;        /* why it ended, as sk_error_report told; 0: nothing was told */
+	__u8 phase, role;   /* enum stable_phase, enum sky_role */
+	__u8 old;           /* state from which it went to CLOSE */
+	__u8 flags;
+	__u8 pad[2];
+};
+
+struct stable_listener {
+	__u64 cgroup;
+	__u64 gone_ns; /* 0: still there */
+	__u8 local[16];
+	char comm[16];
+	__u32 tgid;
+	__u16 port;
+	__u16 pad;
+};
+
+struct stable_counters {
+	__u64 socks_full, ended_full, listening_full;
+	__u64 replaced; /* sockets whose end reached no program */
+	__s64 ended_made;
+};
+
+_Static_assert(sizeof(struct stable_sock) == 112, "sock");
+_Static_assert(sizeof(struct stable_listener) == 56, "listener");

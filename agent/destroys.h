@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the kernel sends when a TCP socket is destroyed: its addresses, cookie and last tcp_info (groups
+ * SKNLGRP_INET_TCP_DESTROY and 6 of NETLINK_SOCK_DIAG, 4.3 on). A listener for each network namespace. What the kernel could
+ * not send, because nobody had read for too long, it counts.
+ */
+#pragma once
+
+#include "agent/diag.h"
+#include "agent/netns.h"
+
+struct destroys;
+
+int destroys_new(struct destroys **ret); /* -ENOMEM */
+void destroys_free(struct destroys *d);
+
+/* Listens in new namespaces, and no longer in those that are gone. Returns 0, -ENOMEM, or -errno when nobody listens. */
+int destroys_follow(struct destroys *d, const struct netns_set *ns);
+
+/* Calls fn for each message that waits. fn returns 0, or -errno to end it. */
+int destroys_read(struct destroys *d, int (*fn)(void *arg, uint32_t netns, const struct diag_sock *s), void *arg);
+
+uint64_t destroys_dropped(const struct destroys *d); /* messages the kernel had no room for */
+uint64_t destroys_bad(const struct destroys *d);     /* messages that could not be read */

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/stable.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/stable.skel.h"
+#include "base/table.h"
+
+#define ENDED_MAX 16384
+#define FORMAT_MAX 8192
+
+struct stable {
+	struct stable_bpf *skel;
+	bool errors;
+};
+
+int stable_field(const char *format, const char *name, uint16_t *ret_offset, uint16_t *ret_size)
+{
+	const char *p = format;
+	size_t n = strlen(name);
+
+	while ((p = strstr(p, "field:"))) {
+		const char *end = strchr(p, ';'), *at, *bracket;
+		unsigned offset, size;
+
+		if (!end)
+			break;
+		bracket = memchr(p, '[', (size_t)(end - p));
+		at = (bracket ? bracket : end) - n;
+		p += strlen("field:");
+		if (at <= p || memcmp(at, name, n) != 0 || (at[-1] != ' ' && at[-1] != '*'))
+			continue;
+		if (sscanf(end, "; offset:%u; size:%u;", &offset, &size) != 2 || offset > 0xff || size > 0xff)
+			return -EPROTO;
+		*ret_offset = (uint16_t)offset;
+		*ret_size = (uint16_t)size;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* Tracefs, mounted or not: a mount that is never attached to a path gives it as well. */
+static int tracefs_open(void)
+{
+	static const char *const paths[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
+	int fs, fd;
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && faccessat(fd, "events", F_OK, 0) == 0)
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	fs = fsopen("tracefs", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return -errno;
+	fd = fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) ? -1 : fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	if (fd < 0)
+		fd = -errno;
+	close(fs);
+	return fd;
+}
+
+/* A file of an event; -errno. */
+static int event_read(int tracefs, const char *event, const char *file, char *ret, size_t size)
+{
+	char path[128];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "events/%s/%s", event, file);
+	fd = openat(tracefs, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, ret, size - 1);
+	if (n < 0)
+		n = -errno;
+	close(fd);
+	if (n < 0)
+		return (int)n;
+	ret[n] = '\0';
+	return 0;
+}
+
+#define AT(member) offsetof(struct stable_offsets, member)
+#define NO_SIZE 0xffff
+
+/* What is read of each event. `size` is where its size goes; else it must be the one expected. */
+static const struct {
+	const char *event, *name;
+	size_t offset, size;
+	uint16_t expected;
+} fields[] = {
+	{"sock/inet_sock_set_state", "skaddr", AT(state.skaddr), NO_SIZE, 8},
+	{"sock/inet_sock_set_state", "oldstate", AT(state.oldstate), NO_SIZE, 4},
+	{"sock/inet_sock_set_state", "newstate", AT(state.newstate), NO_SIZE, 4},
+	{"sock/inet_sock_set_state", "sport", AT(state.sport), NO_SIZE, 2},
+	{"sock/inet_sock_set_state", "dport", AT(state.dport), NO_SIZE, 2},
+	{"sock/inet_sock_set_state", "family", AT(state.family), NO_SIZE, 2},
+	{"sock/inet_sock_set_state", "protocol", AT(state.protocol), AT(state.protocol_size), 0},
+	{"sock/inet_sock_set_state", "saddr", AT(state.saddr), NO_SIZE, 4},
+	{"sock/inet_sock_set_state", "daddr", AT(state.daddr), NO_SIZE, 4},
+	{"sock/inet_sock_set_state", "saddr_v6", AT(state.saddr_v6), NO_SIZE, 16},
+	{"sock/inet_sock_set_state", "daddr_v6", AT(state.daddr_v6), NO_SIZE, 16},
+	{"tcp/tcp_destroy_sock", "skaddr", AT(destroy.skaddr), NO_SIZE, 8},
+	{"tcp/tcp_destroy_sock", "sock_cookie", AT(destroy.cookie), NO_SIZE, 8},
+	{"tcp/tcp_receive_reset", "skaddr", AT(reset_in.skaddr), NO_SIZE, 8},
+	{"tcp/tcp_send_reset", "skaddr", AT(reset_out.skaddr), NO_SIZE, 8},
+	{"sock/inet_sk_error_report", "error", AT(error.error), NO_SIZE, 4},
+	{"sock/inet_sk_error_report", "sport", AT(error.sport), NO_SIZE, 2},
+	{"sock/inet_sk_error_report", "dport", AT(error.dport), NO_SIZE, 2},
+};
+
+static int event_fields(int tracefs, const char *event, struct stable_offsets *ret, char *why, size_t why_len)
+{
+	char format[FORMAT_MAX];
+	uint16_t size;
+	int r = event_read(tracefs, event, "format", format, sizeof(format));
+
+	if (r < 0)
+		snprintf(why, why_len, "the tracepoint %s cannot be read: %s", event, strerror(-r));
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(fields); i++) {
+		if (strcmp(fields[i].event, event) != 0)
+			continue;
+		r = stable_field(format, fields[i].name, (uint16_t *)((char *)ret + fields[i].offset), &size);
+		if (r == 0 && fields[i].size != NO_SIZE)
+			*(uint16_t *)((char *)ret + fields[i].size) = size;
+		else if (r == 0 && size != fields[i].expected)
+			r = -EPROTO;
+		if (r < 0)
+			snprintf(why, why_len, "the tracepoint %s has no field %s as it is known", event,
+				 fields[i].name);
+	}
+	return r;
+}
+
+/* One event serves all CPUs: programs belong to the tracepoint, not to the descriptor's CPU. */
+static struct bpf_link *event_attach(int tracefs, const char *event, struct bpf_program *prog)
+{
+	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr)};
+	struct bpf_link *link;
+	char text[32];
+	int fd, r = event_read(tracefs, event, "id", text, sizeof(text));
+
+	if (r < 0) {
+		errno = -r;
+		return NULL;
+	}
+	attr.config = strtoull(text, NULL, 10);
+	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	link = bpf_program__attach_perf_event(prog, fd);
+	if (!link) {
+		r = errno;
+		close(fd);
+		errno = r;
+	}
+	return link;
+}
+
+/* Programs and their events. Those that must be are first, the state's last of them: it is attached when all else listens. */
+struct attachment {
+	const char *event;
+	struct bpf_program *prog;
+	struct bpf_link **link;
+	bool must;
+};
+
+#define EVENTS 5
+
+static void attachments(struct stable_bpf *k, struct attachment ret[EVENTS])
+{
+	const struct attachment v[EVENTS] = {
+		{"tcp/tcp_destroy_sock", k->progs.on_destroy, &k->links.on_destroy, true},
+		{"tcp/tcp_receive_reset", k->progs.on_reset_in, &k->links.on_reset_in, true},
+		{"tcp/tcp_send_reset", k->progs.on_reset_out, &k->links.on_reset_out, false},
+		{"sock/inet_sk_error_report", k->progs.on_error, &k->links.on_error, false},
+		{"sock/inet_sock_set_state", k->progs.on_state, &k->links.on_state, true},
+	};
+
+	memcpy(ret, v, sizeof(v));
+}
+
+static int stable_prepare(struct stable *s, int tracefs, uint32_t max_socks, char *why, size_t why_len)
+{
+	struct stable_offsets offsets = {0};
+	struct attachment a[EVENTS];
+	int r = 0;
+
+	s->skel = stable_bpf__open();
+	if (!s->skel) {
+		snprintf(why, why_len, "BPF: cannot open: %s", strerror(errno));
+		return -errno;
+	}
+	attachments(s->skel, a);
+	for (size_t i = 0; r == 0 && i < EVENTS; i++) {
+		r = event_fields(tracefs, a[i].event, &offsets, why, why_len);
+		if (r < 0 && !a[i].must) {
+			bpf_program__set_autoload(a[i].prog, false);
+			a[i].prog = NULL;
+			r = 0;
+		}
+	}
+	memcpy((void *)&s->skel->rodata->at, &offsets, sizeof(offsets));
+	bpf_map__set_max_entries(s->skel->maps.socks, max_socks);
+	bpf_map__set_max_entries(s->skel->maps.ended, ENDED_MAX);
+	return r;
+}
+
+static int stable_attach(struct stable *s, int tracefs, char *why, size_t why_len)
+{
+	struct attachment a[EVENTS];
+
+	attachments(s->skel, a);
+	for (size_t i = 0; i < EVENTS; i++) {
+		if (!bpf_program__autoload(a[i].prog))
+			continue;
+		*a[i].link = event_attach(tracefs, a[i].event, a[i].prog);
+		if (*a[i].link || !a[i].must)
+			continue;
+		snprintf(why, why_len, "BPF: cannot attach to %s: %s", a[i].event, strerror(errno));
+		return -errno;
+	}
+	s->errors = s->skel->links.on_error != NULL;
+	return 0;
+}
+
+int stable_open(struct stable **ret, uint32_t max_socks, char *why, size_t why_len)
+{
+	struct stable *s = calloc(1, sizeof(*s));
+	int tracefs = tracefs_open(), r;
+
+	if (!s || tracefs < 0) {
+		r = s ? tracefs : -ENOMEM;
+		snprintf(why, why_len, s ? "tracefs cannot be opened: %s" : "%s", strerror(-r));
+		goto fail;
+	}
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	r = stable_prepare(s, tracefs, max_socks, why, why_len);
+	if (r < 0)
+		goto fail;
+	r = stable_bpf__load(s->skel);
+	if (r < 0) {
+		snprintf(why, why_len, "BPF: cannot load: %s", strerror(-r));
+		goto fail;
+	}
+	r = stable_attach(s, tracefs, why, why_len);
+	if (r < 0)
+		goto fail;
+	close(tracefs);
+	*ret = s;
+	return 0;
+fail:
+	if (tracefs >= 0)
+		close(tracefs);
+	stable_close(s);
+	return r;
+}
+
+void stable_close(struct stable *s)
+{
+	if (!s)
+		return;
+	stable_bpf__destroy(s->skel);
+	free(s);
+}
+
+bool stable_knows_errors(const struct stable *s)
+{
+	return s->errors;
+}
+
+const struct stable_counters *stable_counters(const struct stable *s)
+{
+	return &s->skel->bss->counters;
+}
+
+bool stable_take(struct stable *s, uint64_t cookie, struct stable_sock *ret)
+{
+	int fd = bpf_map__fd(s->skel->maps.ended);
+
+	return !bpf_map_lookup_elem(fd, &cookie, ret) && !bpf_map_delete_elem(fd, &cookie);
+}
+
+void stable_forget(struct stable *s, uint64_t key)
+{
+	(void)bpf_map_delete_elem(bpf_map__fd(s->skel->maps.ended), &key);
+}
+
+/* All elements of a hash map. One that is deleted meanwhile would send the kernel back to the begin: so the next key is
+ * asked for before fn may delete this one. */
+static int each(const struct bpf_map *map, void *value, int (*fn)(void *ctx, uint64_t key, void *value), void *ctx)
+{
+	int fd = bpf_map__fd(map), r = 0;
+	uint64_t key, next;
+	uint32_t left = bpf_map__max_entries(map) * 2; /* whatever happens meanwhile, it ends */
+	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
+
+	while (r == 0 && more && left--) {
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (bpf_map_lookup_elem(fd, &key, value) == 0)
+			r = fn(ctx, key, value);
+	}
+	return r;
+}
+
+struct each_ended {
+	int (*fn)(void *arg, uint64_t key, const struct stable_sock *e);
+	void *arg;
+};
+
+static int each_ended(void *ctx, uint64_t key, void *value)
+{
+	struct each_ended *e = ctx;
+
+	return e->fn(e->arg, key, value);
+}
+
+int stable_ended(struct stable *s, int (*fn)(void *arg, uint64_t key, const struct stable_sock *e), void *arg)
+{
+	struct each_ended e = {fn, arg};
+	struct stable_sock value;
+
+	return each(s->skel->maps.ended, &value, each_ended, &e);
+}
+
+struct each_live {
+	int (*fn)(void *arg, const struct stable_sock *e);
+	void *arg;
+};
+
+static int each_live(void *ctx, uint64_t key, void *value)
+{
+	struct each_live *e = ctx;
+
+	return e->fn(e->arg, value);
+}
+
+int stable_sockets(struct stable *s, int (*fn)(void *arg, const struct stable_sock *e), void *arg)
+{
+	struct each_live e = {fn, arg};
+	struct stable_sock value;
+
+	return each(s->skel->maps.socks, &value, each_live, &e);
+}
+
+struct each_listener {
+	int (*fn)(void *arg, const struct stable_listener *l);
+	void *arg;
+	int fd;
+};
+
+static int each_listener(void *ctx, uint64_t key, void *value)
+{
+	const struct stable_listener *l = value;
+	struct each_listener *e = ctx;
+
+	if (l->gone_ns)
+		(void)bpf_map_delete_elem(e->fd, &key);
+	return e->fn(e->arg, l);
+}
+
+int stable_listening(struct stable *s, int (*fn)(void *arg, const struct stable_listener *l), void *arg)
+{
+	struct each_listener e = {fn, arg, bpf_map__fd(s->skel->maps.listening)};
+	struct stable_listener value;
+
+	return each(s->skel->maps.listening, &value, each_listener, &e);
+}
+
+void stable_cost(const struct stable *s, uint64_t *ret_ns, uint64_t *ret_runs, uint64_t *ret_missed)
+{
+	struct bpf_program *p;
+
+	*ret_ns = *ret_runs = *ret_missed = 0;
+	bpf_object__for_each_program(p, s->skel->obj)
+	{
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			continue;
+		*ret_ns += info.run_time_ns;
+		*ret_runs += info.run_cnt;
+		*ret_missed += info.recursion_misses;
+	}
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/stable_live.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+struct stable_live {
+	struct stable_sock *v;
+	uint32_t *index; /* + 1 */
+	size_t n, cap, mask;
+	bool read;
+};
+
+int stable_live_new(struct stable_live **ret)
+{
+	struct stable_live *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	*ret = l;
+	return 0;
+}
+
+void stable_live_free(struct stable_live *l)
+{
+	if (!l)
+		return;
+	free(l->v);
+	free(l->index);
+	free(l);
+}
+
+void stable_live_begin(struct stable_live *l)
+{
+	l->read = false;
+}
+
+struct tuple {
+	uint8_t local[16], remote[16];
+	uint16_t lport, rport;
+};
+
+static uint64_t tuple_hash(const uint8_t local[16], const uint8_t remote[16], uint16_t lport, uint16_t rport)
+{
+	struct tuple t = {.lport = lport, .rport = rport};
+
+	memcpy(t.local, local, 16);
+	memcpy(t.remote, remote, 16);
+	return hash64(&t, sizeof(t));
+}
+
+static int live_add(void *arg, const struct stable_sock *e)
+{
+	struct stable_live *l = arg;
+
+	if (e->phase != STABLE_OPEN || e->flags & STABLE_ENDED)
+		return 0;
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 256;
+		struct stable_sock *v = reallocarray(l->v, cap, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n++] = *e;
+	return 0;
+}
+
+static int live_read(struct stable_live *l, struct stable *hook)
+{
+	size_t places = 512, i, at;
+	int r;
+
+	l->n = 0;
+	l->read = true;
+	r = stable_sockets(hook, live_add, l);
+	if (r < 0)
+		return r;
+	while (places < l->n * 2)
+		places *= 2;
+	if (places > l->mask + 1 || !l->index) {
+		free(l->index);
+		l->index = malloc(places * sizeof(*l->index));
+		if (!l->index) {
+			l->n = l->mask = 0;
+			return -ENOMEM;
+		}
+		l->mask = places - 1;
+	}
+	memset(l->index, 0, (l->mask + 1) * sizeof(*l->index));
+	for (i = 0; i < l->n; i++) {
+		const struct stable_sock *e = &l->v[i];
+
+		at = tuple_hash(e->local, e->remote, e->lport, e->rport) & l->mask;
+		for (; l->index[at]; at = (at + 1) & l->mask)
+			;
+		l->index[at] = (uint32_t)i + 1;
+	}
+	return 0;
+}
+
+const struct stable_sock *stable_live_find(struct stable_live *l, struct stable *hook, const struct diag_sock *d)
+{
+	size_t at;
+
+	if (!l->read && live_read(l, hook) < 0)
+		return NULL;
+	if (!l->index)
+		return NULL;
+	at = tuple_hash(d->local.b, d->remote.b, d->lport, d->rport) & l->mask;
+	for (; l->index[at]; at = (at + 1) & l->mask) {
+		const struct stable_sock *e = &l->v[l->index[at] - 1];
+
+		if (e->lport == d->lport && e->rport == d->rport && !memcmp(e->local, d->local.b, 16) &&
+		    !memcmp(e->remote, d->remote.b, 16))
+			return e;
+	}
+	return NULL;
+}

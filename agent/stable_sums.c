@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/stable_sums.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#define HAS(d, field) ((d)->info_len >= offsetof(struct tcp_info, field) + sizeof((d)->info.field))
+
+enum { /* linux/tcp_states.h */
+       ESTABLISHED = 1,
+       SYN_SENT,
+       SYN_RECV,
+       FIN_WAIT1,
+       FIN_WAIT2,
+       CLOSE = 7,
+       CLOSE_WAIT,
+       LAST_ACK,
+       CLOSING = 11
+};
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a < b ? 0 : a - b;
+}
+
+static uint32_t in_flight(const struct diag_sock *d)
+{
+	uint32_t unsent = HAS(d, tcpi_notsent_bytes) ? d->info.tcpi_notsent_bytes : 0;
+
+	return (uint32_t)less(d->wqueue, unsent);
+}
+
+static void counters(const struct diag_sock *d, struct sky_totals *t)
+{
+	const struct tcp_info *i = &d->info;
+
+	*t = (struct sky_totals){
+		.tx_segs = i->tcpi_data_segs_out,
+		.rx_segs = i->tcpi_data_segs_in,
+		.retransmitted = i->tcpi_total_retrans,
+		.dsack = i->tcpi_dsack_dups,
+		.delivered_ce = i->tcpi_delivered_ce,
+		.busy = (uint32_t)i->tcpi_busy_time,
+		.rwnd = (uint32_t)i->tcpi_rwnd_limited,
+		.sndbuf = (uint32_t)i->tcpi_sndbuf_limited,
+		.segs = i->tcpi_segs_in + i->tcpi_segs_out,
+		.srtt_us = i->tcpi_rtt,
+		.mdev_us = i->tcpi_rttvar, /* the kernel puts mdev_us / 4 here */
+		.min_rtt_us = HAS(d, tcpi_min_rtt) ? i->tcpi_min_rtt : ~0u,
+		.cwnd = i->tcpi_snd_cwnd,
+	};
+}
+
+void stable_sums_open(const struct diag_sock *d, bool client, struct sky_totals *ret)
+{
+	bool fin_in = d->state == CLOSE_WAIT || d->state == LAST_ACK || d->state == CLOSING;
+	const struct tcp_info *i = &d->info;
+
+	counters(d, ret);
+	ret->tx = less(i->tcpi_bytes_acked, (uint64_t)client + (d->state == FIN_WAIT2));
+	ret->rx = less(i->tcpi_bytes_received, fin_in);
+	if (i->tcpi_last_data_recv != i->tcpi_last_data_sent)
+		ret->turn = i->tcpi_last_data_recv < i->tcpi_last_data_sent ? 1 : -1;
+}
+
+/* The peer's FIN is among the bytes received. See the top of agent/bpf/stable.bpf.c. */
+static bool fin_received(const struct diag_sock *d, const struct stable_sock *e)
+{
+	if (!e || e->flags & STABLE_CLOSELESS)
+		return d->rqueue > 0;
+	if (e->old != FIN_WAIT2)
+		return e->old == CLOSE_WAIT || e->old == LAST_ACK || e->old == CLOSING;
+	if (e->flags & STABLE_RESET_IN || (e->error && e->error != EPIPE))
+		return false;
+	return d->rqueue > 0 || !(e->flags & STABLE_AT_ONCE);
+}
+
+/* All was said and our FIN with it. A socket whose end nobody saw closed in good order, most likely. */
+static bool fin_sent(const struct diag_sock *d, const struct stable_sock *e)
+{
+	if (HAS(d, tcpi_notsent_bytes) && d->info.tcpi_notsent_bytes)
+		return false;
+	if (!e || e->flags & STABLE_CLOSELESS)
+		return true;
+	return e->old == FIN_WAIT1 || e->old == FIN_WAIT2 || e->old == CLOSING || e->old == LAST_ACK;
+}
+
+bool stable_sums_end(const struct diag_sock *d, const struct stable_sock *e, bool client, struct sky_totals *ret)
+{
+	bool fin = fin_sent(d, e);
+	uint32_t flight = in_flight(d);
+
+	if (!d->rport)
+		return false;
+	counters(d, ret);
+	ret->tx = less(d->info.tcpi_bytes_acked + flight, (uint64_t)client + fin);
+	ret->rx = less(d->info.tcpi_bytes_received, fin_received(d, e));
+	ret->undelivered = (uint32_t)less(flight, fin && flight);
+	return true;
+}
+
+static unsigned how_failed(const struct stable_sock *e, bool errors)
+{
+	if (e->flags & STABLE_RESET_IN || e->error == ECONNREFUSED)
+		return SKY_FAILED_REFUSED;
+	if (e->error == ETIMEDOUT)
+		return SKY_FAILED_TIMEOUT;
+	if (e->error == EHOSTUNREACH || e->error == ENETUNREACH)
+		return SKY_FAILED_UNREACHABLE;
+	if (e->error || e->flags & STABLE_CLOSELESS)
+		return SKY_FAILED_OTHER;
+	if (e->flags & STABLE_NO_PORT)
+		return SKY_FAILED_NO_PORT;
+	return errors || e->flags & STABLE_AT_ONCE ? SKY_FAILED_ABANDONED : SKY_FAILED_OTHER;
+}
+
+unsigned stable_sums_how(const struct stable_sock *e, bool errors)
+{
+	if (e->phase == STABLE_CONNECTING)
+		return how_failed(e, errors);
+	if (e->flags & STABLE_CLOSELESS)
+		return SKY_END_UNSEEN;
+	if (e->flags & STABLE_RESET_IN)
+		return SKY_END_RESET_RECEIVED;
+	if (e->error && e->error != ECONNABORTED)
+		return SKY_END_TIMED_OUT; /* ETIMEDOUT, or what ICMP said meanwhile */
+	if (e->old == FIN_WAIT1 || e->error)
+		return SKY_END_RESET_SENT;
+	if (e->old == ESTABLISHED || e->old == CLOSE_WAIT)
+		return e->flags & STABLE_RESET_OUT ? SKY_END_RESET_SENT : SKY_END_TIMED_OUT;
+	return SKY_END_NORMAL;
+}
+
+bool stable_sums_rtt_ok(const struct stable_sock *e, const struct sky_totals *t)
+{
+	return t->tx_segs && t->srtt_us && e->old != FIN_WAIT2 && e->old != CLOSING;
+}
+
+unsigned stable_sums_role(const struct diag_sock *d)
+{
+	const struct tcp_info *i = &d->info;
+	uint64_t payload;
+
+	if (!HAS(d, tcpi_bytes_retrans) || i->tcpi_unacked || !d->info_len)
+		return SKY_ROLE_UNKNOWN;
+	if (d->state != ESTABLISHED && d->state != CLOSE_WAIT && d->state != FIN_WAIT2)
+		return SKY_ROLE_UNKNOWN;
+	payload = i->tcpi_bytes_sent - i->tcpi_bytes_retrans + (d->state == FIN_WAIT2);
+	if (i->tcpi_bytes_acked == payload + 1)
+		return SKY_ROLE_CLIENT;
+	return i->tcpi_bytes_acked == payload ? SKY_ROLE_SERVER : SKY_ROLE_UNKNOWN;
+}
