@@ -76,7 +76,7 @@ static void accept_unload(struct accept *a)
 	*a = (struct accept){0};
 }
 
-int accept_new(struct accept **ret, const struct load *l, char *why, size_t why_len)
+int accept_new(struct accept **ret, const struct load *l, const char *how, char *why, size_t why_len)
 {
 	/* What fails here is told by `why`, no error to print. */
 	libbpf_print_fn_t print = libbpf_set_print(NULL);
@@ -85,6 +85,8 @@ int accept_new(struct accept **ret, const struct load *l, char *why, size_t why_
 	int r = -ENOMEM;
 
 	for (size_t i = 0; a && i < ARRAY_LEN(accept_ways) && r; i++) {
+		if (how && strcmp(how, accept_ways[i].how) != 0)
+			continue;
 		r = accept_ways[i].possible();
 		if (!r)
 			r = accept_load(a, bpf_map__fd(l->skel->maps.socks), accept_ways[i].program);
@@ -94,7 +96,7 @@ int accept_new(struct accept **ret, const struct load *l, char *why, size_t why_
 		}
 		accept_unload(a);
 		if (n < why_len)
-			n += (size_t)snprintf(why + n, why_len - n, "%s%s: %s", i ? ", " : "", accept_ways[i].how,
+			n += (size_t)snprintf(why + n, why_len - n, "%s%s: %s", n ? ", " : "", accept_ways[i].how,
 					      strerror(-r));
 	}
 	libbpf_set_print(print);

@@ -9,9 +9,9 @@
 
 struct accept;
 
-/* Attaches beside a loaded hook, whose entries it corrects. -errno: no way worked, `why` says what was tried; the owner of
+/* Attaches beside a loaded hook, whose entries it corrects; how: one way only, NULL the best that works. -errno: no way worked, `why` says what was tried; the owner of
  * an accepted connection is its listener's then. */
-int accept_new(struct accept **ret, const struct load *l, char *why, size_t why_len);
+int accept_new(struct accept **ret, const struct load *l, const char *how, char *why, size_t why_len);
 void accept_free(struct accept *a);
 
 /* "fentry" or "kprobe". */

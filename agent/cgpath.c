@@ -64,43 +64,43 @@ static struct str cgpath_skip(struct str s, size_t n)
 	return (struct str){s.p + n, s.n - n};
 }
 
-/* What a container's component may begin with. */
+/* What a container's component may begin with, where it is more than the container: every runtime has a word of its own
+ * ("docker-", "cri-containerd-", "crio-", "nerdctl-", none). */
 static const struct {
 	struct str prefix;
 	bool monitor; /* the runtime's own helper beside the container */
 	bool owned;
 } container_prefixes[] = {
-	{{"docker-", 7}, false, false}, {{"cri-containerd-", 15}, false, false}, {{"crio-conmon-", 12}, true, false},
-	{{"crio-", 5}, false, false},   {{"libpod-payload-", 15}, false, true},  {{"libpod-conmon-", 14}, true, false},
-	{{"libpod-", 7}, false, false}, {{"containerd-", 11}, false, false},     {{"", 0}, false, false},
+	{{"crio-conmon-", 12}, true, false},
+	{{"libpod-conmon-", 14}, true, false},
+	{{"libpod-payload-", 15}, false, true},
 };
 
 /* "docker-<64 hex>.scope", "<64 hex>", "x.slice:cri-containerd:<64 hex>". */
 static bool cgpath_container(struct str c, struct cgpath *ret, bool *ret_monitor)
 {
-	const char *colon = cgpath_last(c, ':');
+	struct str id;
 	size_t i;
 
-	if (colon)
-		c = cgpath_skip(c, (size_t)(colon + 1 - c.p));
 	if (cgpath_ends(c, STR(".scope")))
 		c.n -= 6;
+	if (c.n < ID_LEN)
+		return false;
+	id = cgpath_skip(c, c.n - ID_LEN);
+	if (!cgpath_hex(id.p, ID_LEN) || (id.p > c.p && id.p[-1] != '-' && id.p[-1] != ':'))
+		return false;
+	*ret_monitor = false;
 	for (i = 0; i < ARRAY_LEN(container_prefixes); i++) {
-		struct str id;
-
-		if (!cgpath_starts(c, container_prefixes[i].prefix))
-			continue;
-		id = cgpath_skip(c, container_prefixes[i].prefix.n);
-		if (id.n != ID_LEN || !cgpath_hex(id.p, ID_LEN))
+		if (!str_eq((struct str){c.p, c.n - ID_LEN}, container_prefixes[i].prefix))
 			continue;
 		*ret_monitor = container_prefixes[i].monitor;
-		if (!container_prefixes[i].monitor) {
-			ret->container = (struct str){id.p, CGPATH_CONTAINER};
-			ret->owned = container_prefixes[i].owned;
-		}
-		return true;
+		ret->owned = container_prefixes[i].owned;
 	}
-	return false;
+	if (!*ret_monitor) {
+		ret->container = (struct str){id.p, CGPATH_CONTAINER};
+		ret->system = false; /* inside one that boots a system */
+	}
+	return true;
 }
 
 /* "lxc.payload.<name>"; the older layout "lxc/<name>" is seen by the caller. */

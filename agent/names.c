@@ -53,7 +53,7 @@ int names_new(struct names **ret, const struct names_opts *opts)
 	if (r == 0)
 		r = procs_new(&n->procs, opts->proc, NAMES_PROCS);
 	if (r == 0)
-		r = containers_new(&n->containers, "");
+		r = containers_new(&n->containers, opts->root ? opts->root : "");
 	if (r < 0) {
 		names_free(n);
 		return r;
@@ -200,8 +200,23 @@ struct names_facts {
 	char unit[FLOW_NAME_MAX + 1], container[FLOW_NAME_MAX + 1], pod[FLOW_NAME_MAX + 1], path[4096];
 	char service[FLOW_NAME_MAX + 1], process[32], env[FLOW_NAME_MAX + 1];
 	char container_name[FLOW_NAME_MAX + 1];
-	bool system, owned, pod_named;
+	char pod_name[FLOW_NAME_MAX + 1]; /* without its namespace; "" its name is not known */
+	bool system, owned;
 };
+
+/* A pod is called <namespace>/<name> where both are known. */
+static void names_pod_facts(const struct container *known, struct names_facts *f)
+{
+	struct str ns = str_from(known->ns), pod = str_from(known->pod);
+
+	if (!pod.n)
+		return;
+	str_copy(f->pod_name, sizeof(f->pod_name), pod);
+	if (ns.n && ns.n + 1 + pod.n < sizeof(f->pod))
+		snprintf(f->pod, sizeof(f->pod), "%.*s/%.*s", STR_FMT(ns), STR_FMT(pod));
+	else
+		str_copy(f->pod, sizeof(f->pod), pod);
+}
 
 static void names_path_facts(struct names *n, struct str path, struct names_facts *f)
 {
@@ -217,12 +232,15 @@ static void names_path_facts(struct names *n, struct str path, struct names_fact
 	f->owned = p.owned;
 	if (p.container.n && !p.system)
 		known = containers_get(n->containers, (struct str){p.container.p, 64}, n->now_us);
-	if (!known)
-		return;
-	snprintf(f->container_name, sizeof(f->container_name), "%s", known->name);
-	f->pod_named = known->pod[0];
-	if (f->pod_named)
-		snprintf(f->pod, sizeof(f->pod), "%s", known->pod);
+	if (known) {
+		snprintf(f->container_name, sizeof(f->container_name), "%s", known->name);
+		names_pod_facts(known, f);
+	}
+	if (p.pod[0] && !f->pod_name[0]) {
+		known = containers_pod(n->containers, str_from(p.pod), n->now_us);
+		if (known)
+			names_pod_facts(known, f);
+	}
 }
 
 static struct str names_by_facts(const struct names *n, struct names_facts *f)
@@ -242,8 +260,8 @@ static struct str names_by_facts(const struct names *n, struct names_facts *f)
 	s = rules_find(n->opts.rules, facts);
 	if (s.n)
 		return s;
-	if (f->pod_named)
-		return (struct str){f->pod, cgpath_pod_owner(str_from(f->pod))};
+	if (f->pod_name[0])
+		return (struct str){f->pod_name, cgpath_pod_owner(str_from(f->pod_name))};
 	if (nested && f->container_name[0])
 		return str_from(f->container_name);
 	if (!nested && f->unit[0]) {

@@ -29,6 +29,7 @@ struct names_opts {
 	const char *proc;          /* "/proc" */
 	const char *cgroups;       /* mount of the v2 hierarchy; NULL: find it */
 	const struct rules *rules; /* may be NULL; stays the caller's */
+	const char *root;          /* put before the paths of container engines' files; NULL: none */
 };
 
 struct names_counts {

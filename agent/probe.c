@@ -172,7 +172,7 @@ static int dial(struct probe *p)
 	return r;
 }
 
-static int accepts(struct probe *p)
+static int accepts(struct probe *p, const char *how)
 {
 	struct load_opts opts = {.max_rows = 1024, .max_socks = 1024};
 	struct accept *a;
@@ -181,13 +181,21 @@ static int accepts(struct probe *p)
 
 	if (r)
 		return r;
-	r = accept_new(&a, &l, p->why, sizeof(p->why));
-	if (!r) {
-		say(p, "%s", accept_how(a));
+	r = accept_new(&a, &l, how, p->why, sizeof(p->why));
+	if (!r)
 		accept_free(a);
-	}
 	load_close(&l);
 	return r;
+}
+
+static int accept_fentry(struct probe *p)
+{
+	return accepts(p, "fentry");
+}
+
+static int accept_kprobe(struct probe *p)
+{
+	return accepts(p, "kprobe");
 }
 
 /* Attached for a moment, with small maps. */
@@ -319,7 +327,9 @@ static const struct {
 	{"connect-calls", dial, "attempts that fail before a SYN (no route, prohibited)"},
 	{"adopt-files", adopt_files, "owners of connections older than the agent, and those connections"},
 	{"adopt-sockets", adopt_tcp, "older connections without a descriptor (accept queues, orphans)"},
-	{"accept-calls", accepts, "who accepts: an accepted connection's owner is its listener's, or found by a scan"},
+	{"accept-fentry", accept_fentry, "nothing while accept-kprobe works"},
+	{"accept-kprobe", accept_kprobe,
+	 "who accepts, unless accept-fentry works: an accepted connection's owner is its listener's, or found by a scan"},
 	{"udp-sockets", udp_sockets, "UDP: who connects to whom (--udp connect)"},
 	{"udp-datagrams", udp_bytes, "UDP's datagrams and bytes (--udp bytes)"},
 	{"namespaces", namespaces, "older connections and listeners of other network namespaces"},

@@ -231,6 +231,14 @@ size_t rules_count(const struct rules *r)
 	return r ? r->n : 0;
 }
 
+/* A pod's name without its namespace. */
+static struct str rules_after_slash(struct str s)
+{
+	const char *slash = s.n ? memrchr(s.p, '/', s.n) : NULL;
+
+	return slash ? (struct str){slash + 1, (size_t)(s.p + s.n - slash - 1)} : s;
+}
+
 struct str rules_find(const struct rules *r, const struct str facts[RULES_WHATS])
 {
 	char text[RULES_FACT];
@@ -239,6 +247,8 @@ struct str rules_find(const struct rules *r, const struct str facts[RULES_WHATS]
 	for (i = 0; r && i < r->n; i++) {
 		struct str fact = facts[r->v[i].what];
 
+		if (r->v[i].what == RULES_POD && !strchr(r->v[i].pattern, '/'))
+			fact = rules_after_slash(fact);
 		if (fact.n == 0 || fact.n >= sizeof(text))
 			continue;
 		if (fnmatch(r->v[i].pattern, str_copy(text, sizeof(text), fact), 0) == 0)

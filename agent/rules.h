@@ -11,8 +11,9 @@
  *     exe         "my server"                 "shop front"
  *
  * Words stand between blanks; one with blanks in it is put in double quotes ("\"" and "\\" inside). A pattern is a
- * shell's: * any text, ? one character, [a-z] one of. A # begins a comment. The first rule that
- * matches names the service; SKYFALL_SERVICE in the process's environment goes before all rules.
+ * shell's: * any text, ? one character, [a-z] one of. A pattern for a pod with a / in it is for <namespace>/<name>, one
+ * without for the name alone. A # begins a comment. The first rule that matches names the service; SKYFALL_SERVICE in the
+ * process's environment goes before all rules.
  */
 #pragma once
 

@@ -69,7 +69,7 @@ static int source_start(struct source *s, const struct source_opts *opts, char *
 	r = load_attach(&s->load, why, why_len);
 	if (r)
 		return r;
-	if (accept_new(&s->accept, &s->load, why, why_len))
+	if (accept_new(&s->accept, &s->load, NULL, why, why_len))
 		s->accept = NULL; /* not fatal: owners of accepted connections are their listeners' */
 	snprintf(why, why_len, "BPF: out of memory");
 	r = opens_new(&s->opens, opts->netns, opts->n_netns);

@@ -87,10 +87,15 @@ SEC("kprobe/security_sock_graft")
 int graft_kprobe(void *ctx)
 {
 	struct sock *sk = NULL;
+	__u32 at;
 
 	if (bpf_core_field_exists(struct pt_regs___x86, di))
-		sk = (struct sock *)((struct pt_regs___x86 *)ctx)->di;
+		at = bpf_core_field_offset(struct pt_regs___x86, di);
 	else if (bpf_core_field_exists(struct pt_regs___arm64, regs))
-		sk = (struct sock *)((struct pt_regs___arm64 *)ctx)->regs[0];
+		at = bpf_core_field_offset(struct pt_regs___arm64, regs);
+	else
+		return 0;
+	/* by a helper: the compiler would make one load of two, at an offset the verifier does not know */
+	bpf_probe_read_kernel(&sk, sizeof(sk), (char *)ctx + at);
 	return sk ? grafted(sk, false) : 0;
 }

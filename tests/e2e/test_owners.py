@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose connection it is, however it came to be, and how sure that is.
 
-This kernel lets nobody ask who accepts (skyfall-agent --features: accept-calls), so an accepted connection is its listener's
+This kernel lets nobody ask who accepts (skyfall-agent --features: accept-fentry, accept-kprobe), so an accepted connection is its listener's
 here, or a scan's; tests/vm/owners.py has the kernels that tell."""
 
 import os

@@ -331,7 +331,7 @@ static uint64_t folder_id(const char *path)
 static struct names *names_here(const struct rules *rules)
 {
 	char proc[128], cg[128];
-	struct names_opts o = {proc, cg, rules};
+	struct names_opts o = {.proc = proc, .cgroups = cg, .rules = rules};
 	struct names *n;
 
 	snprintf(proc, sizeof(proc), "%s/proc", root);
