@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A burst of short connections between two hosts, with receive packet steering off, to one CPU, to all, to a CPU that
-process 1 keeps busy, and to all with programs that do not preempt each other: is every connection counted, to the byte,
-from both ends?
+process 1 keeps busy, to all with programs that do not preempt each other, and over network cards: is every connection
+counted, to the byte, from both ends?
 
 On kernels before 7 every one must be. From some release between 6.18 and 7.2 on a tracepoint leaves preemption on: a
 program preempted inside the hook keeps its attachment busy for whatever runs on that CPU meanwhile, steering or not, so
@@ -13,7 +13,8 @@ import re
 CONNECTIONS = 1000
 CONNECTIONS_FULL = 10000
 MODES = {"off": "not steered", "one": "to one CPU", "all": "to all CPUs", "busy": "to one CPU, process 1 busy there",
-         "alone": "to all CPUs, no program preempts another"}
+         "alone": "to all CPUs, no program preempts another",
+         "card": "by a card's interrupts", "card_all": "by a card's interrupts, to all CPUs"}
 INTERRUPTS = "interrupts the hook"
 NAMES = [*MODES.values(), INTERRUPTS]
 COLUMNS = ("steering",)

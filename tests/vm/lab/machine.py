@@ -10,6 +10,9 @@ import tempfile
 CPU = "max,-cx16"
 COMMAND = ("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", "512", "-nodefaults",
            "-display", "none", "-no-reboot", "-no-user-config")
+# Two network cards on one wire: what one sends the other receives, by interrupts.
+for card in ("0", "1"):
+    COMMAND += ("-netdev", f"hubport,id=card{card},hubid=0", "-device", f"virtio-net-pci,netdev=card{card},romfile=")
 CMDLINE = "console=ttyS0 quiet panic=-1 rdinit=/init"
 CONSOLE_LINES = 30
 
