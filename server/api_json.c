@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows as JSON: columns by flow_column(), what is made of them under "derived". */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -171,18 +172,21 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds)
 	uint64_t c2s = store_best(e, FLOW_F_tx_bytes, true), s2c = store_best(e, FLOW_F_tx_bytes, false);
 	uint64_t opened = store_best(e, FLOW_F_opened, true), segs = store_sum(e, "segs");
 	uint64_t resent = store_sum(e, "retransmitted");
+	bool tcp = e->name.protocol != IPPROTO_UDP; /* UDP has no word for the rest: it is not known, not 0 */
 
 	json_object_set_new(o, "bytes", api_u64(c2s + s2c));
 	json_object_set_new(o, "c2s_bytes", api_u64(c2s));
 	json_object_set_new(o, "s2c_bytes", api_u64(s2c));
-	json_object_set_new(o, "attempts", api_u64(store_best(e, FLOW_F_attempts, true)));
 	json_object_set_new(o, "opened", api_u64(opened));
 	json_object_set_new(o, "closed", api_u64(store_best(e, FLOW_F_closed, true)));
-	json_failed(o, e);
-	json_object_set_new(o, "resets", api_u64(store_sum(e, "resets")));
-	json_object_set_new(o, "retransmitted", api_u64(resent));
 	json_object_set_new(o, "segs", api_u64(segs));
-	json_share(o, "retransmit_ratio", resent, segs);
+	if (tcp) {
+		json_object_set_new(o, "attempts", api_u64(store_best(e, FLOW_F_attempts, true)));
+		json_failed(o, e);
+		json_object_set_new(o, "resets", api_u64(store_sum(e, "resets")));
+		json_object_set_new(o, "retransmitted", api_u64(resent));
+		json_share(o, "retransmit_ratio", resent, segs);
+	}
 	if (seconds) {
 		json_number(o, "bytes_per_s", (double)(c2s + s2c) / seconds);
 		json_number(o, "opened_per_s", (double)opened / seconds);

@@ -58,6 +58,8 @@ export function failures(edge) {
 	const {attempts, failed, failed_by} = edge.derived;
 	const causes = Object.entries(failed_by ?? {}).sort((a, b) => b[1] - a[1]);
 	const of = Math.max(attempts, failed);
+	if (attempts === undefined)
+		return card("failures", "Failures by cause", h("p", {class: "sub"}, "Not known: a datagram is not answered by the network."));
 	return card("failures", "Failures by cause", causes.length === 0
 		? h("p", {class: "sub"}, attempts ? ["None of ", figure("count", attempts, "attempts"), attempts === 1 ? " attempt failed." : " attempts failed."] : "No attempt in this range.")
 		: h("table", {class: "failures"}, h("caption", {class: "left"}, figure("count", failed, "failed"), " of ", figure("count", attempts, "attempts"), " attempts failed"),
