@@ -44,12 +44,13 @@ static const struct {
 	{"kprobe", "graft_kprobe", accept_has_kprobes},
 };
 
-static int accept_load(struct accept *a, int socks, const char *program)
+static int accept_load(struct accept *a, const struct load *l, int socks, const char *program)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, open, .btf_custom_path = l->btf[0] ? l->btf : NULL);
 	struct bpf_program *p;
 	int r;
 
-	a->skel = accepting__open();
+	a->skel = accepting__open_opts(&open);
 	if (!a->skel)
 		return -errno;
 	bpf_object__for_each_program(p, a->skel->obj)
@@ -89,7 +90,7 @@ int accept_new(struct accept **ret, const struct load *l, const char *how, char 
 			continue;
 		r = accept_ways[i].possible();
 		if (!r)
-			r = accept_load(a, bpf_map__fd(l->skel->maps.socks), accept_ways[i].program);
+			r = accept_load(a, l, bpf_map__fd(l->skel->maps.socks), accept_ways[i].program);
 		if (!r) {
 			a->how = accept_ways[i].how;
 			break;

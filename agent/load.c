@@ -21,7 +21,8 @@
 /* Allocating an element when it is used costs a connection 0.9 us in a virtual machine (the allocator refills itself by
  * interrupting its own CPU): a table of 14 MB is paid up front instead, only a larger one grows as needed. */
 #define PREALLOC_SOCKS 65536
-#define NAT_ROWS 13  /* sixteenths of the rows that may be rows by connection: above the fill at which they are drained */
+#define NAT_ROWS \
+	13 /* sixteenths of the rows that may be rows by connection: above the fill at which they are drained */
 #define SOCKS_KEEP 4 /* free places are kept while this part of the table is in use (agent/bpf/entry.bpf.h) */
 
 /* Where the v2 hierarchy is mounted nowhere (cgroup v1 only, a container, `ip netns exec`), its root is still there: a mount
@@ -58,14 +59,32 @@ static bool has_func(const struct btf *btf, const char *name)
 	return btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
 }
 
+/* The same without BTF: the kernel's list of symbols, whose names anybody may read. */
+static void ask_symbols(struct load *l)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[256], name[128];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*s %*c %127s", name) != 1)
+			continue;
+		l->on_demand |= !strcmp(name, "bpf_mem_alloc_init");
+		l->twin |= !strcmp(name, "bpf_prog_inc_misses_counter");
+	}
+	if (f)
+		fclose(f);
+}
+
 /* Both came with 6.1 and cannot be tried without harm (an older kernel prints a warning with a stack, and with
- * panic_on_warn stops): so the kernel's own BTF is asked for the functions that brought them. */
+ * panic_on_warn stops): so the kernel is asked for the functions that brought them. */
 static void ask_kernel(struct load *l)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
+	struct btf *btf = l->btf[0] ? NULL : btf__load_vmlinux_btf();
 
-	if (libbpf_get_error(btf))
+	if (!btf || libbpf_get_error(btf)) {
+		ask_symbols(l);
 		return;
+	}
 	l->on_demand = has_func(btf, "bpf_mem_alloc_init");
 	l->twin = has_func(btf, "bpf_prog_inc_misses_counter");
 	btf__free(btf);
@@ -141,10 +160,11 @@ static int set_typed(struct bpf_program *p)
 /* One attempt to load, without the programs that are optional and not wanted. */
 static int load_try(struct load *l, const struct load_opts *opts, const struct way *way)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, open, .btf_custom_path = l->btf[0] ? l->btf : NULL);
 	int r;
 
 	l->inner[0] = l->inner[1] = -1;
-	l->skel = flow__open();
+	l->skel = flow__open_opts(&open);
 	if (!l->skel)
 		return -errno;
 	bpf_program__set_autoload(l->skel->progs.dial_v4, way->dial);
@@ -270,6 +290,38 @@ static int attach(struct load *l)
 	return 0;
 }
 
+/* False: no rung has BTF; `why` tells of each. */
+static bool choose_btf(struct load *l, const struct btf_choice *c, char *why, size_t why_len)
+{
+	if (!c)
+		return true;
+	if (c->won < 0) {
+		snprintf(why, why_len, "no BTF of this kernel: %s: %s; %s: %s", c->rung[0].name, c->rung[0].why,
+			 c->rung[1].name, c->rung[1].why);
+		return false;
+	}
+	memcpy(l->btf, c->path, sizeof(l->btf));
+	return true;
+}
+
+/* Typed pointers and iterators need the kernel's own BTF. */
+static bool way_open(const struct load *l, const struct way *way)
+{
+	return !l->btf[0] || !(way->typed || way->dial_typed || way->adopt);
+}
+
+static int load_ways(struct load *l, const struct load_opts *opts)
+{
+	libbpf_print_fn_t print = libbpf_set_print(NULL); /* a way that is closed is no error */
+	int r = -EINVAL;
+
+	for (size_t i = 0; i < ARRAY_LEN(ways) && r; i++)
+		if (way_open(l, &ways[i]))
+			r = load_try(l, opts, &ways[i]);
+	libbpf_set_print(print);
+	return r;
+}
+
 int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t why_len)
 {
 	struct load l = {.max_rows = opts->max_rows, .max_socks = opts->max_socks};
@@ -283,9 +335,10 @@ int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t 
 		return -EPERM;
 	}
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	if (!choose_btf(&l, opts->btf, why, why_len))
+		return -ESRCH;
 	ask_kernel(&l);
-	for (size_t i = 0; i < ARRAY_LEN(ways) && r; i++)
-		r = load_try(&l, opts, &ways[i]);
+	r = load_ways(&l, opts);
 	if (r)
 		goto out;
 	l.counters = &l.skel->bss->counters;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "agent/bpf/event.h"
+#include "agent/btf.h"
 
 struct flow; /* the skeleton: agent/bpf/flow.bpf.c */
 struct nat;
@@ -15,6 +16,7 @@ struct load_opts {
 	const uint32_t *netns; /* to watch; all when n_netns is 0 */
 	size_t n_netns;
 	uint32_t max_rows, max_socks;
+	const struct btf_choice *btf; /* NULL: the kernel's own BTF */
 };
 
 struct load {
@@ -23,6 +25,7 @@ struct load {
 	unsigned active; /* which of them the kernel writes */
 	uint32_t max_rows, max_socks, max_closed, max_dials;
 	uint32_t socks_keep; /* places up to which free ones are kept */
+	char btf[BTF_PATH];  /* the file its structs are known by; "": the kernel's own */
 	bool typed;          /* the hook is attached through BTF */
 	bool twin;           /* two attachments: this kernel skips a program that interrupts itself */
 	bool on_demand;      /* hash maps allocate when used */

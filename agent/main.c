@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/btf.h"
 #include "agent/conf.h"
 #include "agent/cycle.h"
 #include "agent/fence.h"
@@ -73,14 +74,15 @@ static int main_run(const struct conf *conf, struct cycle *cycle, struct host *h
 	return r;
 }
 
-static int main_source(const struct conf *conf, struct nat *nat, const struct source_ops **ret_ops,
-		       struct source **ret)
+static int main_source(const struct conf *conf, const struct btf_choice *btf, struct nat *nat,
+		       const struct source_ops **ret_ops, struct source **ret)
 {
 	struct source_opts opts = {
 		.netns = conf->netns_inum,
 		.n_netns = conf->n_netns,
 		.max_rows = (uint32_t)conf->max_rows,
 		.max_socks = (uint32_t)conf->max_socks,
+		.btf = btf,
 		.nat = nat,
 	};
 	char why[1024];
@@ -94,13 +96,14 @@ static int main_source(const struct conf *conf, struct nat *nat, const struct so
 }
 
 /* UDP is something more: without it the agent does its work. */
-static struct udp *main_udp(const struct conf *conf)
+static struct udp *main_udp(const struct conf *conf, const char *btf)
 {
 	struct udp_opts opts = {.mode = conf->udp_mode,
 				.netns = conf->netns_inum,
 				.n_netns = conf->n_netns,
 				.max_rows = (uint32_t)conf->max_rows,
-				.max_peers = (uint32_t)conf->udp_peers};
+				.max_peers = (uint32_t)conf->udp_peers,
+				.btf = btf};
 	struct udp *udp = NULL;
 	char why[256];
 	int r;
@@ -120,8 +123,7 @@ static struct udp *main_udp(const struct conf *conf)
 static void main_give_up(const struct conf *conf, bool bpf)
 {
 	bool own = conf->n_netns == 1 && conf->netns_inum[0] == netns_self();
-	struct guest_needs needs = {
-		.bpf = bpf, .other_netns = !own, .conntrack = strcmp(conf->nat, "off") != 0};
+	struct guest_needs needs = {.bpf = bpf, .other_netns = !own, .conntrack = strcmp(conf->nat, "off") != 0};
 	int r = guest_drop(&needs);
 
 	if (r < 0)
@@ -140,17 +142,20 @@ static int main_measure(const struct conf *conf, struct loop *loop, struct reloa
 	struct cycle *cycle = NULL;
 	char why[512];
 	struct nat *nat = NULL;
+	struct btf_choice btf;
+	char release[65];
 	int r = 0;
 
+	btf_choose(&btf, conf->btf, btf_release(release), "");
 	if (strcmp(conf->nat, "off") != 0)
 		r = nat_new(&nat, NAT_MAX);
 	if (r == 0)
-		r = main_source(conf, nat, &ops, &source);
+		r = main_source(conf, &btf, nat, &ops, &source);
 	if (r < 0) {
 		nat_free(nat);
 		return r;
 	}
-	udp = ops == &source_bpf ? main_udp(conf) : NULL;
+	udp = ops == &source_bpf ? main_udp(conf, btf.path) : NULL;
 	host_init(&host, conf->host_id, conf->hostname, ops->name);
 	r = cycle_new(&cycle, conf, ops, source, &host, why, sizeof(why));
 	if (r < 0) {
@@ -164,7 +169,7 @@ static int main_measure(const struct conf *conf, struct loop *loop, struct reloa
 	if (cycle_udp(cycle, udp) < 0)
 		log_warn("out of memory: UDP servers are not told to others");
 	log_info("measuring by %s, every %u s", ops->name, conf->interval_s);
-	main_give_up(conf, ops == &source_bpf);
+	main_give_up(conf, ops != &source_diag);
 	r = main_run(conf, cycle, &host, loop, reload);
 	cycle_free(cycle);
 	reload_deinit(reload);
@@ -178,7 +183,7 @@ static int main_agent(const struct conf *conf, int argc, char **argv)
 	int r;
 
 	if (conf->features) {
-		probe_print(stdout, conf->json);
+		probe_print(stdout, conf->btf, conf->json);
 		return 0;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -6,13 +6,16 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <linux/netlink.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/accept.h"
 #include "agent/load.h"
 #include "agent/netns.h"
 #include "agent/source.h"
+#include "agent/stable.h"
 #include "agent/udp.h"
 #include "base/table.h"
 
@@ -20,7 +23,8 @@
 
 /* A test adds to `why`; 0 or -errno. */
 struct probe {
-	char why[160];
+	const struct btf_choice *btf;
+	char why[200];
 };
 
 static void say(struct probe *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -33,35 +37,63 @@ static void say(struct probe *p, const char *fmt, ...)
 	va_end(ap);
 }
 
-static int kernel_types(struct probe *p)
+static int rung(struct probe *p, unsigned i)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
+	say(p, "%s", p->btf->rung[i].why);
+	return p->btf->rung[i].ok ? 0 : -ENOENT;
+}
 
-	if (libbpf_get_error(btf))
+static int btf_kernel(struct probe *p)
+{
+	return rung(p, 0);
+}
+
+static int btf_file(struct probe *p)
+{
+	return rung(p, 1);
+}
+
+static int stable(struct probe *p)
+{
+	struct stable *s;
+	int r = stable_open(&s, 1024, p->why, sizeof(p->why));
+
+	if (r < 0)
+		return r;
+	say(p, "classic tracepoints, %s", stable_knows_errors(s) ? "with errors" : "without errors (before 5.14)");
+	stable_close(s);
+	return 0;
+}
+
+static int sock_diag(struct probe *p)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd < 0)
 		return -errno;
-	say(p, "%u types", btf__type_cnt(btf));
-	btf__free(btf);
+	close(fd);
 	return 0;
 }
 
 /* The object with just one of its programs, small maps; NULL and errno. */
-static struct flow *only(const char *name, bool typed)
+static struct flow *only(const struct probe *p, const char *name, bool typed)
 {
-	struct flow *s = flow__open();
-	struct bpf_program *p;
+	LIBBPF_OPTS(bpf_object_open_opts, open, .btf_custom_path = p->btf->path[0] ? p->btf->path : NULL);
+	struct flow *s = flow__open_opts(&open);
+	struct bpf_program *prog;
 	int r;
 
 	if (!s)
 		return NULL;
-	bpf_object__for_each_program(p, s->obj)
+	bpf_object__for_each_program(prog, s->obj)
 	{
-		bool wanted = !strcmp(bpf_program__name(p), name);
+		bool wanted = !strcmp(bpf_program__name(prog), name);
 
-		bpf_program__set_autoload(p, wanted);
+		bpf_program__set_autoload(prog, wanted);
 		if (wanted && typed) {
-			bpf_program__set_type(p, BPF_PROG_TYPE_TRACING);
-			bpf_program__set_expected_attach_type(p, BPF_TRACE_RAW_TP);
-			(void)bpf_program__set_attach_target(p, 0, "inet_sock_set_state");
+			bpf_program__set_type(prog, BPF_PROG_TYPE_TRACING);
+			bpf_program__set_expected_attach_type(prog, BPF_TRACE_RAW_TP);
+			(void)bpf_program__set_attach_target(prog, 0, "inet_sock_set_state");
 		}
 	}
 	s->rodata->hook_typed = typed;
@@ -73,9 +105,9 @@ static struct flow *only(const char *name, bool typed)
 	return NULL;
 }
 
-static int hook(bool typed)
+static int hook(struct probe *p, bool typed)
 {
-	struct flow *s = only("state_a", typed);
+	struct flow *s = only(p, "state_a", typed);
 	struct bpf_link *link;
 	int r = 0;
 
@@ -92,18 +124,18 @@ static int hook(bool typed)
 
 static int hook_typed(struct probe *p)
 {
-	return hook(true);
+	return hook(p, true);
 }
 
 static int hook_raw(struct probe *p)
 {
-	return hook(false);
+	return hook(p, false);
 }
 
 static int walker(struct probe *p)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, run);
-	struct flow *s = only("walk", false);
+	struct flow *s = only(p, "walk", false);
 	int r = 0;
 
 	if (!s)
@@ -133,7 +165,7 @@ static int iterator(struct bpf_program *prog, struct probe *p)
 
 static int adopt_files(struct probe *p)
 {
-	struct flow *s = only("adopt_files", false);
+	struct flow *s = only(p, "adopt_files", false);
 	int r = s ? iterator(s->progs.adopt_files, p) : -errno;
 
 	flow__destroy(s);
@@ -142,7 +174,7 @@ static int adopt_files(struct probe *p)
 
 static int adopt_tcp(struct probe *p)
 {
-	struct flow *s = only("adopt_tcp", false);
+	struct flow *s = only(p, "adopt_tcp", false);
 	int r = s ? iterator(s->progs.adopt_tcp, p) : -errno;
 
 	flow__destroy(s);
@@ -151,7 +183,7 @@ static int adopt_tcp(struct probe *p)
 
 static int dial(struct probe *p)
 {
-	struct flow *s = only("dial_v4", false);
+	struct flow *s = only(p, "dial_v4", false);
 	struct bpf_link *link;
 	int fd, r = 0;
 
@@ -174,7 +206,7 @@ static int dial(struct probe *p)
 
 static int accepts(struct probe *p, const char *how)
 {
-	struct load_opts opts = {.max_rows = 1024, .max_socks = 1024};
+	struct load_opts opts = {.max_rows = 1024, .max_socks = 1024, .btf = p->btf};
 	struct accept *a;
 	struct load l;
 	int r = load_open(&l, &opts, p->why, sizeof(p->why));
@@ -201,8 +233,12 @@ static int accept_kprobe(struct probe *p)
 /* Attached for a moment, with small maps. */
 static int datagrams(struct probe *p, enum udp_mode mode)
 {
-	struct udp_opts opts = {
-		.mode = mode, .max_rows = 64, .max_socks = 64, .port_low = 32768, .port_high = 60999};
+	struct udp_opts opts = {.mode = mode,
+				.max_rows = 64,
+				.max_socks = 64,
+				.port_low = 32768,
+				.port_high = 60999,
+				.btf = p->btf->path};
 	struct udp *u;
 	int r = udp_open(&u, &opts, p->why, sizeof(p->why));
 
@@ -294,7 +330,7 @@ static int namespaces(struct probe *p)
 /* Everything together, in the sizes the agent uses. */
 static int whole(struct probe *p)
 {
-	struct load_opts opts = {.max_rows = SOURCE_ROWS, .max_socks = SOURCE_SOCKS};
+	struct load_opts opts = {.max_rows = SOURCE_ROWS, .max_socks = SOURCE_SOCKS, .btf = p->btf};
 	struct load l;
 	size_t most;
 	int r = load_open(&l, &opts, p->why, sizeof(p->why));
@@ -318,7 +354,8 @@ static const struct {
 	int (*run)(struct probe *p);
 	const char *lost;
 } probes[] = {
-	{"kernel-types", kernel_types, "the hook; connections are polled by sock_diag: short ones are missed"},
+	{"btf-kernel", btf_kernel, "the hook, unless btf-file works"},
+	{"btf-file", btf_file, "nothing while btf-kernel works"},
 	{"hook-typed", hook_typed, "speed: the hook reads field by field through a helper"},
 	{"hook-raw", hook_raw, "nothing while hook-typed works"},
 	{"walker", walker, "open connections: they would be counted at their end only"},
@@ -334,17 +371,22 @@ static const struct {
 	{"udp-datagrams", udp_bytes, "UDP's datagrams and bytes (--udp bytes)"},
 	{"namespaces", namespaces, "older connections and listeners of other network namespaces"},
 	{"run-time-statistics", run_stats, "the agent's own cost in the kernel"},
-	{"whole", whole, "the hook"},
+	{"bpf", whole, "the hook: everything exact"},
+	{"stable", stable, "owners, failures and short connections where bpf does not work"},
+	{"sock_diag", sock_diag, "everything where nothing else works"},
 };
 
-size_t probe_all(struct probe_result *ret, size_t max)
+size_t probe_all(struct probe_result *ret, size_t max, const char *btf)
 {
+	struct btf_choice choice;
+	char release[65];
 	/* What fails is the answer, no error to print. */
 	libbpf_print_fn_t print = libbpf_set_print(NULL);
 	size_t n = 0;
 
+	btf_choose(&choice, btf, btf_release(release), "");
 	for (; n < ARRAY_LEN(probes) && n < max; n++) {
-		struct probe p = {""};
+		struct probe p = {.btf = &choice};
 		int r = probes[n].run(&p);
 
 		ret[n] = (struct probe_result){.name = probes[n].name, .lost = probes[n].lost, .ok = r == 0};
@@ -356,17 +398,72 @@ size_t probe_all(struct probe_result *ret, size_t max)
 	return n;
 }
 
-void probe_print(FILE *to, bool json)
+/* A JSON string with its quotes. */
+static void put_text(FILE *to, const char *s)
+{
+	fputc('"', to);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			fprintf(to, "\\%c", *s);
+		else if ((unsigned char)*s < 0x20)
+			fprintf(to, "\\u%04x", (unsigned)*s);
+		else
+			fputc(*s, to);
+	}
+	fputc('"', to);
+}
+
+static void print_one(FILE *to, bool json, const struct probe_result *v)
+{
+	if (!json) {
+		fprintf(to, "%-4s%-20s %s%s%s\n", v->ok ? "ok" : "no", v->name, v->why,
+			v->ok ? "" : "; lost: ", v->ok ? "" : v->lost);
+		return;
+	}
+	fprintf(to, "{\"feature\":\"%s\",\"ok\":%s,\"why\":", v->name, v->ok ? "true" : "false");
+	put_text(to, v->why);
+	fprintf(to, ",\"lost_without\":\"%s\"}\n", v->lost);
+}
+
+static const struct probe_result *find(const struct probe_result *v, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(v[i].name, name))
+			return &v[i];
+	return NULL;
+}
+
+/* What the agent would run with, and why not with something better. */
+static void print_winner(FILE *to, bool json, const struct probe_result *v, size_t n)
+{
+	static const char *const modes[] = {"bpf", "stable", "sock_diag"};
+	const struct probe_result *won = NULL, *bpf = find(v, n, "bpf"), *kernel = find(v, n, "btf-kernel");
+	char why[400] = "nothing works";
+
+	for (size_t i = 0; i < ARRAY_LEN(modes) && !won; i++) {
+		const struct probe_result *r = find(v, n, modes[i]);
+
+		won = r && r->ok ? r : NULL;
+	}
+	if (won && won == bpf)
+		snprintf(why, sizeof(why), "structs known by %s", kernel->ok ? "the kernel's BTF" : "a BTF file");
+	else if (won)
+		snprintf(why, sizeof(why), "bpf: %s", bpf->why);
+	if (!json) {
+		fprintf(to, "mode %s: %s\n", won ? won->name : "none", why);
+		return;
+	}
+	fprintf(to, "{\"mode\":\"%s\",\"why\":", won ? won->name : "none");
+	put_text(to, why);
+	fprintf(to, "}\n");
+}
+
+void probe_print(FILE *to, const char *btf, bool json)
 {
 	struct probe_result v[ARRAY_LEN(probes)];
-	size_t n = probe_all(v, ARRAY_LEN(v));
+	size_t n = probe_all(v, ARRAY_LEN(v), btf);
 
-	for (size_t i = 0; i < n; i++) {
-		if (json) /* no text here holds a quote or a control character */
-			fprintf(to, "{\"feature\":\"%s\",\"ok\":%s,\"why\":\"%s\",\"lost_without\":\"%s\"}\n",
-				v[i].name, v[i].ok ? "true" : "false", v[i].why, v[i].lost);
-		else
-			fprintf(to, "%-4s%-20s %s%s%s\n", v[i].ok ? "ok" : "no", v[i].name, v[i].why,
-				v[i].ok ? "" : "; lost: ", v[i].ok ? "" : v[i].lost);
-	}
+	for (size_t i = 0; i < n; i++)
+		print_one(to, json, &v[i]);
+	print_winner(to, json, v, n);
 }

@@ -10,11 +10,12 @@ struct probe_result {
 	const char *name;
 	const char *lost; /* what is missing without it */
 	bool ok;
-	char why[160]; /* what was found, or why not */
+	char why[200]; /* what was found, or why not */
 };
 
 /* Tries all (about 0.3 s; programs are attached for a moment). Returns how many of `ret` were filled. */
-size_t probe_all(struct probe_result *ret, size_t max);
+size_t probe_all(struct probe_result *ret, size_t max, const char *btf); /* btf: as for btf_choose() */
 
-/* One line a feature: "ok"/"no", name, why; without it, what is lost. Or one JSON object a line. */
-void probe_print(FILE *to, bool json);
+/* One line a feature: "ok"/"no", name, why; without it, what is lost. Or one JSON object a line. Last the mode the
+ * agent would run in, and why. */
+void probe_print(FILE *to, const char *btf, bool json);

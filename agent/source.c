@@ -7,7 +7,8 @@
 
 #include "base/table.h"
 
-static const struct source_ops *const sources[] = {&source_bpf, &source_stable, &source_diag}; /* the better one first */
+static const struct source_ops *const sources[] = {&source_bpf, &source_stable,
+						   &source_diag}; /* the better one first */
 
 int source_pick(const char *name, const struct source_opts *opts, const struct source_ops **ret_ops,
 		struct source **ret, char *why, size_t why_len)

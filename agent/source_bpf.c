@@ -87,8 +87,11 @@ static int source_start(struct source *s, const struct source_opts *opts, char *
 
 static int source_bpf_open(struct source **ret, const struct source_opts *opts, char *why, size_t why_len)
 {
-	struct load_opts lo = {opts->netns, opts->n_netns, opts->max_rows ? opts->max_rows : SOURCE_ROWS,
-			       opts->max_socks ? opts->max_socks : SOURCE_SOCKS};
+	struct load_opts lo = {.netns = opts->netns,
+			       .n_netns = opts->n_netns,
+			       .max_rows = opts->max_rows ? opts->max_rows : SOURCE_ROWS,
+			       .max_socks = opts->max_socks ? opts->max_socks : SOURCE_SOCKS,
+			       .btf = opts->btf};
 	struct source *s = calloc(1, sizeof(*s));
 	int r;
 

@@ -75,9 +75,10 @@ static int udp_fill(struct udp *u, const struct udp_opts *o)
 
 static int udp_load(struct udp *u, const struct udp_opts *o, enum udp_mode mode)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, open, .btf_custom_path = o->btf && o->btf[0] ? o->btf : NULL);
 	int r;
 
-	u->skel = dgram__open();
+	u->skel = dgram__open_opts(&open);
 	if (!u->skel)
 		return -errno;
 	bpf_program__set_autoload(u->skel->progs.udp_create, mode == UDP_BYTES);

@@ -25,6 +25,7 @@ struct udp_opts {
 	size_t n_netns;
 	uint32_t max_rows, max_socks, max_peers; /* 0: as above */
 	uint16_t port_low, port_high;            /* ports the kernel gives out */
+	const char *btf;                         /* file that tells its structs; NULL or "": the kernel's own BTF */
 };
 
 /* Running totals since it was opened. */
