@@ -190,7 +190,7 @@ void cycle_look(struct cycle *c)
 	if (c->scanned_us != INT64_MIN && now - c->scanned_us < CYCLE_SCAN_US)
 		return;
 	c->scanned_us = now;
-	if (netns_scan(&c->netns, c->conf->netns_inum, c->conf->n_netns) < 0 || diag_follow(&c->diag, &c->netns) < 0)
+	if (netns_again(&c->netns, c->conf->netns_inum, c->conf->n_netns) < 0 || diag_follow(&c->diag, &c->netns) < 0)
 		return; /* memory is out: the former ones serve */
 	(void)host_look(c->host, &c->diag, &c->conf->locals);
 	cycle_nat_look(c);

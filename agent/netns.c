@@ -123,37 +123,99 @@ static int netns_scan_names(struct netns_set *set, const char *folder, const uin
 	return r;
 }
 
+/* Adds the namespace of a process. last: the one found last, neighbours mostly share it. */
+static int netns_add_process(struct netns_set *set, const char *pid, uint32_t *last, const uint32_t *only,
+			     size_t n_only)
+{
+	char path[NETNS_PATH], link[64];
+	unsigned long inum;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%.10s/ns/net", pid);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0) {
+		set->hidden += errno == EACCES || errno == EPERM;
+		return 0;
+	}
+	link[n] = '\0';
+	if (sscanf(link, "net:[%lu]", &inum) != 1 || inum == *last)
+		return 0;
+	*last = (uint32_t)inum;
+	return netns_wanted(*last, only, n_only) ? netns_add(set, *last, path) : 0;
+}
+
+/* The next `max` processes of the folder; ret_end: there are no more. */
+static int netns_scan_some(struct netns_set *set, DIR *d, size_t max, const uint32_t *only, size_t n_only,
+			   bool *ret_end)
+{
+	uint32_t last = 0;
+	struct dirent *e = NULL;
+	int r = 0;
+
+	while (r == 0 && max > 0 && (e = readdir(d))) {
+		if (e->d_name[0] < '0' || e->d_name[0] > '9' || strlen(e->d_name) > 10)
+			continue;
+		set->processes++;
+		max--;
+		r = netns_add_process(set, e->d_name, &last, only, n_only);
+	}
+	*ret_end = max > 0 && !e;
+	return r;
+}
+
 static int netns_scan_proc(struct netns_set *set, const uint32_t *only, size_t n_only)
 {
 	DIR *d = opendir("/proc");
-	uint32_t last = 0; /* neighbours mostly share one */
-	struct dirent *e;
-	int r = 0;
+	bool end;
+	int r;
 
 	if (!d)
 		return -errno;
-	while (r == 0 && (e = readdir(d))) {
-		char path[NETNS_PATH], link[64];
-		unsigned long inum;
-		ssize_t n;
-
-		if (e->d_name[0] < '0' || e->d_name[0] > '9' || strlen(e->d_name) > 10)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%.10s/ns/net", e->d_name);
-		n = readlink(path, link, sizeof(link) - 1);
-		if (n < 0) {
-			set->hidden += errno == EACCES || errno == EPERM;
-			continue;
-		}
-		link[n] = '\0';
-		if (sscanf(link, "net:[%lu]", &inum) != 1 || inum == last)
-			continue;
-		last = (uint32_t)inum;
-		if (netns_wanted(last, only, n_only))
-			r = netns_add(set, last, path);
-	}
+	set->processes = 0;
+	r = netns_scan_some(set, d, SIZE_MAX, only, n_only, &end);
 	closedir(d);
 	return r;
+}
+
+/* The pid made last: the fifth word of /proc/loadavg. 0 unknown. */
+static uint32_t netns_last_pid(void)
+{
+	FILE *f = fopen("/proc/loadavg", "re");
+	unsigned last;
+
+	if (!f || fscanf(f, "%*s %*s %*s %*s %u", &last) != 1)
+		last = 0;
+	if (f)
+		fclose(f);
+	return last;
+}
+
+static int netns_scan_new(struct netns_set *set, const uint32_t *only, size_t n_only)
+{
+	uint32_t from = set->last_pid, to = netns_last_pid(), last = 0, pid;
+	char text[16];
+	int r = 0;
+
+	set->last_pid = to;
+	if (!from || to - from > NETNS_SLICE) /* so many, or the pids went round: the slices find them */
+		return 0;
+	for (pid = from + 1; r == 0 && pid <= to; pid++) {
+		snprintf(text, sizeof(text), "%u", pid);
+		r = netns_add_process(set, text, &last, only, n_only);
+	}
+	return r;
+}
+
+/* Each is still where it was found. */
+static bool netns_there(const struct netns_set *set)
+{
+	uint32_t inum;
+	size_t i;
+
+	for (i = 0; i < set->n; i++)
+		if (set->v[i].path[0] && (netns_inum(set->v[i].path, &inum) < 0 || inum != set->v[i].inum))
+			return false;
+	return true;
 }
 
 int netns_scan(struct netns_set *set, const uint32_t *only, size_t n_only)
@@ -173,8 +235,38 @@ int netns_scan(struct netns_set *set, const uint32_t *only, size_t n_only)
 	return r;
 }
 
+int netns_again(struct netns_set *set, const uint32_t *only, size_t n_only)
+{
+	size_t processes = set->processes, i;
+	uint64_t hidden = set->hidden;
+	bool end = false;
+	int r = 0;
+
+	if (processes <= NETNS_SLICE || set->n == 0 || !netns_there(set)) {
+		set->last_pid = netns_last_pid();
+		return netns_scan(set, only, n_only);
+	}
+	if (!set->proc)
+		set->proc = opendir("/proc");
+	for (i = 0; r == 0 && i < ARRAY_LEN(netns_folders); i++)
+		r = netns_scan_names(set, netns_folders[i], only, n_only);
+	if (r == 0)
+		r = netns_scan_new(set, only, n_only);
+	if (r == 0 && set->proc)
+		r = netns_scan_some(set, set->proc, NETNS_SLICE, only, n_only, &end);
+	if (end) { /* once round: from the beginning the next time */
+		closedir(set->proc);
+		set->proc = NULL;
+	}
+	set->processes = processes;
+	set->hidden = hidden;
+	return r;
+}
+
 void netns_set_deinit(struct netns_set *set)
 {
+	if (set->proc)
+		closedir(set->proc);
 	free(set->v);
 	*set = (struct netns_set){0};
 }

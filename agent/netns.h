@@ -8,6 +8,7 @@
 
 #define NETNS_MAX 4096 /* namespaces looked at */
 #define NETNS_PATH 280
+#define NETNS_SLICE 4096 /* processes netns_again() looks at */
 
 struct netns {
 	uint32_t inum;         /* inode number: its name in keys. The kernel may use it again for a later one */
@@ -19,6 +20,10 @@ struct netns_set {
 	size_t n;
 	uint64_t hidden; /* processes whose namespace could not be seen: not root */
 	uint64_t full;   /* namespaces past NETNS_MAX */
+	/* of netns_again() */
+	size_t processes;  /* there were, the last time all were looked at */
+	void *proc;        /* DIR: how far it came */
+	uint32_t last_pid; /* the one made last */
 };
 
 /* The agent's own namespace; 0 when /proc is not there. */
@@ -30,6 +35,10 @@ int netns_resolve(const char *text, uint32_t *ret_inum, char *why, size_t why_le
 /* Fills `set` anew (zeroed before the first time): all namespaces with a process, a name or a bind mount in /run/netns and
  * /run/docker/netns; of these only those in `only` if n_only is not 0. The agent's own comes first. -errno */
 int netns_scan(struct netns_set *set, const uint32_t *only, size_t n_only);
+
+/* The same for a set that was filled before, on a host with many processes in pieces: those that are new, and the next
+ * NETNS_SLICE of the others (who may have moved). All of them when a namespace cannot be found any more where it was. -errno */
+int netns_again(struct netns_set *set, const uint32_t *only, size_t n_only);
 void netns_set_deinit(struct netns_set *set);
 
 /* Calls fn in a thread that lives in `ns` for this call. Returns what fn returned, or -errno when it could not go there. */

@@ -99,7 +99,7 @@ static struct space *space_of(struct opens *o, uint32_t inum)
 
 static void spaces_scan(struct opens *o, bool first)
 {
-	if (netns_scan(&o->set, o->only, o->n_only))
+	if (netns_again(&o->set, o->only, o->n_only))
 		return;
 	for (size_t i = 0; i < o->n; i++)
 		o->v[i].found = false;
