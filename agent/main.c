@@ -102,6 +102,7 @@ static struct udp *main_udp(const struct conf *conf, const char *btf)
 				.netns = conf->netns_inum,
 				.n_netns = conf->n_netns,
 				.max_rows = (uint32_t)conf->max_rows,
+				.max_socks = (uint32_t)conf->max_socks / UDP_SHARE,
 				.max_peers = (uint32_t)conf->udp_peers,
 				.btf = btf};
 	struct udp *udp = NULL;

@@ -14,6 +14,7 @@
 #include "agent/rows.h"
 
 #define UDP_SOCKS 16384 /* sockets followed */
+#define UDP_SHARE 4     /* one for so many open connections followed */
 #define UDP_ROWS 8192   /* folded between two drains */
 #define UDP_PEERS 256   /* addresses a socket has rows of its own with in an interval; the rest is "others" */
 
@@ -30,9 +31,9 @@ struct udp_opts {
 
 /* Running totals since it was opened. */
 struct udp_counts {
-	uint64_t socks_full;            /* sockets without a place: their datagrams are not counted */
-	uint64_t rows_full;             /* rows without a place */
-	uint64_t lost_segs, lost_bytes; /* what was to be in them */
+	uint64_t socks_full;            /* times a socket found no place */
+	uint64_t rows_full;             /* times a row found none */
+	uint64_t lost_segs, lost_bytes; /* datagrams that are in no row for it */
 	uint64_t lost_rows_user;        /* rows that found no room in `rows` */
 	uint64_t others;                /* datagrams under "others" */
 	uint64_t unread, late, ended;   /* agent/bpf/udp.h */

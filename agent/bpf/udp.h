@@ -83,9 +83,9 @@ struct sky_udp_cost {
 };
 
 struct sky_udp_counters {
-	__u64 socks_full; /* sockets that found no place; their datagrams are still counted, without a process */
-	__u64 rows_full;  /* times a row found no place */
-	__u64 lost_segs, lost_bytes; /* what was to be in them */
+	__u64 socks_full;            /* times a socket found no place: nothing of it is known, its datagrams are lost */
+	__u64 rows_full;             /* times a row found no place */
+	__u64 lost_segs, lost_bytes; /* datagrams that are in no row for want of a place */
 	__u64 others;                /* datagrams under "others": their socket had too many peers */
 	__u64 unread;                /* datagrams whose headers could not be read */
 	__u64 late;                  /* sockets first seen by a packet: their making was missed */

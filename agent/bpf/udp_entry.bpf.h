@@ -272,6 +272,11 @@ static __always_inline bool look_tuple(struct sky_udp_sock *e, __u64 cookie, boo
 	return true;
 }
 
+static __always_inline bool netns_watched(__u32 netns)
+{
+	return !watch_some || bpf_map_lookup_elem(&watched, &netns);
+}
+
 static __always_inline void entry_owner(struct sky_udp_sock *e, struct sock *sk)
 {
 	owner_task(&e->owner, (struct task_struct *)bpf_get_current_task(), &e->tgid, false);
@@ -286,7 +291,7 @@ static __always_inline struct sky_udp_sock *entry_make(__u64 cookie, struct sock
 	fresh.cookie = cookie;
 	fresh.sk = (__u64)(unsigned long)sk;
 	fresh.netns = sock_netns(sk, false);
-	fresh.ignored = watch_some && !bpf_map_lookup_elem(&watched, &fresh.netns);
+	fresh.ignored = !netns_watched(fresh.netns);
 	if (process) {
 		entry_owner(&fresh, sk);
 	} else {

@@ -108,6 +108,12 @@ static __always_inline void add(struct sky_udp_sums *s, const struct datagram *d
 	}
 }
 
+static __always_inline void lost_datagram(const struct datagram *d)
+{
+	ADD(counters.lost_segs, d->segs);
+	ADD(counters.lost_bytes, d->bytes);
+}
+
 static __always_inline void count(struct __sk_buff *skb, struct bpf_sock *full, bool out)
 {
 	bool v4 = skb->protocol == bpf_htons(ETH_P_IP);
@@ -118,14 +124,18 @@ static __always_inline void count(struct __sk_buff *skb, struct bpf_sock *full, 
 
 	if (!e) {
 		e = entry_make(cookie, plain(full), false);
-		if (!e)
-			return;
-		ADD(counters.late, 1);
+		if (e)
+			ADD(counters.late, 1);
 	}
-	if (e->ignored)
+	if (e && e->ignored)
 		return;
 	if (!(v4 ? read_v4(skb, out, &d) : read_v6(skb, out, &d))) {
 		ADD(counters.unread, 1);
+		return;
+	}
+	if (!e) { /* no place for its socket */
+		if (netns_watched(sock_netns(plain(full), false)))
+			lost_datagram(&d);
 		return;
 	}
 	if (!e->sk)
@@ -147,8 +157,7 @@ static __always_inline void count(struct __sk_buff *skb, struct bpf_sock *full, 
 	}
 	row = row_peer(e, &d, v4);
 	if (!row) {
-		ADD(counters.lost_segs, d.segs);
-		ADD(counters.lost_bytes, d.bytes);
+		lost_datagram(&d);
 		return;
 	}
 	add(&row->sums, &d, out);

@@ -6,9 +6,11 @@ import subprocess
 import time
 
 from lab import case, paths, work
+from lab.stack import Program
 from lab.wait import middle_of_interval, until
 
 PEERS = 64
+KNOWN_SECONDS = 25  # a listener waits up to 10 s for its owner to be found
 BYTES = ("--udp", "bytes", "--udp-peers", str(PEERS))
 FIELDS = ("opened", "closed", "c2s_bytes", "s2c_bytes", "c2s_segs", "s2c_segs")
 SUMS = FIELDS[2:]
@@ -48,7 +50,7 @@ class Udp(case.Case):
         program.read(work.START_SECONDS)
         self.addCleanup(program.stop)
         if self.listeners_told:
-            until(lambda: self.listening(port or self.port), case.VISIBLE_SECONDS, "the server's port is known")
+            until(lambda: self.listening(port or self.port), KNOWN_SECONDS, "the server's port is known")
         return program
 
     def listening(self, port):
@@ -282,6 +284,43 @@ class Connected(Udp):
         server.do("report")
         self.expect_udp({"client": {"opened": 9, "closed": 9}}, observed="client")
         self.adds_up()
+
+
+class Full(Udp):
+    """More sockets than there are places."""
+
+    options = ()
+    listeners_told = False
+
+    def test_udp_tables_full(self):
+        """400 sockets where 256 have places: what is not in a row is counted, to the datagram and byte."""
+        log = self.stack.log("agent-c")
+        agent = Program(self.lab, "c", "agent c", [
+            paths.AGENT, "--print", "--json", "--interval", "1s", "--budget", "0", "--netns", self.lab.name("c"),
+            "--udp", "bytes", "--max-socks", "1024"], log)
+        self.addCleanup(agent.stop)
+        until(lambda: "measuring" in agent.tail(), work.START_SECONDS, agent.tail)
+        server, client = self.serve("127.0.0.1", host="c"), self.ask(host="c")
+        for command in (self.open("127.0.0.1", "n=400"), "send 3 101 0"):
+            client.do(command)
+        tally, _ = self.told(server, client)
+        client.do("close")
+        agent.stop()
+        self.assertEqual(tally["sent"], 1200)
+        with open(log, encoding="utf-8") as file:
+            said = [json.loads(line) for line in file if line.startswith("{")]
+        rows = [row for row in said if row["type"] == "row" and row["port"] == self.port]
+        lost = {name: sum(line["info"].get(f"udp_{name}", 0) for line in said if line["type"] == "health")
+                for name in ("lost_datagrams", "lost_bytes", "socks_full")}
+        client_segs, client_bytes = (sum(row.get(name, 0) for row in rows if row["view"] == "client")
+                                     for name in ("tx_segs", "tx_bytes"))
+        server_segs = sum(row.get("rx_segs", 0) for row in rows if row["view"] == "server")
+        self.assertEqual(client_segs + lost["lost_datagrams"], 1200)
+        self.assertEqual(client_bytes + lost["lost_bytes"], 1200 * 101)
+        self.assertEqual(server_segs, 1200)  # its socket was there first
+        self.assertGreaterEqual(client_segs, 3 * 200)
+        self.assertGreaterEqual(lost["lost_datagrams"], 3 * 144)
+        self.assertGreaterEqual(lost["socks_full"], 144)
 
 
 class Off(Udp):
