@@ -31,22 +31,19 @@
 #include "agent/nat.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/nat_where.h"
 #include "base/hash.h"
-#include "base/table.h"
-#include "flow/key.h"
 
 #define NAT_ENDS 4096 /* addresses with port that are translated; power of two */
 #define NAT_TRIES 16
 #define NAT_STEPS 4 /* translations one after another */
 
 enum nat_way { NAT_FORTH, NAT_BACK, NAT_WAYS };
-enum nat_found { NAT_NONE, NAT_ONE, NAT_SEVERAL };
 
-struct nat_place {
+struct nat_slot {
 	struct nat_entry e;
 	int64_t at_us;
 	bool used, old; /* old: the same tuple was translated otherwise since */
@@ -68,7 +65,7 @@ struct nat_address {
 };
 
 struct nat {
-	struct nat_place *v;
+	struct nat_slot *v;
 	uint32_t *heads[NAT_WAYS]; /* index + 1 */
 	uint32_t max, next, mask;
 	int64_t now_us;
@@ -182,7 +179,7 @@ static void place_unlink(struct nat *n, uint32_t i, enum nat_way way)
 static void place_take(struct nat *n, const struct nat_entry *e, int64_t now_us)
 {
 	uint32_t i = n->next;
-	struct nat_place *p = &n->v[i];
+	struct nat_slot *p = &n->v[i];
 
 	n->next = (i + 1) % n->max;
 	if (p->used) {
@@ -190,7 +187,7 @@ static void place_take(struct nat *n, const struct nat_entry *e, int64_t now_us)
 		place_unlink(n, i, NAT_FORTH);
 		place_unlink(n, i, NAT_BACK);
 	}
-	*p = (struct nat_place){.e = *e, .at_us = now_us, .used = true};
+	*p = (struct nat_slot){.e = *e, .at_us = now_us, .used = true};
 	for (unsigned way = 0; way < NAT_WAYS; way++) {
 		uint32_t *head = tuple_head(n, tuple_of(e, way), way);
 
@@ -199,7 +196,7 @@ static void place_take(struct nat *n, const struct nat_entry *e, int64_t now_us)
 	}
 }
 
-static bool place_fresh(const struct nat *n, const struct nat_place *p)
+static bool place_fresh(const struct nat *n, const struct nat_slot *p)
 {
 	return n->now_us - p->at_us < NAT_FRESH_US;
 }
@@ -248,7 +245,6 @@ static void end_seen(struct nat *n, const struct nat_tuple *from, const struct n
 		end_list(n, end);
 }
 
-/* The end at which the rows of `key` may be translated; NULL: nothing is. */
 static struct nat_end *end_of(struct nat *n, const struct sky_row_key *key)
 {
 	bool client = key->role == SKY_ROLE_CLIENT;
@@ -257,13 +253,26 @@ static struct nat_end *end_of(struct nat *n, const struct sky_row_key *key)
 			client ? NAT_FORTH : NAT_BACK, false);
 }
 
+bool nat_known(struct nat *n, const struct sky_row_key *key)
+{
+	return end_of(n, key) != NULL;
+}
+
+void nat_list(struct nat *n, const struct sky_row_key *key)
+{
+	struct nat_end *end = end_of(n, key);
+
+	if (end)
+		end_list(n, end);
+}
+
 void nat_put(struct nat *n, const struct nat_entry *e, int64_t now_us)
 {
 	uint32_t i = *tuple_head(n, &e->before, NAT_FORTH);
 
 	n->now_us = now_us ? now_us : 1;
 	for (; i; i = n->v[i - 1].next[NAT_FORTH]) {
-		struct nat_place *p = &n->v[i - 1];
+		struct nat_slot *p = &n->v[i - 1];
 
 		if (p->e.netns != e->netns || p->e.zone != e->zone || !tuple_eq(&p->e.before, &e->before) || p->old)
 			continue;
@@ -322,7 +331,7 @@ static enum nat_found trip_step(const struct nat *n, struct nat_trip *trip, uint
 	const struct nat_tuple *to = NULL;
 
 	for (; i; i = n->v[i - 1].next[trip->way]) {
-		const struct nat_place *p = &n->v[i - 1];
+		const struct nat_slot *p = &n->v[i - 1];
 		const struct nat_tuple *other = tuple_of(&p->e, trip->way == NAT_FORTH ? NAT_BACK : NAT_FORTH);
 
 		if (!place_fresh(n, p) || (p->old && trip->live) || !tuple_eq(tuple_of(&p->e, trip->way), &trip->t))
@@ -356,15 +365,8 @@ static enum nat_found trip_make(const struct nat *n, struct nat_trip *trip, uint
 	return found;
 }
 
-static bool nat_can(const struct nat *n, const struct sky_row_key *key)
-{
-	return n && (key->role == SKY_ROLE_CLIENT || key->role == SKY_ROLE_SERVER) &&
-	       (key->protocol == IPPROTO_TCP || key->protocol == IPPROTO_UDP);
-}
-
-/* Where the connection of `key` with ephemeral port `port` went, or came from. */
-static enum nat_found nat_where(const struct nat *n, const struct sky_row_key *key, uint16_t port, bool live,
-				struct nat_tuple *ret)
+enum nat_found nat_where(const struct nat *n, const struct sky_row_key *key, uint16_t port, bool live,
+			 struct nat_tuple *ret)
 {
 	bool client = key->role == SKY_ROLE_CLIENT;
 	struct nat_trip trip = {.t = {.sport = port, .dport = key->service_port, .protocol = key->protocol},
@@ -381,10 +383,9 @@ static enum nat_found nat_where(const struct nat *n, const struct sky_row_key *k
 	return found;
 }
 
-/* --- keys */
+/* --- places of addresses */
 
-/* The place of an address, from 1; 0: none left. */
-static uint32_t via_of(struct nat *n, const struct ip *ip, uint16_t port)
+uint32_t nat_place(struct nat *n, const struct ip *ip, uint16_t port)
 {
 	size_t i = hash64_seed(ip->b, 16, port) & (NAT_VIAS * 2 - 1);
 	struct nat_address *a;
@@ -411,125 +412,6 @@ bool nat_via(const struct nat *n, uint32_t via, struct ip *ret, uint16_t *ret_po
 	return true;
 }
 
-/* False: no place for its address. */
-static bool key_translate(struct nat *n, struct sky_row_key *key, const struct nat_tuple *t)
-{
-	bool client = key->role == SKY_ROLE_CLIENT;
-	struct ip dst;
-	bool other;
-	uint32_t via = 0;
-
-	memcpy(dst.b, client ? key->remote : key->local, 16);
-	other = key->service_port != t->dport || !ip_eq(&dst, &t->dst);
-	if (other)
-		via = client ? via_of(n, &dst, key->service_port) : via_of(n, &t->dst, t->dport);
-	if (other && !via)
-		return false;
-	key->via = via;
-	if (client) {
-		memcpy(key->local, t->src.b, 16);
-		memcpy(key->remote, t->dst.b, 16);
-		key->service_port = t->dport;
-	} else {
-		memcpy(key->remote, t->src.b, 16);
-	}
-	n->counts.translated++;
-	return true;
-}
-
-static void key_unsplit(struct nat *n, struct sky_row_key *key)
-{
-	struct nat_end *end = end_of(n, key);
-
-	key->flags |= FLOW_NAT_UNSPLIT;
-	n->counts.unsplit++;
-	if (end)
-		end_list(n, end);
-}
-
-bool nat_conn(struct nat *n, struct sky_row_key *key, uint16_t *port, bool live)
-{
-	enum nat_found found;
-	struct nat_tuple t;
-
-	if (!nat_can(n, key))
-		return false;
-	key->other_port = 0;
-	found = nat_where(n, key, *port, live, &t);
-	if (found == NAT_NONE)
-		return false;
-	if (found == NAT_ONE && key_translate(n, key, &t))
-		*port = t.sport;
-	else
-		key_unsplit(n, key);
-	return true;
-}
-
-/* Each listed port of a row looked up: where all go, or that they do not. */
-static enum nat_found row_ports(const struct nat *n, const struct sky_row_key *key, const struct sky_row_value *val,
-				unsigned count, struct nat_tuple *ret, uint16_t ports[SKY_PORTS])
-{
-	enum nat_found all = NAT_NONE, found;
-	struct nat_tuple t;
-
-	for (unsigned i = 0; i < count; i++) {
-		found = nat_where(n, key, val->ports[i], false, &t);
-		if (found == NAT_SEVERAL || (i > 0 && found != all))
-			return NAT_SEVERAL;
-		all = found;
-		if (found == NAT_NONE)
-			continue;
-		if (i > 0 && (!ip_eq(&ret->src, &t.src) || !ip_eq(&ret->dst, &t.dst) || ret->dport != t.dport))
-			return NAT_SEVERAL;
-		*ret = t;
-		ports[i] = t.sport;
-	}
-	return all;
-}
-
-/* All connections of the row are listed by port: none failed, none is over the bound, no port was there twice. */
-static bool row_complete(const struct sky_row_key *key, const struct sky_row_value *val, unsigned count)
-{
-	return count == val->ports_seen && (key->role != SKY_ROLE_CLIENT || val->attempts == val->opened);
-}
-
-void nat_row(struct nat *n, struct sky_row_key *key, struct sky_row_value *val)
-{
-	uint16_t ports[SKY_PORTS], port = key->other_port;
-	enum nat_found found;
-	struct nat_tuple t;
-	unsigned count = 0;
-	bool complete;
-
-	if (!nat_can(n, key))
-		return;
-	if (port) { /* made by connection */
-		(void)nat_conn(n, key, &port, false);
-		if (val->ports[0])
-			val->ports[0] = port;
-		return;
-	}
-	while (count < SKY_PORTS && val->ports[count])
-		count++;
-	complete = row_complete(key, val, count);
-	found = row_ports(n, key, val, count, &t, ports);
-	if (found == NAT_NONE && (complete || !end_of(n, key)))
-		return;
-	if (found == NAT_ONE && complete && key_translate(n, key, &t))
-		memcpy(val->ports, ports, count * sizeof(*ports));
-	else
-		key_unsplit(n, key);
-}
-
-void nat_attempt(struct nat *n, struct sky_row_key *key)
-{
-	if (!nat_can(n, key))
-		return;
-	key->other_port = 0;
-	if (end_of(n, key))
-		key_unsplit(n, key);
-}
-
 void nat_forgot(struct nat *n)
 {
 	if (n)
@@ -545,6 +427,11 @@ bool nat_again(struct nat *n)
 }
 
 const struct nat_counts *nat_counts(const struct nat *n)
+{
+	return &n->counts;
+}
+
+struct nat_counts *nat_counting(struct nat *n)
 {
 	return &n->counts;
 }

@@ -16,6 +16,10 @@
 #define SKY_NAT_ENDS 1024 /* addresses to which each connection has a row (agent/bpf/nat.bpf.h) */
 #define SKY_SLICE 256 /* sockets one run of the walker reads */
 
+struct sky_address {
+	__u8 b[16];
+};
+
 enum sky_role { SKY_ROLE_UNKNOWN, SKY_ROLE_CLIENT, SKY_ROLE_SERVER };
 
 /* Who owns a socket. tgid is set only where the cgroup says nothing (root cgroup, cgroup v1 hosts):

@@ -11,7 +11,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SKY_NAT_ENDS);
-	__uint(key_size, 16); /* a client's remote, a server's local address */
+	__type(key, struct sky_address); /* a client's remote, a server's local */
 	__type(value, __u32);
 } nat_ends SEC(".maps");
 

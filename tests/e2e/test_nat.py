@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Translated addresses: what two hosts see of one connection meets in one edge, under the tuple on the wire, and says
+what was dialled.
+
+    p 10.77.8.2 -- 10.77.8.1 a ---- b 10.77.9.1 -- 10.77.9.2 q
+
+p, a pod of host a, is masqueraded; 10.96.0.10:80 on a is a service with two back ends on b, drawn by lot for each
+connection; 10.77.0.2:8080 on b is a port published for q, a container of b."""
+
+import time
+
+from lab import case, work
+from lab.net import Lab, sh
+from lab.stack import Stack
+from lab.wait import middle_of_interval, until
+
+SERVICE = "10.96.0.10"
+BACKENDS = (9101, 9102)
+CLIENT = "c-nat"
+PUBLISHED, PLAIN, REFUSING = 9103, 9104, 9105
+SERVERS = ((BACKENDS[0], "b", "10.77.0.2"), (BACKENDS[1], "b", "10.77.0.2"), (PUBLISHED, "q", "10.77.9.2"),
+           (PLAIN, "b", "10.77.0.2"))
+FRESH = "10.96.0.11"  # of which the agent knows nothing yet
+RULES = {
+    "a": f"""
+table ip nat {{
+  chain services {{
+    ip daddr {SERVICE} tcp dport 80 dnat to numgen random mod 2 map {{ 0 : 10.77.0.2 . {BACKENDS[0]}, 1 : 10.77.0.2 . {BACKENDS[1]} }}
+    ip daddr {FRESH} tcp dport 80 dnat to numgen random mod 2 map {{ 0 : 10.77.0.2 . {BACKENDS[0]}, 1 : 10.77.0.2 . {BACKENDS[1]} }}
+    ip daddr {SERVICE} tcp dport 81 dnat to 10.77.0.2:{BACKENDS[0]}
+    ip daddr {SERVICE} tcp dport 82 dnat to 10.77.0.2:{REFUSING}
+  }}
+  chain in {{ type nat hook prerouting priority -100; jump services; }}
+  chain out {{ type nat hook output priority -100; jump services; }}
+  chain post {{ type nat hook postrouting priority 100; ip saddr 10.77.8.0/24 oifname "to-b" masquerade; }}
+}}""",
+    "b": f"""
+table ip nat {{
+  chain in {{ type nat hook prerouting priority -100; ip daddr 10.77.0.2 tcp dport 8080 dnat to 10.77.9.2:{PUBLISHED}; }}
+}}""",
+}
+
+
+def behind(lab, inner, outer, network):
+    """A namespace behind a host, which forwards for it."""
+    lab.hosts += (inner,)
+    sh("ip", "netns", "add", lab.name(inner))
+    lab.ip(inner, "link", "set", "lo", "up")
+    sh("ip", "-n", lab.name(outer), "link", "add", f"to-{inner}", "type", "veth", "peer", "name", "eth0", "netns",
+       lab.name(inner))
+    lab.ip(outer, "address", "add", f"{network}.1/24", "dev", f"to-{inner}")
+    lab.ip(inner, "address", "add", f"{network}.2/24", "dev", "eth0")
+    lab.ip(outer, "link", "set", f"to-{inner}", "up")
+    lab.ip(inner, "link", "set", "eth0", "up")
+    lab.ip(inner, "route", "add", "default", "via", f"{network}.1")
+    lab.sysctl(outer, "net.ipv4.ip_forward", "1")
+
+
+class Nat(case.Case):
+    """Servers live as long as the class and all clients are one service: whoever is at an address is known in every
+    interval, also in one in which a loaded machine cuts one host's interval late. A case's rows begin with `began`."""
+
+    @classmethod
+    def setUpClass(cls):
+        case.Shared.drop()
+        lab = case.Shared.lab = Lab()
+        behind(lab, "p", "a", "10.77.8")
+        behind(lab, "q", "b", "10.77.9")
+        lab.ip("a", "route", "add", "10.96.0.0/16", "via", "10.77.0.2")
+        for host, rules in RULES.items():
+            done = lab.run(host, ["nft", rules])
+            if done.returncode:
+                raise RuntimeError(done.stderr)
+        stack = case.Shared.stack = Stack(lab)
+        stack.start_server()
+        stack.start_agent("a", "--netns", lab.name("p"))
+        stack.start_agent("b", "--netns", lab.name("q"))
+        stack.wait_agents()
+        cls.servers = {port: work.serve(lab, host, f"s-{port}", address, port) for port, host, address in SERVERS}
+        cls.meet(stack, lab)
+
+    @classmethod
+    def meet(cls, stack, lab):
+        """The agent has met the addresses: one that is translated is watched by connection from then on."""
+        began, n = time.time() - 1, 0
+        for host, address, port in (("p", "10.77.0.2", PLAIN), ("p", SERVICE, 80), ("a", "10.77.0.2", 8080)):
+            client = work.client(lab, host, CLIENT)
+            for command in (f"connect {address} {port} n=100", "talk 11 13", "close"):
+                client.do(command)
+            n += 100
+            until(lambda: sum(e.get("client_closed", 0) for e in stack.edges(began, client=CLIENT)) == n,
+                  case.VISIBLE_SECONDS, f"the first connections to {address}:{port} are seen")
+            client.stop()
+
+    @classmethod
+    def tearDownClass(cls):
+        for server in cls.servers.values():
+            server.stop()
+        case.Shared.drop()
+
+    def setUp(self):
+        super().setUp()
+        self.client_service = CLIENT
+        self.began = int(time.time()) + 1
+        self.base = {port: dict(server.do("report")) for port, server in self.servers.items()}
+
+    # --- what both ends say
+
+    def talk(self, host, address, port, n, talk="talk primes"):
+        """A client's n connections, begun and ended in one interval: hosts cut it some ms apart."""
+        client = self.client(host=host)
+        middle_of_interval(after=self.began)
+        for command in (f"connect {address} {port} n={n}", talk, "close"):
+            client.do(command)
+        self.ended(client)
+        return client
+
+    def did(self, port, name):
+        """What this case made a server do."""
+        return self.servers[port].tally[name] - self.base[port][name]
+
+    def ended(self, client):
+        """The servers have seen the end of what the client closed."""
+        client.do("report")
+        until(lambda: all(s.do("report") for s in self.servers.values()) and
+              sum(self.did(port, "closed") for port in self.servers) >= client.tally["closed"], 20,
+              lambda: f"the servers see the end of {client.tally}")
+
+    def edge_of(self, server, port=None, via=None, pair=("10.77.0.1", "10.77.0.2")):
+        """The edge to this back end shows in both views just what that server did."""
+        both = {"opened": self.did(server, "opened"), "closed": self.did(server, "closed"),
+                "c2s_bytes": self.did(server, "received"), "s2c_bytes": self.did(server, "sent")}
+        edge = self.expect({"client": {"attempts": both["opened"], **both}, "server": both}, server=f"s-{server}",
+                           client=self.client_service, port=port or server)
+        self.assertEqual(edge.get("via"), via)
+        self.assertNotIn("nat_unsplit", edge.get("flags") or [])
+        pairs = self.stack.api(f"edges/{edge['id']}", from_=int(self.began), to=int(time.time()) + 60)["pairs"]
+        self.assertEqual([(p["client"], p["server"]) for p in pairs], [pair])
+
+    def only(self, *ports):
+        """No edge of this client but these, and everything adds up."""
+        edges = self.stack.edges(self.began, client=self.client_service)
+        self.assertEqual(sorted(e["port"] for e in edges), sorted(ports),
+                         [(e["server_service"], e["port"], e.get("via"), e.get("flags")) for e in edges])
+        self.adds_up()
+
+    # --- cases
+
+    def test_masquerade(self):
+        self.talk("p", "10.77.0.2", PLAIN, 23)
+        self.edge_of(PLAIN)
+        self.only(PLAIN)
+
+    def service(self, host):
+        self.talk(host, SERVICE, 80, 23)
+        self.assertEqual(sum(self.did(port, "opened") for port in BACKENDS), 23)
+        for port in BACKENDS:
+            self.edge_of(port, via=f"{SERVICE}:80")
+        self.only(*BACKENDS)
+
+    def test_service_with_two_back_ends(self):
+        """From the host itself."""
+        self.service("a")
+
+    def test_service_from_behind_masquerade(self):
+        self.service("p")
+
+    def test_service_with_one_back_end(self):
+        self.talk("p", SERVICE, 81, 7)
+        self.edge_of(BACKENDS[0], via=f"{SERVICE}:81")
+        self.only(BACKENDS[0])
+
+    def test_published_port(self):
+        """The server's view is put under what the outside dials."""
+        self.talk("a", "10.77.0.2", 8080, 23)
+        self.edge_of(PUBLISHED, port=8080)
+        self.only(8080)
+
+    def test_refused_by_a_back_end(self):
+        """That it failed is said of the back end, not of the address dialled."""
+        client = self.client(host="p")
+        middle_of_interval(after=self.began)
+        client.do(f"connect {SERVICE} 82 n=5")
+        client.do("report")
+        edge = self.expect({"client": {"attempts": 5, "failed_refused": 5}}, observed="client", server="host:skyhost-b",
+                           client=self.client_service, port=REFUSING)
+        self.assertEqual(edge.get("via"), f"{SERVICE}:82")
+        self.only(REFUSING)
+
+    def test_open_connections(self):
+        """Each is settled by itself, however many there are and whatever was known before."""
+        client = self.client(host="p")
+        middle_of_interval(after=self.began)
+        client.do(f"connect {FRESH} 80 n=40")
+        for _ in range(3):
+            middle_of_interval(after=int(time.time()))
+            client.do("talk 1009 2003")
+        client.do("close")
+        self.ended(client)
+        for port in BACKENDS:
+            self.edge_of(port, via=f"{FRESH}:80")
+        self.only(*BACKENDS)
+
+    def test_a_first_burst_is_not_split_wrongly(self):
+        """Before the agent knows of the address: what cannot be told apart stays on what was dialled, flagged, and with the
+        rest adds up to all."""
+        client = self.talk("p", FRESH, 80, 200, "talk 101 53")
+        sent, received = client.tally["sent"], client.tally["received"]
+
+        def sums():
+            self.edges = self.stack.edges(self.began, client=self.client_service)
+            return tuple(sum(e.get(f"client_{name}", 0) for e in self.edges)
+                         for name in ("closed", "c2s_bytes", "s2c_bytes"))
+        until(lambda: sums() == (200, sent, received), case.VISIBLE_SECONDS, lambda: f"{sums()} of {client.tally}")
+        for edge in self.edges:
+            if edge["port"] == 80:
+                self.assertIn("nat_unsplit", edge["flags"])
+            else:
+                self.assertEqual(edge["via"], f"{FRESH}:80")
+                self.assertLessEqual(edge.get("client_c2s_bytes", 0), self.did(edge["port"], "received"))
+        self.adds_up()
