@@ -121,6 +121,7 @@ static int contents(const struct btf *btf, char *why, size_t why_len)
 int btf_check(const char *path, char *why, size_t why_len)
 {
 	libbpf_print_fn_t print;
+	char reason[96];
 	struct btf *btf;
 	struct stat st;
 	int r;
@@ -139,7 +140,8 @@ int btf_check(const char *path, char *why, size_t why_len)
 	r = libbpf_get_error(btf);
 	libbpf_set_print(print);
 	if (r) {
-		snprintf(why, why_len, "corrupt, or no BTF: %s", strerror(-r));
+		libbpf_strerror(r, reason, sizeof(reason));
+		snprintf(why, why_len, "corrupt, or no BTF: %s", reason);
 		return r;
 	}
 	r = contents(btf, why, why_len);

@@ -148,6 +148,8 @@ static int main_measure(const struct conf *conf, struct loop *loop, struct reloa
 	int r = 0;
 
 	btf_choose(&btf, conf->btf, btf_release(release), "");
+	if (strcmp(conf->btf, "auto") != 0 && strcmp(conf->btf, "off") != 0 && !btf.rung[1].ok)
+		log_warn("--btf: %s", btf.rung[1].why);
 	if (strcmp(conf->nat, "off") != 0)
 		r = nat_new(&nat, NAT_MAX);
 	if (r == 0)
