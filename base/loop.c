@@ -15,6 +15,7 @@
 
 #define LOOP_FDS 64
 #define LOOP_TIMERS 64
+#define LOOP_STEP_US 500000 /* less is a clock being slewed */
 
 struct loop_source {
 	int fd; /* -1: free */
@@ -35,6 +36,7 @@ struct loop {
 	bool stop;
 	struct loop_source fds[LOOP_FDS];
 	struct loop_timer timers[LOOP_TIMERS];
+	int64_t ahead; /* of the wall clock over the one that never steps, us */
 };
 
 static void loop_on_wake(void *arg, uint32_t events)
@@ -189,11 +191,23 @@ static void loop_run_timers(struct loop *loop, int64_t now)
 	}
 }
 
+/* The wall clock was set back: what was to happen in a second still does. Set forward, timers are due at once. */
+static void loop_follow_clock(struct loop *loop)
+{
+	int64_t ahead = clock_wall_us() - clock_mono_us(), back = loop->ahead - ahead;
+	size_t i;
+
+	loop->ahead = ahead;
+	for (i = 0; back > LOOP_STEP_US && i < LOOP_TIMERS; i++)
+		loop->timers[i].wall_us -= back;
+}
+
 int loop_run(struct loop *loop)
 {
 	struct epoll_event ev[16];
 	int i, n;
 
+	loop->ahead = clock_wall_us() - clock_mono_us();
 	while (!loop->stop) {
 		n = epoll_wait(loop->epoll, ev, ARRAY_LEN(ev), loop_timeout(loop, clock_wall_us()));
 		if (n < 0 && errno != EINTR)
@@ -204,6 +218,7 @@ int loop_run(struct loop *loop)
 			if (s.fd >= 0)
 				s.fn(s.arg, ev[i].events);
 		}
+		loop_follow_clock(loop);
 		loop_run_timers(loop, clock_wall_us());
 	}
 	loop->stop = false;

@@ -13,7 +13,8 @@ void loop_free(struct loop *loop);
 int loop_fd(struct loop *loop, int fd, uint32_t events, void (*fn)(void *arg, uint32_t events), void *arg);
 void loop_fd_del(struct loop *loop, int fd);
 
-/* Calls fn once when the wall clock shows wall_us. -ENOSPC past 64 timers. */
+/* Calls fn once when the wall clock shows wall_us. A clock set back takes the time with it, within a second. -ENOSPC past 64
+ * timers. */
 int loop_at(struct loop *loop, int64_t wall_us, void (*fn)(void *arg), void *arg);
 
 /* SIGINT and SIGTERM end loop_run(); SIGHUP calls fn. Blocks these signals in the calling thread: call before others start. */

@@ -320,6 +320,34 @@ class Limits(GuestCase):
         self.assertLessEqual(missing, agent.counted("rows_full") + agent.counted("rows_user_full"))
 
 
+class Clock(GuestCase):
+
+    def test_set_back_an_hour(self):
+        """The wall clock jumps an hour back while it measures: it goes on at once, under the hour's numbers, and every connection is
+        counted once, those across the jump too."""
+        path = os.path.join(self.folder, "shift")
+        with open(path, "wb") as file:
+            file.write(bytes(8))
+        agent = Agent(self, "--interval", "1s", "--budget", "0", words=(
+            "env", f"LD_PRELOAD={paths.BUILD}/tests/e2e/shift_clock.so", f"SHIFT_CLOCK={path}"))
+        server, client = self.pair()
+        until(lambda: agent.intervals() >= 2, 10, "intervals")
+        client.do(self.connect(HOST, "n=7"))
+        client.do("talk 100 200")
+        middle_of_interval()
+        with open(path, "r+b") as file:
+            file.write((-3600).to_bytes(8, "little", signed=True))
+        stepped = agent.intervals()
+        until(lambda: agent.intervals() >= stepped + 3, 10, "it goes on")
+        client.do("talk 1000 2000")
+        client.do("close")
+        self.exact(agent, *self.tally(server, client))
+        intervals = [line["interval"] for line in agent.lines("health")]
+        self.assertTrue(any(3595 <= a - b <= 3605 for a, b in zip(intervals, intervals[1:])), intervals)
+        self.assertLessEqual(agent.counted("intervals_missed"), 1)
+        self.assertLessEqual(agent.sums(view="client", port=self.port)["open_ms"], 7 * 1000 * (len(intervals) + 2))
+
+
 class Failover(GuestCase):
     """One agent, two collectors: the shared one on m and one on c. It looks at c from a, where it has a way to both."""
 
