@@ -12,7 +12,7 @@
 
 #define LISTEN_SLOTS (LISTEN_MAX * 2) /* power of two */
 #define LISTEN_FDS 8192               /* descriptors looked at in one look, while owners are not known */
-#define LISTEN_UDP_SHARE 200          /* a look at UDP's sockets, which may be many, waits so many times what the last took */
+#define LISTEN_UDP_SHARE 200          /* a look at UDP's sockets waits so many times what the last took */
 #define LISTEN_NAMELESS_US 10000000ll /* so long a new row waits for its owner to be found */
 
 struct listen_one {

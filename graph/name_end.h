@@ -6,7 +6,7 @@
 #include "policy/inventory.h"
 
 #define NAME_END_TEXT (FLOW_NAME_MAX + 1)
-#define NAME_END_OTHERS "others" /* the address zero: all peers an agent keeps no row of (a UDP server with thousands) */
+#define NAME_END_OTHERS "others" /* the address zero: all peers an agent keeps no row of (UDP) */
 
 /* port 0: not a server, no listener is looked for. The answer points to the tables or to `text`. */
 struct str name_end(const struct hosts *hosts, const struct inventory *inv, const struct hosts_where *at,
