@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define FDSCAN_AGAIN_US (60 * 1000000ll)
+#define FDSCAN_SHALLOW 64       /* descriptors of a process that a first walk looks at */
 #define FDSCAN_POOR_US 500000ll /* first wait before a poor answer is looked for again; doubles, seven times at most */
 
 struct fdscan_one {
@@ -28,8 +29,10 @@ struct fdscan {
 	DIR *proc;            /* a walk under way */
 	DIR *fds;
 	uint32_t pid;
-	int8_t pid_poor; /* -1: not looked at */
-	bool fresh;      /* something was asked for after the walk began */
+	int8_t pid_poor;  /* -1: not looked at */
+	unsigned pid_fds; /* looked at so far */
+	bool deep;        /* the walk is the second, over all descriptors */
+	bool fresh;       /* something was asked for after the walk began */
 };
 
 int fdscan_new(struct fdscan **ret, const char *root, size_t max)
@@ -216,6 +219,7 @@ static void fdscan_missed(struct fdscan *f, int64_t now_us)
 	size_t i;
 
 	fdscan_end(f);
+	f->deep = false;
 	if (f->fresh) /* walk once more for what came meanwhile; the others get a second chance with it */
 		return;
 	for (i = 0; i <= f->mask; i++) {
@@ -243,11 +247,23 @@ static bool fdscan_process(struct fdscan *f)
 			continue;
 		f->pid = (uint32_t)strtoul(e->d_name, NULL, 10);
 		f->pid_poor = -1;
+		f->pid_fds = 0;
 		return true;
 	}
 	return false;
 }
 
+static bool fdscan_begin(struct fdscan *f, bool deep)
+{
+	fdscan_end(f);
+	f->proc = opendir(f->root);
+	f->deep = deep;
+	f->fresh = false;
+	return f->proc;
+}
+
+/* Two walks: what is made to be handed over is among the first descriptors of whoever has it, and one process with very many
+ * is not to keep it waiting. */
 bool fdscan_step(struct fdscan *f, size_t fds, int64_t now_us)
 {
 	struct dirent *e;
@@ -256,19 +272,17 @@ bool fdscan_step(struct fdscan *f, size_t fds, int64_t now_us)
 		fdscan_end(f);
 		return false;
 	}
-	if (!f->proc) {
-		f->proc = opendir(f->root);
-		if (!f->proc)
-			return false;
-		f->fresh = false;
-	}
+	if (!f->proc && !fdscan_begin(f, false))
+		return false;
 	while (fds > 0 && f->n_open > 0) {
 		if (!f->fds && !fdscan_process(f)) {
+			if (!f->deep && fdscan_begin(f, true))
+				continue;
 			fdscan_missed(f, now_us);
 			return f->n_open > 0;
 		}
 		e = readdir(f->fds);
-		if (!e) {
+		if (!e || (!f->deep && f->pid_fds++ == FDSCAN_SHALLOW)) {
 			closedir(f->fds);
 			f->fds = NULL;
 		} else if (e->d_name[0] != '.') {

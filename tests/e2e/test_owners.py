@@ -8,7 +8,7 @@ import os
 import shutil
 
 from lab import case, paths, work
-from lab.wait import until
+from lab.wait import middle_of_interval, until
 
 QUALITIES = ("inherited", "scan", "unknown")
 
@@ -119,6 +119,7 @@ class HandedOver(Owned):
     """A listener made in one cgroup, served in another."""
 
     def activated(self, *options, made_in="init.scope", served_in="e2e-activated.service"):
+        middle_of_interval(most=0.6)
         maker, service = self.cgroup(made_in), self.cgroup(f"system.slice/{served_in}")
         server = work.Work(self.lab, "b", "", ["activate", "10.77.0.2", self.port, f"cgroup={service}",
                                                f"program={paths.WORKLOAD}", *options], maker)
