@@ -88,7 +88,7 @@ static size_t hosts_alive(const json_t *listeners)
 static void hosts_cells(struct table *t, const json_t *host)
 {
 	const json_t *cost = json_object_get(host, "cost"), *loss = json_object_get(host, "loss");
-	bool reporting = client_num(host, "reporting", 0) != 0;
+	bool reporting = client_num(host, "reporting", 0) != 0, eased = client_num(cost, "eased", 0) > 0;
 	double lost = hosts_lost(host), busy = client_num(cost, "cpu_busy_pm", NAN);
 	double age = client_num(host, "age_s", NAN);
 	const char *id = client_str(host, "id", "?");
@@ -97,7 +97,13 @@ static void hosts_cells(struct table *t, const json_t *host)
 	table_cell(t, TABLE_PLAIN, *client_str(host, "hostname", "") ? client_str(host, "hostname", "") : id);
 	table_cell(t, strcmp(client_str(host, "mode", ""), "bpf") == 0 ? TABLE_PLAIN : TABLE_WARN,
 		   client_str(host, "mode", "-"));
-	table_cell(t, reporting ? TABLE_GOOD : TABLE_BAD, reporting ? "reporting" : "silent");
+	table_cell(t,
+		   !reporting ? TABLE_BAD
+		   : eased    ? TABLE_WARN
+			      : TABLE_GOOD,
+		   !reporting ? "silent"
+		   : eased    ? "measures less"
+			      : "reporting"); /* above its budget */
 	table_cell(t, TABLE_PLAIN, client_str(host, "kernel", "-"));
 	table_cell(t, TABLE_PLAIN, client_str(host, "agent", "-"));
 	/* An interval may end after the question was asked. */

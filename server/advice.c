@@ -48,6 +48,8 @@ static const struct {
 	{"closed_full", "the agent's list of ended connections was full: what they did since the last walk is missing"},
 	{"update_failed",
 	 "the kernel refused an entry in one of the agent's tables, or an open connection's numbers did not fit"},
+	{"eased_bypass",
+	 "an agent was above its budget with all it can leave out, and measured nothing for so many intervals (--budget)"},
 	{"rows_full",
 	 "the agent's table of rows in the kernel was full: too many different conversations in an interval"},
 	{"rows_user_full", "the agent's own table of rows was full: too many different conversations in an interval"},

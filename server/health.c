@@ -57,6 +57,7 @@ static const struct {
 	{ROLE_AGENT, HEALTH_KERNEL, 1, "socks_full", "socks_full"},
 	{ROLE_AGENT, HEALTH_KERNEL, 1, "closed_full", "closed_full"},
 	{ROLE_AGENT, HEALTH_KERNEL, 1, "update_failed", "update_failed"},
+	{ROLE_AGENT, HEALTH_KERNEL, 1, "eased_bypass", "eased_bypass"},
 	{ROLE_COLLECTOR, HEALTH_NETWORK, 1, "lost_network_rows", "lost_network_rows"},
 	{ROLE_COLLECTOR, HEALTH_NETWORK, -1, "found_network_rows", "lost_network_rows"},
 	{ROLE_COLLECTOR, HEALTH_NETWORK, 1, "refused_rows", "refused_rows"},

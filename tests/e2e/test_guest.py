@@ -420,7 +420,7 @@ class Failover(GuestCase):
         """Datagrams to the first vanish at its host, and so do its answers: after three silent intervals the other one has it."""
         self.start()
         first, other = self.first()
-        self.lab.ip(first, "rule", "add", "pref", "5", "iif", "to-a", "blackhole")
+        self.lab.ip(first, "rule", "add", "pref", "5", "dev", "to-a", "blackhole")
         self.lab.ip(first, "rule", "add", "pref", "10", "lookup", "local")
         self.lab.ip(first, "rule", "delete", "pref", "0")
         try:

@@ -58,9 +58,9 @@ static void a_collectors_losses(void **state)
 static void other_losses(void **state)
 {
 	static const char *const names[] = {
-		"late_unjoined",     "poison",                        /* graph/ledger.c */
-		"too_old",                                            /* server/lines.c */
-		"socks_full",        "closed_full",  "update_failed", /* server/health.c */
+		"late_unjoined",     "poison",                                        /* graph/ledger.c */
+		"too_old",                                                            /* server/lines.c */
+		"socks_full",        "closed_full",  "update_failed", "eased_bypass", /* server/health.c */
 		"lost_network_rows", "refused_rows", "lost_in_bus",
 	};
 
