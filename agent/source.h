@@ -16,10 +16,10 @@ struct btf_choice;
 struct source_opts {
 	const uint32_t *netns; /* inode numbers of the namespaces to watch; all when n_netns is 0 */
 	size_t n_netns;
-	uint32_t max_rows;  /* the kernel folds between two drains; 0: SOURCE_ROWS */
-	uint32_t max_socks; /* open connections tracked; 0: SOURCE_SOCKS */
+	uint32_t max_rows;            /* the kernel folds between two drains; 0: SOURCE_ROWS */
+	uint32_t max_socks;           /* open connections tracked; 0: SOURCE_SOCKS */
 	const struct btf_choice *btf; /* NULL: the kernel's own */
-	struct nat *nat;    /* what is known of translated addresses, told before each collect; may be NULL */
+	struct nat *nat;              /* what is known of translated addresses, told before each collect; may be NULL */
 };
 
 #define SOURCE_ROWS 8192

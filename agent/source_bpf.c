@@ -208,8 +208,8 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	c->walk_us = w->cpu_us;
 	c->socks_open = w->open;
 	c->rows_map_used = s->drained.used;
-	cost_interval(&s->cost, c->bpf_run_ns - s->own_ns, c->attempts + c->opened_client + c->opened_server + c->closed,
-		      mono_ns() / 1000);
+	cost_interval(&s->cost, c->bpf_run_ns - s->own_ns,
+		      c->attempts + c->opened_client + c->opened_server + c->closed, mono_ns() / 1000);
 	c->hook_ns = s->cost.ns;
 	c->hook_estimated_ns = s->cost.estimated_ns;
 	*ret = *c;
