@@ -14,7 +14,7 @@
 #define SKY_PORTS 16   /* ephemeral ports a row lists; more are counted */
 #define SKY_COMM 16
 #define SKY_NAT_ENDS 1024 /* addresses to which each connection has a row (agent/bpf/nat.bpf.h) */
-#define SKY_SLICE 256 /* sockets one run of the walker reads */
+#define SKY_SLICE 256     /* sockets one run of the walker reads */
 
 struct sky_address {
 	__u8 b[16];
@@ -42,12 +42,12 @@ struct sky_row_key {
 	__u8 remote[16];
 	__u32 netns;
 	__u16 service_port; /* client: remote, server: local, unknown role: local */
-	__u16 other_port;   /* unknown role: remote; one connection's row (agent/bpf/nat.bpf.h): its ephemeral port; else 0 */
-	__u8 protocol;      /* IPPROTO_* */
-	__u8 role;          /* enum sky_role */
-	__u8 flags;         /* FLOW_* of flow/key.h */
-	__u8 sample;        /* one of 2^sample connections is in the row; user space multiplies (agent/rows.c) */
-	__u32 via;          /* user space only: agent/nat.h */
+	__u16 other_port; /* unknown role: remote; one connection's row (agent/bpf/nat.bpf.h): its ephemeral port; else 0 */
+	__u8 protocol; /* IPPROTO_* */
+	__u8 role;     /* enum sky_role */
+	__u8 flags;    /* FLOW_* of flow/key.h */
+	__u8 sample;   /* one of 2^sample connections is in the row; user space multiplies (agent/rows.c) */
+	__u32 via;     /* user space only: agent/nat.h */
 };
 
 #define SKY_FLAG_JOINED 1 /* FLOW_JOINED and FLOW_SAMPLED, proved equal in agent/rows.c */
