@@ -20,10 +20,14 @@ MIB = 1 << 20
 SYSCALL_BPF = 321  # x86-64
 
 
+def parser(what):
+    made = argparse.ArgumentParser(description=what)
+    made.add_argument("--quick", action="store_true", help="under 50 s, less sure numbers")
+    return made
+
+
 def arguments(what):
-    parser = argparse.ArgumentParser(description=what)
-    parser.add_argument("--quick", action="store_true", help="under 50 s, less sure numbers")
-    return parser.parse_args()
+    return parser(what).parse_args()
 
 
 def put(name, value, unit, digits=3):
@@ -78,6 +82,37 @@ def programs(pid):
     return found
 
 
+class Cost:
+    """What a process and its BPF programs take: CPU of the process, run time of the programs others run. Its own
+    (BPF_PROG_RUN) are in the CPU of the process already."""
+
+    OWN = ("walk", "tick", "adopt_", "udp_walk")
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.cpu = cpu_seconds(pid)
+        self.run = self.runs()
+
+    def runs(self):
+        found = [v for name, v in programs(self.pid).items() if not name.startswith(self.OWN)]
+        return sum(ns for ns, _ in found), sum(runs for _, runs in found)
+
+    def stop(self):
+        """It is the difference to now."""
+        self.cpu = cpu_seconds(self.pid) - self.cpu
+        ns, runs = self.runs()
+        self.run = (ns - self.run[0], runs - self.run[1])
+
+    def less(self, statistics_ns):
+        """What the statistics add to each run taken off."""
+        self.kernel = max(0, self.run[0] - statistics_ns * self.run[1]) / 1e9
+        self.seconds = self.cpu + self.kernel
+        return self
+
+    def __str__(self):
+        return f"{1e3 * self.cpu:.1f} ms user, {1e3 * self.kernel:.1f} ms in {self.run[1]} runs"
+
+
 def bpf(command, attributes):
     """The system call: a descriptor."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -121,6 +156,10 @@ class EmptyProgram:
         with open(f"/proc/self/fdinfo/{self.prog}", encoding="ascii") as file:
             fields = dict(line.split(":\t", 1) for line in file.read().splitlines())
         return int(fields["run_time_ns"]) / max(1, int(fields["run_cnt"]))
+
+    def own_ns(self):
+        """What the statistics add to each run."""
+        return max(0, self.ns() - self.ENTRY_NS)
 
     def __exit__(self, *_):
         os.close(self.link)
