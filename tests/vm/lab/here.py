@@ -19,13 +19,20 @@ class Here:
 
     line, release = "here", platform.release()
 
+    def source(self, folder):
+        """A file with its types."""
+        return "/sys/kernel/btf/vmlinux"
 
-def run(busybox, programs, scripts, words, seconds):
-    """What the script said: [(word, value)]. programs: {name: path}."""
+
+def run(busybox, programs, scripts, types, words, seconds):
+    """What the script said: [(word, value)]. programs: {name: path}. types(kernel, folder): makes the small file
+    of the kernel's types there."""
     with tempfile.TemporaryDirectory(prefix="skyfall-here-") as folder:
         os.mkdir(os.path.join(folder, "bin"))
         for name, path in programs.items():
             os.symlink(path, os.path.join(folder, "bin", name))
+        os.mkdir(os.path.join(folder, "btf"))
+        types(Here(), os.path.join(folder, "btf"))
         shutil.copytree(scripts, os.path.join(folder, "guest"))
         log, said = os.path.join(folder, "log"), os.path.join(folder, "said")
         with open(log, "wb") as out, subprocess.Popen(

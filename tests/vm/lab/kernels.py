@@ -196,6 +196,13 @@ class Kernel:
         for name in modules:
             self._load(name)
 
+    def source(self, folder):
+        """A file there with its types."""
+        path = os.path.join(folder, "vmlinuz")
+        with open(path, "wb") as file:
+            file.write(self.image)
+        return path
+
     def _read(self, path):
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE) as deb:
             with tarfile.open(fileobj=deb.stdout, mode="r|") as tar:

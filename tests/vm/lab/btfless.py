@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A 5.10 without BTF: built from Debian's linux-source-5.10 without DEBUG_INFO_BTF, kept in the cache by its version.
+
+Small: what the cases need is in the kernel, nothing is a module. Its types, for the mode that has them in a file, are made
+by pahole from the debug information the build leaves in vmlinux; the kernel that boots has none of it."""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+
+from .kernels import Apt, NoKernel, cache_folder
+
+LINE = "btfless"
+PACKAGE = "linux-source-5.10"
+BUILD_SECONDS = 5400
+TOOLS = {"flex": "flex", "bison": "bison", "bc": "bc", "pahole": "pahole", "make": "make", "gcc": "gcc"}
+HEADERS = "/usr/include/libelf.h"
+LOCAL = "-nobtf"  # of the release's name
+
+ON = """64BIT SMP X86_64 PRINTK BLK_DEV_INITRD RD_GZIP BINFMT_ELF BINFMT_SCRIPT TTY SERIAL_8250 SERIAL_8250_CONSOLE MULTIUSER
+PROC_FS PROC_SYSCTL SYSFS TMPFS DEVTMPFS FUTEX EPOLL SIGNALFD TIMERFD EVENTFD SHMEM AIO IO_URING POSIX_TIMERS ADVISE_SYSCALLS
+MEMBARRIER FILE_LOCKING UNIX98_PTYS HIGH_RES_TIMERS NO_HZ_IDLE PREEMPT_VOLUNTARY HZ_250 SYSVIPC INOTIFY_USER
+PCI ACPI HYPERVISOR_GUEST PARAVIRT KVM_GUEST VIRTIO_MENU VIRTIO_PCI NETDEVICES NET_CORE VIRTIO_NET VETH TUN
+NET UNIX INET IPV6 PACKET NETLINK_DIAG UNIX_DIAG INET_DIAG INET_TCP_DIAG INET_UDP_DIAG INET_DIAG_DESTROY MPTCP MPTCP_IPV6
+SYN_COOKIES IP_ADVANCED_ROUTER IP_MULTIPLE_TABLES RPS XPS NET_SCHED NET_SCH_NETEM NET_SCH_FIFO NET_SCH_TBF
+CGROUPS CGROUP_BPF CGROUP_PIDS CGROUP_SCHED SOCK_CGROUP_DATA NAMESPACES NET_NS PID_NS UTS_NS USER_NS IPC_NS
+PERF_EVENTS BPF BPF_SYSCALL BPF_JIT FTRACE TRACING FUNCTION_TRACER KPROBES KPROBE_EVENTS BPF_EVENTS FTRACE_SYSCALLS
+KALLSYMS DEBUG_KERNEL DEBUG_FS DEBUG_INFO SECCOMP SECCOMP_FILTER STACKTRACE""".split()
+OFF = """DEBUG_INFO_BTF DEBUG_INFO_SPLIT DEBUG_INFO_REDUCED MODULES EXPERT_NOTHING EMBEDDED""".split()
+
+
+class Btfless:
+    """Like a kernel of kernels.py. types: bytes of its BTF, which the kernel itself does not have."""
+
+    line, modules, files = LINE, [], {}
+
+    def __init__(self, folder):
+        with open(os.path.join(folder, "release"), encoding="ascii") as file:
+            self.release = file.read().strip()
+        for name in ("image", "types"):
+            with open(os.path.join(folder, name), "rb") as file:
+                setattr(self, name, file.read())
+
+    def source(self, folder):
+        """A file there with its types."""
+        path = os.path.join(folder, "types.btf")
+        with open(path, "wb") as file:
+            file.write(self.types)
+        return path
+
+
+def get(say):
+    """The kernel, built if the cache has none of this version. say(text): what goes on; it takes a while."""
+    lacking = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
+    lacking += [] if os.path.exists(HEADERS) else ["libelf-dev"]
+    if lacking:
+        raise NoKernel(f"to build a kernel it needs {' '.join(lacking)}: tests/deps.sh kernel")
+    apt = Apt(os.path.join(cache_folder(), "apt"))
+    apt.run("apt-get", "-qq", "update")
+    version = re.search(r"^Version: (\S+)$", apt.run("apt-cache", "show", PACKAGE), re.M)[1]
+    folder = os.path.join(cache_folder(), f"btfless-{version}")
+    if not os.path.exists(os.path.join(folder, "release")):
+        build(apt, version, folder, say)
+    return Btfless(folder)
+
+
+def build(apt, version, folder, say):
+    work = f"{folder}.build"
+    tree = os.path.join(work, PACKAGE)
+    os.makedirs(work, exist_ok=True)
+    if not os.path.exists(os.path.join(tree, "Makefile")):
+        say(f"{PACKAGE} {version} is fetched and unpacked")
+        unpack(apt, work)
+    configure(tree)
+    say(f"{tree} is built; {os.path.join(work, 'log')} tells how far it is")
+    make(tree, work, "-j", str(os.cpu_count()), "bzImage")
+    types = os.path.join(work, "types")
+    run(["pahole", f"--btf_encode_detached={types}", os.path.join(tree, "vmlinux")], tree, work)
+    os.makedirs(folder, exist_ok=True)
+    shutil.copy(types, os.path.join(folder, "types"))
+    shutil.copy(os.path.join(tree, "arch/x86/boot/bzImage"), os.path.join(folder, "image"))
+    release = run(["make", "-s", "kernelrelease"], tree, work)
+    with open(os.path.join(folder, "release"), "w", encoding="ascii") as file:  # the last: what is here is whole
+        file.write(release)
+    shutil.rmtree(work)
+
+
+def unpack(apt, work):
+    package = os.path.join(work, "source.deb")
+    apt.download(PACKAGE, package)
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE) as deb:
+        with tarfile.open(fileobj=deb.stdout, mode="r|") as outer:
+            for member in outer:
+                if member.name.endswith(".tar.xz"):
+                    with tarfile.open(fileobj=outer.extractfile(member), mode="r|xz") as inner:
+                        inner.extractall(work)
+    os.unlink(package)
+    if not glob.glob(os.path.join(work, PACKAGE, "Makefile")):
+        raise NoKernel(f"{PACKAGE}: no tree of that name in it")
+
+
+def configure(tree):
+    make(tree, os.path.dirname(tree), "tinyconfig")
+    words = [word for name in ON for word in ("-e", name)] + [word for name in OFF for word in ("-d", name)]
+    run(["scripts/config", *words, "--set-str", "LOCALVERSION", LOCAL, "--set-val", "NR_CPUS", "4"], tree,
+        os.path.dirname(tree))
+    make(tree, os.path.dirname(tree), "olddefconfig")
+    with open(os.path.join(tree, ".config"), encoding="utf-8") as file:
+        config = file.read()
+    lost = [name for name in ON if f"CONFIG_{name}=y" not in config]
+    if lost or "CONFIG_DEBUG_INFO_BTF=y" in config:
+        raise NoKernel(f"this configuration cannot be: without {' '.join(lost) or 'BTF'}")
+
+
+def make(tree, work, *words):
+    return run(["make", *words], tree, work)
+
+
+def run(words, tree, work):
+    """Its output, which is added to the log."""
+    with open(os.path.join(work, "log"), "a", encoding="utf-8") as log:
+        try:
+            done = subprocess.run(words, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                                  text=True, timeout=BUILD_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            raise NoKernel(f"{words[0]} {words[-1]}: not done in {BUILD_SECONDS} s") from None
+        log.write(done.stdout)
+    if done.returncode:
+        raise NoKernel(f"{words[0]} {words[-1]}: exit {done.returncode}, see {os.path.join(work, 'log')}")
+    return done.stdout
