@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -28,6 +29,20 @@ struct cgroups {
 	struct cgroups_one *v; /* open addressing */
 };
 
+/* Three octal digits, as mountinfo writes blanks. */
+static bool cgroups_octal(const char *p, char *ret)
+{
+	unsigned i, v = 0;
+
+	for (i = 0; i < 3; i++) {
+		if (p[i] < '0' || p[i] > '7')
+			return false;
+		v = v << 3 | (unsigned)(p[i] - '0');
+	}
+	*ret = (char)v;
+	return true;
+}
+
 int cgroups_mount(struct str text, char *dst, size_t size)
 {
 	const char *p = text.p, *end = text.p + text.n;
@@ -49,10 +64,8 @@ int cgroups_mount(struct str text, char *dst, size_t size)
 			for (i = 0; at + i < dash && at[i] != ' '; i++) {
 				char c = at[i];
 
-				if (c == '\\' && at + i + 3 < dash) {
-					c = (char)((at[i + 1] - '0') << 6 | (at[i + 2] - '0') << 3 | (at[i + 3] - '0'));
+				if (c == '\\' && at + i + 3 < dash && cgroups_octal(at + i + 1, &c))
 					i += 3;
-				}
 				if (n == size - 1)
 					return -ENAMETOOLONG;
 				dst[n++] = c;

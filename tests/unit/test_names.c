@@ -224,6 +224,44 @@ static void test_proc_texts(void **state)
 	assert_int_equal(procs_service((struct str){NULL, 0}).n, 0);
 }
 
+/* What the kernel says, cut anywhere or with any byte changed: something is understood or nothing, no byte behind it is read. */
+static void test_odd_proc_texts(void **state)
+{
+#define TEXT(s)                  \
+	{                        \
+		s, sizeof(s) - 1 \
+	}
+	static const struct str texts[] = {
+		TEXT("4711 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21\n"),
+		TEXT("9:name=systemd:/system.slice/a.service\n4:cpu,cpuacct:/m\n0::/caf\xc3\xa9 x.service\n"),
+		TEXT("29 22 0:25 / /sys rw - sysfs sysfs rw\n35 29 0:30 / /sys/fs/cg\\040x rw - cgroup2 cgroup2 rw\n"),
+		TEXT("A=1\0SKYFALL_SERVICE=web\0B=2\0"),
+	};
+	size_t i, k;
+
+	for (i = 0; i < ARRAY_LEN(texts); i++) {
+		for (k = 0; k < 2 * texts[i].n; k++) {
+			size_t n = k < texts[i].n ? k : texts[i].n;
+			char *copy = malloc(n + !n), comm[16] = "", dst[64]; /* its end is guarded by the sanitizer */
+			struct str text = {copy, n}, path;
+			uint64_t start = 0;
+			bool v2;
+
+			memcpy(copy, texts[i].p, n);
+			if (k >= texts[i].n)
+				copy[k - texts[i].n] ^= 0x1f;
+			(void)procs_stat(text, comm, &start);
+			assert_int_equal(comm[15], 0);
+			path = procs_cgroup(text, &v2);
+			assert_true(path.n == 0 || (path.p >= copy && path.p + path.n <= copy + n));
+			path = procs_service(text);
+			assert_true(path.n == 0 || (path.p >= copy && path.p + path.n <= copy + n));
+			(void)cgroups_mount(text, dst, sizeof(dst));
+			free(copy);
+		}
+	}
+}
+
 static void test_mounts(void **state)
 {
 	char dst[64];
@@ -529,12 +567,13 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths),      cmocka_unit_test(test_long_and_odd_paths),
-		cmocka_unit_test(test_services),   cmocka_unit_test(test_pod_owners),
-		cmocka_unit_test(test_clean),      cmocka_unit_test(test_proc_texts),
-		cmocka_unit_test(test_mounts),     cmocka_unit_test(test_container_texts),
-		cmocka_unit_test(test_whole),      cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_names_full), cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_paths),           cmocka_unit_test(test_long_and_odd_paths),
+		cmocka_unit_test(test_services),        cmocka_unit_test(test_pod_owners),
+		cmocka_unit_test(test_clean),           cmocka_unit_test(test_proc_texts),
+		cmocka_unit_test(test_odd_proc_texts),  cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_container_texts), cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_bounds),          cmocka_unit_test(test_names_full),
+		cmocka_unit_test(test_watch),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
