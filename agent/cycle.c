@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/bridges.h"
 #include "agent/budget.h"
 #include "agent/fdscan.h"
 #include "agent/guest.h"
@@ -39,6 +40,7 @@ struct cycle {
 	struct fdscan *owners;
 	struct netns_set netns;
 	struct diag_set diag;
+	struct locals locals; /* as configured, and the bridges' */
 	struct nat *nat; /* NULL: translations are not looked for */
 	struct nat_ct nat_ct;
 	struct nat_told nat_former;
@@ -192,7 +194,9 @@ void cycle_look(struct cycle *c)
 	c->scanned_us = now;
 	if (netns_again(&c->netns, c->conf->netns_inum, c->conf->n_netns) < 0 || diag_follow(&c->diag, &c->netns) < 0)
 		return; /* memory is out: the former ones serve */
-	(void)host_look(c->host, &c->diag, &c->conf->locals);
+	c->locals = c->conf->locals;
+	bridges_look(&c->diag, &c->locals);
+	(void)host_look(c->host, &c->diag, &c->locals);
 	cycle_nat_look(c);
 }
 
@@ -217,6 +221,7 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 	health_count(line, "listeners_full", listen_full(c->listen));
 	health_count(line, "netns_hidden", c->netns.hidden);
 	health_count(line, "netns_denied", c->diag.denied);
+	health_count(line, "bridges_full", c->locals.full);
 	health_cost(line, &c->cost);
 	c->former = *counts;
 	c->names_former = names;
@@ -338,7 +343,7 @@ static void cycle_collect(struct cycle *c, bool open)
 	listened = listen_look(c->listen, &c->diag, now_us) == 0;
 	(void)handed_rows(c->rows, c->listen, c->names);
 	b = batch_new();
-	r = b ? named_fold(&c->named, c->rows, c->names, &c->conf->locals, now_us) : -ENOMEM;
+	r = b ? named_fold(&c->named, c->rows, c->names, &c->locals, now_us) : -ENOMEM;
 	if (r == 0) {
 		cycle_line(c, &b->line, interval, &counts);
 		if (!open)

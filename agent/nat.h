@@ -18,9 +18,9 @@
 #include "agent/bpf/event.h"
 #include "base/ip.h"
 
-#define NAT_MAX 65536             /* translations kept: those of the last connections */
-#define NAT_VIAS 16384            /* dialled addresses with a place of their own */
-#define NAT_FRESH_US 120000000ll  /* a translation counts for connections found this long after it was made known */
+#define NAT_MAX 65536            /* translations kept: those of the last connections */
+#define NAT_VIAS 16384           /* dialled addresses with a place of their own */
+#define NAT_FRESH_US 120000000ll /* a translation counts for connections found this long after it was made known */
 
 struct nat_tuple {
 	struct ip src, dst; /* IPv4 as ::ffff:a.b.c.d */

@@ -5,7 +5,8 @@ what was dialled.
     p 10.77.8.2 -- 10.77.8.1 a ---- b 10.77.9.1 -- 10.77.9.2 q
 
 p, a pod of host a, is masqueraded; 10.96.0.10:80 on a is a service with two back ends on b, drawn by lot for each
-connection; 10.77.0.2:8080 on b is a port published for q, a container of b."""
+connection; 10.77.0.2:8080 on b is a port published for q, a container of b. x and y are containers on
+the docker0 of a and of b, with the same address: 172.17.0.2."""
 
 import time
 
@@ -56,6 +57,20 @@ def behind(lab, inner, outer, network):
     lab.sysctl(outer, "net.ipv4.ip_forward", "1")
 
 
+def bridged(lab, inner, outer):
+    """A container on the host's docker0."""
+    lab.hosts += (inner,)
+    sh("ip", "netns", "add", lab.name(inner))
+    lab.ip(outer, "link", "add", "docker0", "type", "bridge")
+    lab.ip(outer, "address", "add", "172.17.0.1/16", "dev", "docker0")
+    lab.ip(outer, "link", "set", "docker0", "up")
+    sh("ip", "-n", lab.name(outer), "link", "add", f"to-{inner}", "type", "veth", "peer", "name", "eth0", "netns",
+       lab.name(inner))
+    lab.ip(outer, "link", "set", f"to-{inner}", "master", "docker0", "up")
+    lab.ip(inner, "address", "add", "172.17.0.2/16", "dev", "eth0")
+    lab.ip(inner, "link", "set", "eth0", "up")
+
+
 class Nat(case.Case):
     """Servers live as long as the class and all clients are one service: whoever is at an address is known in every
     interval, also in one in which a loaded machine cuts one host's interval late. A case's rows begin with `began`."""
@@ -66,6 +81,8 @@ class Nat(case.Case):
         lab = case.Shared.lab = Lab()
         behind(lab, "p", "a", "10.77.8")
         behind(lab, "q", "b", "10.77.9")
+        bridged(lab, "x", "a")
+        bridged(lab, "y", "b")
         lab.ip("a", "route", "add", "10.96.0.0/16", "via", "10.77.0.2")
         for host, rules in RULES.items():
             done = lab.run(host, ["nft", rules])
@@ -73,8 +90,8 @@ class Nat(case.Case):
                 raise RuntimeError(done.stderr)
         stack = case.Shared.stack = Stack(lab)
         stack.start_server()
-        stack.start_agent("a", "--netns", lab.name("p"))
-        stack.start_agent("b", "--netns", lab.name("q"))
+        stack.start_agent("a", "--netns", lab.name("p"), "--netns", lab.name("x"))
+        stack.start_agent("b", "--netns", lab.name("q"), "--netns", lab.name("y"))
         stack.wait_agents()
         cls.servers = {port: work.serve(lab, host, f"s-{port}", address, port) for port, host, address in SERVERS}
         cls.meet(stack, lab)
@@ -218,4 +235,18 @@ class Nat(case.Case):
             else:
                 self.assertEqual(edge["via"], f"{FRESH}:80")
                 self.assertLessEqual(edge.get("client_c2s_bytes", 0), self.did(edge["port"], "received"))
+        self.adds_up()
+
+    def test_bridges_of_two_hosts_do_not_mix(self):
+        """The same addresses and port on both hosts, at the same time: two edges, each with its own sums."""
+        ends = {}
+        for host, inner, n in (("a", "x", 7), ("b", "y", 11)):
+            server = self.server("172.17.0.2", service=f"s-on-{host}", host=inner, port=9200)
+            ends[host] = server, self.client(service=f"c-on-{host}", host=host), n
+        middle_of_interval(after=self.began)
+        for host, (server, client, n) in ends.items():
+            for command in (f"connect 172.17.0.2 9200 n={n}", f"talk {1000 * n} 53", "close"):
+                client.do(command)
+        for host, (server, client, n) in ends.items():
+            self.expect(self.views(*self.tally(server, client)), server=f"s-on-{host}", client=f"c-on-{host}")
         self.adds_up()

@@ -31,7 +31,8 @@ static struct ip ip(const char *text)
 
 static struct nat_tuple tuple(const char *src, uint16_t sport, const char *dst, uint16_t dport)
 {
-	return (struct nat_tuple){.src = ip(src), .dst = ip(dst), .sport = sport, .dport = dport, .protocol = IPPROTO_TCP};
+	return (struct nat_tuple){
+		.src = ip(src), .dst = ip(dst), .sport = sport, .dport = dport, .protocol = IPPROTO_TCP};
 }
 
 static struct nat *made(uint32_t max)
@@ -227,7 +228,8 @@ static void test_rows_by_connection(void **state)
 	put(n, NS_HOST, tuple(POD, 4000, VIP, 80), tuple(POD, 4100, "10.0.0.2", 8080), 1);
 	put(n, NS_HOST, tuple(POD, 4001, VIP, 80), tuple(POD, 4001, "10.0.0.2", 8080), 1);
 	put(n, NS_HOST, tuple(POD, 4002, OTHER, 80), tuple(NODE, 4002, OTHER, 80), 1);
-	assert_int_equal(at - list, 1); /* the service's address, once; what is only masqueraded when it is in the way */
+	assert_int_equal(at - list,
+			 1); /* the service's address, once; what is only masqueraded when it is in the way */
 	assert_memory_equal(list, ip(VIP).b, 16);
 	k.other_port = 4000;
 	nat_row(n, &k, &v);
@@ -337,7 +339,8 @@ static size_t nested_tuple(uint8_t *to, uint16_t type, const uint8_t src[4], con
 
 static size_t message(uint8_t *to, uint8_t proto, uint8_t status)
 {
-	static const uint8_t pod[] = {10, 8, 0, 2}, vip[] = {10, 96, 0, 10}, end[] = {10, 0, 0, 2}, node[] = {10, 0, 0, 1};
+	static const uint8_t pod[] = {10, 8, 0, 2}, vip[] = {10, 96, 0, 10}, end[] = {10, 0, 0, 2},
+			     node[] = {10, 0, 0, 1};
 	uint8_t bits[4] = {0, 0, 1, status}, zone[2] = {0, 7};
 	struct nlmsghdr h = {.nlmsg_type = 1 << 8};
 	size_t n = NLMSG_LENGTH(4);
