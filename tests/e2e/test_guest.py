@@ -364,8 +364,9 @@ class Failover(GuestCase):
         self.agent = Program(self.lab, "a", "agent", [
             *words, paths.AGENT, "--interval", "1s", "--spread", "0.2s", "--host-id", "id-failover", "--netns",
             self.lab.name("c"), "--budget", "0", *(word for c in collectors for word in ("--collector", c)), *(["--config", config] if config else [])],
-            self.stack.log("agent-failover"))
+            self.stack.log(f"agent-{self.name}"))
         self.addCleanup(self.agent.stop)
+        until(lambda: "measuring" in self.agent.tail(), 20, "the agent measures")
         self.server_, self.client_ = self.pair()
 
     def speak(self):
