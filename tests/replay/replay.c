@@ -3,16 +3,16 @@
  * Runs a script: these datagrams at these times -> these edges. A line is a command; # begins a comment.
  *
  *     fleet 1s 200ms 100ms [partitions]       interval, spread, grace; first, once
- *     agent NAME ADDRESS BOOT
+ *     agent NAME ADDRESS BOOT [NET]
  *     restart AGENT BOOT                      it counts from the beginning
- *     row AGENT ROLE LOCAL REMOTE PORT SERVICE [field=N ...]    ROLE: client, server; rows=1 unless said
+ *     row AGENT ROLE LOCAL REMOTE PORT SERVICE [via=TEXT] [flags=N] [field=N ...]    ROLE: client, server; rows=1 unless said
  *     send AGENT INTERVAL AT [twice|lost]     its rows, as of that interval, at that time (s, collector's clock)
  *     host AGENT HOSTNAME ADDRESS AT
  *     listener AGENT ADDRESS PORT SERVICE AT
  *     noise FROM HEX AT                       a datagram of these bytes
  *     stall FROM UNTIL                        the collector stands still; what is sent meanwhile waits in its socket
  *     until AT                                lets time pass
- *     edge CLIENT SERVER PORT INTERVAL [revisions=N] [observed=WORD] [column=N ...]   what must be; every scalar
+ *     edge CLIENT SERVER PORT INTERVAL [revisions=N] [observed=WORD] [via=TEXT] [flags=WORDS] [column=N ...]   what must be; every scalar
  *                                             column that is not named must be 0. INTERVAL: a number or all
  *     none CLIENT SERVER PORT INTERVAL        no such row
  *     rows N                                  edge rows so far, revisions counted
@@ -127,7 +127,7 @@ static void do_agent(struct script *s, char **w, int n)
 
 	if (s->n_agents == WORLD_AGENTS)
 		wrong(s, "too many agents");
-	world_agent(s->world, w[1], &ip, number(s, w[3]));
+	world_agent(s->world, w[1], &ip, number(s, w[3]), n > 4 ? w[4] : "");
 	s->names[s->n_agents++] = strdup(w[1]);
 }
 
@@ -151,6 +151,14 @@ static void do_row(struct script *s, char **w, int n)
 		unsigned f;
 		uint64_t v = 0;
 
+		if (strncmp(w[i], "via=", 4) == 0) {
+			names.via = str_from(w[i] + 4);
+			continue;
+		}
+		if (word_is(s, w[i], "flags", &v)) {
+			row.flags = (uint8_t)v;
+			continue;
+		}
 		for (f = 0; f < FLOW_FIELDS && !word_is(s, w[i], flow_fields[f].name, &v); f++)
 			;
 		if (f == FLOW_FIELDS || flow_fields[f].width == FLOW_HIST)
@@ -260,7 +268,7 @@ static void do_edge(struct script *s, char **w, int n)
 {
 	struct flow_edge_name name = edge_name(s, w);
 	static struct flow_edge e;
-	char text[48];
+	char text[48], flags[96];
 	unsigned revisions;
 
 	if (!world_edge(s->world, &name, interval(s, w[4]), &e, &revisions)) {
@@ -277,6 +285,14 @@ static void do_edge(struct script *s, char **w, int n)
 		} else if (strncmp(w[i], "observed=", 9) == 0) {
 			if (strcmp(flow_observed_text(e.observed, text), w[i] + 9) != 0)
 				differs(s, " observed by %s;", text);
+			w[i] = (char *)"";
+		} else if (strncmp(w[i], "via=", 4) == 0) {
+			if (!str_eq(e.via, str_from(w[i] + 4)))
+				differs(s, " via %.*s;", STR_FMT(e.via));
+			w[i] = (char *)"";
+		} else if (strncmp(w[i], "flags=", 6) == 0) {
+			if (strcmp(flow_flags_text(e.flags, flags), w[i] + 6) != 0)
+				differs(s, " flags %s;", flags);
 			w[i] = (char *)"";
 		}
 	}

@@ -21,13 +21,14 @@ struct waiting_row {
 	struct wire_flow row;
 	struct flow_names names;
 	struct flow_stats stats;
-	char *service;
+	char *service, *via;
 };
 
 struct world_agent {
 	struct wire_sender sender;
 	char *name;
 	uint64_t boot;
+	char *net;
 	struct waiting_row *rows;
 	size_t n_rows;
 };
@@ -110,6 +111,12 @@ static void free_messages(struct buf *b, size_t n)
 	free(b);
 }
 
+static void row_free(struct waiting_row *k)
+{
+	free(k->service);
+	free(k->via);
+}
+
 void world_free(struct world *w)
 {
 	if (!w)
@@ -121,20 +128,22 @@ void world_free(struct world *w)
 	bus_close(w->bus);
 	for (unsigned i = 0; i < w->n_agents; i++) {
 		for (size_t k = 0; k < w->agents[i].n_rows; k++)
-			free(w->agents[i].rows[k].service);
+			row_free(&w->agents[i].rows[k]);
 		free(w->agents[i].rows);
 		free(w->agents[i].name);
+		free(w->agents[i].net);
 	}
 	free_messages(w->edges, w->n_edges);
 	free_messages(w->ledgers, w->n_ledgers);
 	free(w);
 }
 
-unsigned world_agent(struct world *w, const char *name, const struct ip *address, uint64_t boot)
+unsigned world_agent(struct world *w, const char *name, const struct ip *address, uint64_t boot, const char *net)
 {
 	struct world_agent *a = &w->agents[w->n_agents];
 
-	*a = (struct world_agent){.sender = {.agent = *address}, .name = strdup(name), .boot = boot};
+	*a = (struct world_agent){
+		.sender = {.agent = *address}, .name = strdup(name), .net = strdup(net), .boot = boot};
 	a->rows = calloc(ROWS_MAX, sizeof(*a->rows));
 	if (!a->name || !a->rows)
 		must(-ENOMEM, "agent");
@@ -161,6 +170,8 @@ void world_row(struct world *w, unsigned agent, const struct wire_flow *row, con
 	k->stats = *stats;
 	k->service = strndup(row->names->service.p, row->names->service.n);
 	k->names.service.p = k->service;
+	k->via = strndup(row->names->via.n ? row->names->via.p : "", row->names->via.n);
+	k->names.via.p = k->via;
 	k->row.names = &k->names;
 	a->n_rows++;
 }
@@ -171,6 +182,7 @@ static struct wire_head head_of(const struct world *w, const struct world_agent 
 				  .interval_s = w->opts.interval_s,
 				  .spread_ms = w->opts.spread_ms,
 				  .boot = a->boot,
+				  .net = str_from(a->net),
 				  .host = str_from(a->name)};
 }
 
@@ -211,7 +223,7 @@ void world_send(struct world *w, unsigned agent, uint32_t interval, int64_t at_u
 
 		wire_build_open(&w->build, WIRE_FLOWS, &head, NULL);
 		while (i < a->n_rows && (r = wire_flows_add(&w->build, &a->rows[i].row, &a->rows[i].stats)) > 0)
-			free(a->rows[i++].service);
+			row_free(&a->rows[i++]);
 		must(r == -ENOSPC ? 0 : r, "row");
 		deliver(w, a, bytes, wire_build_close(&w->build, &a->sender, 1000, 0, bytes, sizeof(bytes)), at_us,
 			fate);

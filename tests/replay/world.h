@@ -24,7 +24,7 @@ struct world *world_new(const struct world_opts *opts);
 void world_free(struct world *w);
 
 /* An agent called `name` (its host id) that sends from `address`. Its number. */
-unsigned world_agent(struct world *w, const char *name, const struct ip *address, uint64_t boot);
+unsigned world_agent(struct world *w, const char *name, const struct ip *address, uint64_t boot, const char *net);
 
 /* The agent begins again: another boot id, all its counts at 0. */
 void world_restart(struct world *w, unsigned agent, uint64_t boot);
