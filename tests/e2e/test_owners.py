@@ -6,8 +6,9 @@ here, or a scan's; tests/vm/owners.py has the kernels that tell."""
 
 import os
 import shutil
+import tempfile
 
-from lab import case, paths, work
+from lab import case, net, paths, work
 from lab.wait import middle_of_interval, until
 
 QUALITIES = ("inherited", "scan", "unknown")
@@ -153,3 +154,46 @@ class HandedOver(Owned):
     def test_a_supervisor_that_serves(self):
         """Who made it and holds it still is the owner, though others hold it too."""
         self.served(self.activated(made_in="e2e-super.service", served_in="e2e-helper.service"), "e2e-super", "inherited")
+
+
+if case.FULL:  # on demand: needs Debian's podman and runc
+    class Containers(Owned):
+        """A real container of podman's, in the host's network."""
+
+        IMAGE = "localhost/skyfall-e2e-till:1"
+
+        def podman(self, *words, host="b"):
+            done = self.lab.run(host, ["podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc", *words], timeout=120)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout.strip()
+
+        def answers(self):
+            try:
+                net.connect_inside(self.lab, "b", "10.77.0.2", self.port).close()
+            except OSError:
+                return False
+            return True
+
+        def test_podman(self):
+            """Named by its image: what podman wrote on disk says no more."""
+            folder = tempfile.mkdtemp(prefix="skyfall-e2e-image-")
+            self.addCleanup(shutil.rmtree, folder)
+            shutil.copy("/bin/busybox", f"{folder}/busybox")
+            with open(f"{folder}/Containerfile", "w", encoding="ascii") as file:
+                file.write("FROM scratch\nCOPY busybox /bin/busybox\n")
+            self.podman("build", "-q", "-t", self.IMAGE, folder)
+            self.addCleanup(self.podman, "rmi", "-f", self.IMAGE)
+            name = f"skyfall-e2e-{os.getpid()}"
+            middle_of_interval(most=0.6)
+            self.podman("run", "-d", "--rm", "--name", name, "--network", "host", "--ulimit", "nofile=1000:1000", "--ulimit",
+                        "nproc=1000:1000", self.IMAGE, "/bin/busybox", "httpd", "-f", "-p", f"10.77.0.2:{self.port}")
+            self.addCleanup(self.podman, "rm", "-f", "-t", "0", name)
+            until(self.answers, 20, "the container serves")
+            client = self.client()
+            client.do(self.connect("10.77.0.2", "n=5"))
+            client.do("close")
+            query = {"client": self.client_service, "port": self.port}
+            until(lambda: (self.find(**query) or {}).get("server_closed") == 5, case.VISIBLE_SECONDS, "its edge")
+            edge = self.find(**query)
+            self.assertEqual(edge["server_service"], "skyfall-e2e-till")
+            self.owners(edge)
