@@ -61,6 +61,7 @@ static const struct {
 	{"socks_full", offsetof(struct source_counts, lost_socks_full), false, false},
 	{"closed_full", offsetof(struct source_counts, lost_closed_full), false, false},
 	{"update_failed", offsetof(struct source_counts, lost_update), false, false},
+	{"destroys_dropped", offsetof(struct source_counts, lost_destroys), false, false},
 	{"dials_full", offsetof(struct source_counts, lost_dials), false, false},
 	{"accepts", offsetof(struct source_counts, accepts), false, false},
 	{"recursion_misses_0", offsetof(struct source_counts, recursion_misses[0]), false, false},
@@ -70,6 +71,7 @@ static const struct {
 	{"hook_ns", offsetof(struct source_counts, hook_ns), false, false},
 	{"hook_estimated_ns", offsetof(struct source_counts, hook_estimated_ns), false, false},
 	{"walk_us", offsetof(struct source_counts, walk_us), false, false},
+	{"walk_piece_us", offsetof(struct source_counts, walk_piece_us), true, false},
 	{"early_drains", offsetof(struct source_counts, early_drains), false, false},
 	{"socks_open", offsetof(struct source_counts, socks_open), true, false},
 };

@@ -35,6 +35,7 @@ struct source_counts {
 	uint64_t recovered; /* connections whose begin reached no program, counted at their end all the same */
 	uint64_t lost_socks_full, lost_rows_full, lost_closed_full, lost_update, lost_rows_user;
 	uint64_t lost_dials;           /* connect calls not watched for an early failure: their table was full */
+	uint64_t lost_destroys;        /* messages about ended sockets the kernel had no room for (stable) */
 	uint64_t adopted;              /* connections that were open before us */
 	uint64_t accepts;              /* connections whose acceptor was seen */
 	uint64_t recursion_misses[2];  /* of either attachment */
@@ -42,6 +43,7 @@ struct source_counts {
 	uint64_t hook_ns;              /* what our programs took from applications; agent/cost.h */
 	uint64_t hook_estimated_ns;    /* the part of it that is no measurement */
 	uint64_t walk_us;              /* CPU spent in walks */
+	uint64_t walk_piece_us;        /* gauge: the longest run of the kernel's half of the last walk */
 	uint64_t socks_open;           /* gauge: entries tracked now */
 	uint64_t rows_map_used;        /* gauge: rows in the map drained last */
 	uint64_t early_drains;

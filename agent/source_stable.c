@@ -146,6 +146,7 @@ static void finished(struct source *s, struct conn *c, const struct diag_sock *d
 	struct agent_row *row;
 
 	conn_first(s, c, e);
+	s->counts.finalised += !e || e->flags & STABLE_CLOSELESS;
 	row = row_of(s, c);
 	if (!row)
 		return;
@@ -328,10 +329,8 @@ static void sweep(struct source *s)
 
 		if (!c || s->round - c->round < UNSEEN_ROUNDS)
 			continue;
-		if (c->known) {
+		if (c->known)
 			finished(s, c, NULL, NULL);
-			s->counts.finalised++;
-		}
 		conns_remove(s->conns, c);
 	}
 }
@@ -451,7 +450,8 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	stable_cost(s->hook, &c->bpf_run_ns, &c->bpf_runs, &c->recursion_misses[0]);
 	*ret = *c;
 	ret->lost_socks_full += k->socks_full;
-	ret->lost_closed_full += destroys_dropped(s->destroys);
+	ret->lost_destroys = destroys_dropped(s->destroys);
+	ret->lost_closed_full -= c->lost_closed_full < ret->lost_destroys ? c->lost_closed_full : ret->lost_destroys;
 }
 
 static int source_stable_collect(struct source *s, int64_t cut_us, struct agent_rows *rows,

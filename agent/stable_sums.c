@@ -64,10 +64,10 @@ void stable_sums_open(const struct diag_sock *d, bool client, struct sky_totals 
 }
 
 /* The peer's FIN is among the bytes received. See the top of agent/bpf/stable.bpf.c. */
-static bool fin_received(const struct diag_sock *d, const struct stable_sock *e)
+static bool fin_received(const struct diag_sock *d, const struct stable_sock *e, bool client)
 {
 	if (!e || e->flags & STABLE_CLOSELESS)
-		return d->rqueue > 0;
+		return d->rqueue > 0 || !client; /* most clients close first */
 	if (e->old != FIN_WAIT2)
 		return e->old == CLOSE_WAIT || e->old == LAST_ACK || e->old == CLOSING;
 	if (e->flags & STABLE_RESET_IN || (e->error && e->error != EPIPE))
@@ -94,7 +94,7 @@ bool stable_sums_end(const struct diag_sock *d, const struct stable_sock *e, boo
 		return false;
 	counters(d, ret);
 	ret->tx = less(d->info.tcpi_bytes_acked + flight, (uint64_t)client + fin);
-	ret->rx = less(d->info.tcpi_bytes_received, fin_received(d, e));
+	ret->rx = less(d->info.tcpi_bytes_received, fin_received(d, e, client));
 	ret->undelivered = (uint32_t)less(flight, fin && flight);
 	return true;
 }

@@ -46,6 +46,8 @@ static const struct {
 	{"socks_full",
 	 "the agent's table of open sockets was full: such connections were counted whole at their end only"},
 	{"closed_full", "the agent's list of ended connections was full: what they did since the last walk is missing"},
+	{"destroys_dropped",
+	 "the kernel had no room for messages about ended connections (mode stable): what they did since the last dump is missing"},
 	{"update_failed",
 	 "the kernel refused an entry in one of the agent's tables, or an open connection's numbers did not fit"},
 	{"eased_bypass",

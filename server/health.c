@@ -56,6 +56,7 @@ static const struct {
 } notices[] = {
 	{ROLE_AGENT, HEALTH_KERNEL, 1, "socks_full", "socks_full"},
 	{ROLE_AGENT, HEALTH_KERNEL, 1, "closed_full", "closed_full"},
+	{ROLE_AGENT, HEALTH_KERNEL, 1, "destroys_dropped", "destroys_dropped"},
 	{ROLE_AGENT, HEALTH_KERNEL, 1, "update_failed", "update_failed"},
 	{ROLE_AGENT, HEALTH_KERNEL, 1, "eased_bypass", "eased_bypass"},
 	{ROLE_COLLECTOR, HEALTH_NETWORK, 1, "lost_network_rows", "lost_network_rows"},

@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mode for kernels without BTF, forced here: the same workload, exact in all that it can know."""
+"""The ways to measure on kernels without BTF, forced here: the same workload, exact in all that they can know."""
 
-from lab import case, work
+import json
+import os
+import platform
+import subprocess
+import tempfile
+
+from lab import case, paths, work
+from lab.stack import Program
 from lab.wait import until
 
+# The kernel's BTF hidden from what follows.
+HIDDEN = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"]
 
-class Stable(case.Case):
-    """Both agents measure by classic tracepoints and sock_diag."""
 
-    SOURCE = "stable"
+class Modes(case.Case):
+    """Both agents measure in another way than the shared stack's."""
+
+    OPTIONS = ()
+    MODE = "bpf"
 
     @classmethod
     def setUpClass(cls):
@@ -16,7 +27,9 @@ class Stable(case.Case):
         boots = stack.boots().values()
         stack.stop_agents()
         for host in ("a", "b"):
-            stack.start_agent(host, "--source", cls.SOURCE)
+            stack.agents[host] = Program(stack.lab, host, f"agent {host}",
+                                         [*HIDDEN, *stack.agent_words(host, *cls.OPTIONS)],
+                                         stack.log(f"agent-{host}"), uts=f"skyhost-{host}")
         stack.wait_agents(other_than=boots)
 
     @classmethod
@@ -36,12 +49,64 @@ class Stable(case.Case):
         self.adds_up()
         return edge
 
-    def test_23_connections(self):
+    def twenty_three(self):
         edge = self.conversation("10.77.0.2", [self.connect("10.77.0.2", "n=23"), "talk primes", "close"])
         self.assertEqual(edge["client_opened"], 23)
         self.assertEqual((edge["client_c2s_bytes"], edge["client_s2c_bytes"]), (1128364 + 23 * 24, 16510601))
         hosts = {host["id"]: host["mode"] for host in self.stack.api("hosts")["hosts"]}
-        self.assertEqual({hosts["id-a"], hosts["id-b"]}, {self.SOURCE})
+        self.assertEqual({hosts["id-a"], hosts["id-b"]}, {self.MODE})
+
+
+def features(*options):
+    """What --features says with the kernel's BTF hidden: {feature: its line}, the mode's line."""
+    done = subprocess.run([*HIDDEN, paths.AGENT, "--features", "--json", *options], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {line["feature"]: line for line in lines if "feature" in line}, lines[-1]
+
+
+class BtfFile(Modes):
+    """The kernel's structs known by a minimised file."""
+
+    folder = tempfile.TemporaryDirectory(prefix="skyfall-btf-")
+    OPTIONS = ("--source", "bpf", "--btf", folder.name)
+
+    @classmethod
+    def setUpClass(cls):
+        subprocess.run([paths.BTF, "--quiet", "--output", cls.folder.name, "/sys/kernel/btf/vmlinux"], check=True)
+        super().setUpClass()
+
+    def test_btf_file(self):
+        self.twenty_three()
+
+    def test_btf_file_features(self):
+        """A file for this release wins; one for another release does not; a corrupt one is told, and the next rung taken."""
+        found, mode = features("--btf", self.folder.name)
+        self.assertEqual((found["btf-kernel"]["ok"], found["btf-file"]["ok"], mode["mode"]), (False, True, "bpf"))
+        good = os.path.join(self.folder.name, f"{platform.release()}.btf")
+        with tempfile.TemporaryDirectory(prefix="skyfall-btf-") as other, open(good, "rb") as file:
+            data = file.read()
+            self.assertLess(len(data), 20000)
+            with open(os.path.join(other, f"{platform.release()}0.btf"), "wb") as copy:
+                copy.write(data)
+            found, mode = features("--btf", other)
+            self.assertEqual((found["btf-file"]["ok"], mode["mode"]), (False, "stable"))
+            with open(os.path.join(other, f"{platform.release()}.btf"), "wb") as copy:
+                copy.write(data[:len(data) // 2])
+            found, mode = features("--btf", other)
+            self.assertEqual((found["btf-file"]["ok"], mode["mode"]), (False, "stable"))
+            self.assertIn("corrupt", found["btf-file"]["why"])
+            self.assertIn("corrupt", mode["why"])
+
+
+class Stable(Modes):
+    """Classic tracepoints and sock_diag: no BTF at all."""
+
+    OPTIONS = ("--source", "stable")
+    MODE = "stable"
+
+    def test_stable_23_connections(self):
+        self.twenty_three()
 
     def test_stable_ipv6(self):
         self.conversation("fd77::2", [self.connect("fd77::2", "n=23"), "talk primes", "close"])

@@ -58,10 +58,12 @@ static void a_collectors_losses(void **state)
 static void other_losses(void **state)
 {
 	static const char *const names[] = {
-		"late_unjoined",     "poison",                                        /* graph/ledger.c */
-		"too_old",                                                            /* server/lines.c */
-		"socks_full",        "closed_full",  "update_failed", "eased_bypass", /* server/health.c */
-		"lost_network_rows", "refused_rows", "lost_in_bus",
+		"late_unjoined",    "poison", /* graph/ledger.c */
+		"too_old",                    /* server/lines.c */
+		"socks_full",       "closed_full",
+		"update_failed",    "eased_bypass", /* server/health.c */
+		"destroys_dropped", "lost_network_rows",
+		"refused_rows",     "lost_in_bus",
 	};
 
 	(void)state;
