@@ -81,6 +81,17 @@ struct conn *conns_find(struct conns *c, uint64_t id)
 	return c->index[i] ? &c->at[c->index[i] - 1] : NULL;
 }
 
+void conns_expect(const struct conns *c, uint64_t later, uint64_t sooner)
+{
+	uint32_t place = c->index[slot_of(c, sooner)];
+	const char *at = (const char *)&c->at[place ? place - 1 : 0];
+
+	__builtin_prefetch(&c->index[slot_of(c, later)]);
+	__builtin_prefetch(at);
+	__builtin_prefetch(at + 64);
+	__builtin_prefetch(at + 128);
+}
+
 struct conn *conns_add(struct conns *c, uint64_t id)
 {
 	size_t i = slot_find(c, id), place;

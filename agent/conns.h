@@ -32,6 +32,8 @@ struct conns;
 int conns_new(struct conns **ret, uint32_t max);
 void conns_free(struct conns *c);
 struct conn *conns_find(struct conns *c, uint64_t id);
+/* These will be asked for soon, `sooner` before `later`: their memory is fetched meanwhile. */
+void conns_expect(const struct conns *c, uint64_t later, uint64_t sooner);
 /* A fresh place for an id that is not there, zeroed but for the id; NULL when full. */
 struct conn *conns_add(struct conns *c, uint64_t id);
 void conns_remove(struct conns *c, struct conn *conn);

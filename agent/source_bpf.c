@@ -206,6 +206,7 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	c->lost_update = failures(k, SKY_SITE_LISTENERS) + w->unknown + w->clamped;
 	c->lost_rows_user = s->drained.lost_user + w->lost_user;
 	c->walk_us = w->cpu_us;
+	c->walk_piece_us = w->piece_us;
 	c->socks_open = w->open;
 	c->rows_map_used = s->drained.used;
 	cost_interval(&s->cost, c->bpf_run_ns - s->own_ns,

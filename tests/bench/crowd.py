@@ -6,6 +6,7 @@ import json
 import os
 import select
 import socket
+import statistics
 import subprocess
 import threading
 import time
@@ -135,15 +136,18 @@ def start(lab, holders, log):
 
 def walks(holders, out, log):
     """A fifth of the sockets moved: CPU of the walk that reads them."""
-    seen = []
+    seen, pieces = [], []
     for _ in range(3):
         before = len(health(out))
         for holder in holders:
             holder.move(5)
         wait.until(lambda before=before: len(health(out)) > before + 1, 60, "an interval")
         seen += [info["walk_us"] / 1000 for info in health(out)[before:] if "walk_us" in info]
+        pieces += [info.get("walk_piece_us", 0) for info in health(out)[before:]]
     log(f"walks: {' '.join(f'{ms:.0f}' for ms in seen)} ms, {health(out)[-1].get('socks_open')} sockets")
     measure.put("walk_cpu_ms_100k_sockets", max(seen), "ms", 1)
+    measure.put("walk_cpu_ms_100k_sockets_median", statistics.median(seen), "ms", 1)
+    measure.put("walk_piece_max_us", max(pieces), "us", 0)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ export const COST = {
 	eased_bypass: ["measures nothing", "count"],
 	send_errors: ["datagrams it could not send", "count"],
 	walk_us: ["time to look at open sockets", "us"],
+	walk_piece_us: ["of this the longest piece in the kernel", "us"],
 	rss_bytes: ["memory", "bytes"],
 	cpu_busy_pm: ["host's CPU in use", "pm"],
 	cpu_steal_pm: ["host's CPU taken by others (steal)", "pm"],
