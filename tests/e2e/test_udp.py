@@ -10,7 +10,7 @@ from lab.stack import Program
 from lab.wait import middle_of_interval, until
 
 PEERS = 64
-KNOWN_SECONDS = 25  # a listener waits up to 10 s for its owner to be found
+KNOWN_SECONDS = 60  # its owner is looked for among all descriptors of the machine, 8,192 an interval
 BYTES = ("--udp", "bytes", "--udp-peers", str(PEERS))
 FIELDS = ("opened", "closed", "c2s_bytes", "s2c_bytes", "c2s_segs", "s2c_segs")
 SUMS = FIELDS[2:]
@@ -50,12 +50,13 @@ class Udp(case.Case):
         program.read(work.START_SECONDS)
         self.addCleanup(program.stop)
         if self.listeners_told:
-            until(lambda: self.listening(port or self.port), KNOWN_SECONDS, "the server's port is known")
+            until(lambda: self.listening(port or self.port, service or self.server_service), KNOWN_SECONDS,
+                  "the server's port is known")
         return program
 
-    def listening(self, port):
-        """A host has said that somebody waits for datagrams on the port: a client's first row finds its name then."""
-        return any(one["port"] == port and one["protocol"] == "udp"
+    def listening(self, port, service):
+        """A host has said who waits for datagrams on the port: a client's first row finds its name then."""
+        return any((one["port"], one["protocol"], one["service"]) == (port, "udp", service)
                    for host in self.stack.api("hosts")["hosts"] for one in host["listeners"])
 
     def ask(self, service=None, host="a"):
