@@ -13,6 +13,7 @@
 
 #include "agent/accept.h"
 #include "agent/load.h"
+#include "agent/nat_ct.h"
 #include "agent/netns.h"
 #include "agent/source.h"
 #include "agent/stable.h"
@@ -307,6 +308,35 @@ static int run_stats(struct probe *p)
 	return 0;
 }
 
+/* What there is is told; nothing is switched on. */
+static int tracking(struct probe *p)
+{
+	struct netns_set set = {0};
+	struct nat_ct ct = {0};
+	enum nat_ct_have have = nat_ct_have();
+	int r;
+
+	if (have == NAT_CT_ABSENT) {
+		say(p, "none here: nothing is translated");
+		return 0;
+	}
+	if (have == NAT_CT_NO_NETLINK) {
+		say(p, "its netlink module is not loaded (modprobe nf_conntrack_netlink)");
+		return -ENOPROTOOPT;
+	}
+	r = netns_scan(&set, NULL, 0);
+	if (r == 0)
+		r = nat_ct_follow(&ct, &set);
+	say(p, "%zu of %zu namespaces%s", ct.n, set.n,
+	    ct.counts.silent ? ", some tell no events (nf_conntrack_events = 0): their tables are read each interval"
+			     : "");
+	if (r == 0 && ct.counts.denied)
+		r = -EPERM;
+	nat_ct_deinit(&ct);
+	netns_set_deinit(&set);
+	return r;
+}
+
 static int nothing(void *arg)
 {
 	return 0;
@@ -369,6 +399,8 @@ static const struct {
 	 "who accepts, unless accept-fentry works: an accepted connection's owner is its listener's, or found by a scan"},
 	{"udp-sockets", udp_sockets, "UDP: who connects to whom (--udp connect)"},
 	{"udp-datagrams", udp_bytes, "UDP's datagrams and bytes (--udp bytes)"},
+	{"connection-tracking", tracking,
+	 "translated addresses: rows stay on the address dialled, or on a container's own"},
 	{"namespaces", namespaces, "older connections and listeners of other network namespaces"},
 	{"run-time-statistics", run_stats, "the agent's own cost in the kernel"},
 	{"bpf", whole, "the hook: everything exact"},
