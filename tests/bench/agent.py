@@ -6,11 +6,13 @@ One agent watches both ends (hosts a and b); its datagrams go to a socket nobody
 
 import socket
 import statistics
+import sys
 import time
 
 import calls
 import crowd
 import measure
+import soak
 from measure import work
 
 INTERVAL = 10  # the agent's default
@@ -164,8 +166,12 @@ def parts(bench, only):
 def main():
     parser = measure.parser(__doc__)
     parser.add_argument("--only", metavar="PART", nargs="+", choices=PARTS, default=PARTS, help=f"of {' '.join(PARTS)}")
+    parser.add_argument("--soak", metavar="MINUTES", type=float, nargs="?", const=30,
+                        help="only this: 5,000 connections/s and 2,000 cgroups that come and go, so long (30)")
     args = parser.parse_args()
     with measure.Lab() as lab:
+        if args.soak:
+            sys.exit(0 if soak.run(lab, args.soak) else 1)
         parts(Bench(lab, args.quick), set(args.only))
 
 
