@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/table.h"
 
 #define NAT_CT_NAMESPACES 1024
@@ -392,9 +392,18 @@ static void ns_read(struct nat_ct_to *to, struct nat_ct_ns *v)
 	}
 }
 
+static int64_t cpu_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 void nat_ct_read(struct nat_ct *ct, struct nat *nat, bool whole, int64_t now_us)
 {
 	bool again = nat_again(nat), poll = whole && now_us >= ct->poll_after_us;
+	int64_t cpu = poll ? cpu_us() : 0;
 	struct nat_ct_to *to;
 
 	nat_at(nat, now_us);
@@ -417,6 +426,8 @@ void nat_ct_read(struct nat_ct *ct, struct nat *nat, bool whole, int64_t now_us)
 		ct->counts.dumps++;
 	}
 	if (poll)
-		ct->poll_after_us = now_us + (clock_mono_us() - now_us) * NAT_CT_SHARE;
+		ct->poll_after_us = now_us + (cpu_us() - cpu) * NAT_CT_SHARE;
+	else if (whole)
+		ct->counts.skipped += ct->counts.silent > 0;
 	free(to);
 }

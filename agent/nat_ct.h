@@ -14,6 +14,7 @@
 struct nat_ct_counts {
 	uint64_t dumps;
 	uint64_t overflows; /* messages lost: the table was read again */
+	uint64_t skipped;   /* interval ends at which a table without events was not read: it takes too long */
 	uint64_t bad;       /* messages that could not be read */
 	uint64_t denied;    /* gauge: namespaces whose tracking cannot be read */
 	uint64_t silent;    /* gauge: namespaces without events */

@@ -22,6 +22,7 @@
 
 #include "agent/diag.h"
 #include "agent/fdscan.h"
+#include "agent/nat.h"
 #include "agent/opens.h"
 #include "agent/procs.h"
 #include "agent/source.h"
@@ -30,6 +31,7 @@
 #include "flow/key.h"
 #include "flow/stats.h"
 
+#define DIAG_ASKS 3         /* a namespace's translations may be read later than its first connection */
 #define DIAG_SCAN_FDS 50000 /* descriptors looked at in one collect */
 
 enum {
@@ -51,8 +53,10 @@ struct diag_conn {
 	struct sky_row_key key; /* role SKY_ROLE_UNKNOWN until settled */
 	struct diag_last last;
 	uint32_t inode;
-	uint16_t lport, rport;
-	bool seen, counted_open;
+	uint16_t lport, rport, wire_port;
+	bool seen, counted_open, translated;
+	uint8_t asked;           /* times it was looked up for a translated address */
+	struct sky_row_key wire; /* translated: its key on the wire */
 };
 
 struct diag_listener {
@@ -64,6 +68,7 @@ struct source {
 	uint32_t netns[64];
 	size_t n_netns;
 	uint32_t max_socks;
+	struct nat *nat;
 	struct netns_set ns;
 	struct diag_set diag;
 	struct fdscan *scan;
@@ -191,11 +196,33 @@ static struct diag_last diag_totals(const struct diag_sock *d, uint8_t role)
 /* Counters never go back, but our correction for SYN and FIN may be late by one. */
 #define GROWN(field) (now.field > c->last.field ? now.field - c->last.field : 0)
 
+/* Its row, under its tuple on the wire once that is known, and its ephemeral port there. */
+static struct agent_row *diag_row(struct source *s, struct diag_conn *c, uint16_t *ret_port)
+{
+	struct sky_row_key key;
+
+	*ret_port = c->key.role == SKY_ROLE_CLIENT ? c->lport : c->rport;
+	if (!c->translated && c->asked < DIAG_ASKS && c->key.role != SKY_ROLE_UNKNOWN) {
+		if (!c->asked++)
+			nat_refresh(s->nat);
+		c->wire = c->key;
+		c->wire_port = *ret_port;
+		c->translated = nat_conn(s->nat, &c->wire, &c->wire_port, true);
+	}
+	if (!c->translated)
+		return agent_rows_get(s->rows, &c->key);
+	key = c->wire;
+	key.owner = c->key.owner;
+	*ret_port = c->wire_port;
+	return agent_rows_get(s->rows, &key);
+}
+
 static void diag_add(struct source *s, struct diag_conn *c, const struct diag_sock *d, const struct diag_last *now_p)
 {
 	const struct diag_last now = *now_p;
 	const struct tcp_info *t = &d->info;
-	struct agent_row *row = agent_rows_get(s->rows, &c->key);
+	uint16_t port;
+	struct agent_row *row = diag_row(s, c, &port);
 	struct sky_row_value *v;
 	bool moved;
 
@@ -209,7 +236,7 @@ static void diag_add(struct source *s, struct diag_conn *c, const struct diag_so
 		*(c->key.role == SKY_ROLE_CLIENT ? &s->counts.opened_client : &s->counts.opened_server) += 1;
 		c->counted_open = true;
 		if (c->key.role != SKY_ROLE_UNKNOWN)
-			agent_row_port(v, c->key.role == SKY_ROLE_CLIENT ? c->lport : c->rport);
+			agent_row_port(v, port);
 	} else {
 		v->open_ms += (uint64_t)(s->now_us - s->former_us) / 1000;
 	}
@@ -294,6 +321,7 @@ static void diag_sweep(struct source *s)
 	for (i = 0; i < s->n; i++) {
 		struct diag_conn *c = &s->v[i];
 		struct agent_row *row;
+		uint16_t port;
 
 		if (c->seen) {
 			c->seen = false;
@@ -301,7 +329,7 @@ static void diag_sweep(struct source *s)
 			continue;
 		}
 		fdscan_forget(s->scan, c->inode);
-		row = agent_rows_get(s->rows, &c->key);
+		row = diag_row(s, c, &port);
 		if (row)
 			row->val.closed++;
 		s->counts.closed++;
@@ -364,6 +392,7 @@ static int source_diag_open(struct source **ret, const struct source_opts *opts,
 	s->n_netns = opts->n_netns < 64 ? opts->n_netns : 64;
 	memcpy(s->netns, opts->netns, s->n_netns * sizeof(*s->netns));
 	s->max_socks = opts->max_socks ? opts->max_socks : SOURCE_SOCKS;
+	s->nat = opts->nat;
 	while (places < s->max_socks * 2ul)
 		places *= 2;
 	s->mask = places - 1;
