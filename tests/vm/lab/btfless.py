@@ -83,7 +83,7 @@ def build(apt, version, folder, say):
     os.makedirs(folder, exist_ok=True)
     shutil.copy(types, os.path.join(folder, "types"))
     shutil.copy(os.path.join(tree, "arch/x86/boot/bzImage"), os.path.join(folder, "image"))
-    release = run(["make", "-s", "kernelrelease"], tree, work)
+    release = run(["make", "-s", "kernelrelease"], tree, work, told=True)
     with open(os.path.join(folder, "release"), "w", encoding="ascii") as file:  # the last: what is here is whole
         file.write(release)
     shutil.rmtree(work)
@@ -120,15 +120,14 @@ def make(tree, work, *words):
     return run(["make", *words], tree, work)
 
 
-def run(words, tree, work):
-    """Its output, which is added to the log."""
+def run(words, tree, work, told=False):
+    """Its output goes to the log, or is told."""
     with open(os.path.join(work, "log"), "a", encoding="utf-8") as log:
         try:
-            done = subprocess.run(words, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+            done = subprocess.run(words, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if told else log, stderr=log,
                                   text=True, timeout=BUILD_SECONDS, check=False)
         except subprocess.TimeoutExpired:
             raise NoKernel(f"{words[0]} {words[-1]}: not done in {BUILD_SECONDS} s") from None
-        log.write(done.stdout)
     if done.returncode:
         raise NoKernel(f"{words[0]} {words[-1]}: exit {done.returncode}, see {os.path.join(work, 'log')}")
     return done.stdout
