@@ -17,7 +17,7 @@
 #include "agent/stable.skel.h"
 #include "base/table.h"
 
-#define ENDED_MAX 16384
+#define ENDED_MIN 16384 /* ends that wait for a look; there are eight in an interval */
 #define FORMAT_MAX 8192
 
 struct stable {
@@ -216,7 +216,7 @@ static int stable_prepare(struct stable *s, int tracefs, uint32_t max_socks, cha
 	}
 	memcpy((void *)&s->skel->rodata->at, &offsets, sizeof(offsets));
 	bpf_map__set_max_entries(s->skel->maps.socks, max_socks);
-	bpf_map__set_max_entries(s->skel->maps.ended, ENDED_MAX);
+	bpf_map__set_max_entries(s->skel->maps.ended, max_socks < ENDED_MIN ? ENDED_MIN : max_socks);
 	return r;
 }
 

@@ -143,6 +143,9 @@ unsigned stable_sums_role(const struct diag_sock *d)
 
 	if (!HAS(d, tcpi_bytes_retrans) || i->tcpi_unacked || !d->info_len)
 		return SKY_ROLE_UNKNOWN;
+	if (d->state == CLOSE) /* SYN and FIN: nobody else has two more than the payload */
+		return i->tcpi_bytes_acked == i->tcpi_bytes_sent - i->tcpi_bytes_retrans + 2 ? SKY_ROLE_CLIENT
+											     : SKY_ROLE_UNKNOWN;
 	if (d->state != ESTABLISHED && d->state != CLOSE_WAIT && d->state != FIN_WAIT2)
 		return SKY_ROLE_UNKNOWN;
 	payload = i->tcpi_bytes_sent - i->tcpi_bytes_retrans + (d->state == FIN_WAIT2);
