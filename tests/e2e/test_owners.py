@@ -91,6 +91,7 @@ class Owners(Owned):
         program = shutil.copy(paths.WORKLOAD, f"{folder}/later")
         client = self.client(service="", cgroup=self.cgroup("system.slice/e2e-before.service"))
         server = self.server("10.77.0.2")
+        middle_of_interval(most=0.6)
         before = dict(client.do(self.connect("10.77.0.2", "n=3")))
         client.do(f"become {program} 65534")
         client.do("talk 1009 2003")
