@@ -324,9 +324,7 @@ static int tracking(struct probe *p)
 		say(p, "its netlink module is not loaded (modprobe nf_conntrack_netlink)");
 		return -ENOPROTOOPT;
 	}
-	r = netns_scan(&set, NULL, 0);
-	if (r == 0)
-		r = nat_ct_follow(&ct, &set);
+	r = netns_scan(&set, NULL, 0) < 0 ? -ENOMEM : nat_ct_follow(&ct, &set);
 	say(p, "%zu of %zu namespaces%s", ct.n, set.n,
 	    ct.counts.silent ? ", some tell no events (nf_conntrack_events = 0): their tables are read each interval"
 			     : "");
