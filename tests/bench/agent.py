@@ -30,10 +30,13 @@ class Bench:
             self.sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.sink.bind(("127.0.0.1", 6343))
 
+    @staticmethod
+    def words(host):
+        return [measure.paths.AGENT, "--interval", f"{INTERVAL}s", "--host-id", host, "--no-ack", "--collector",
+                "127.0.0.1:6343", "--budget", "0"]
+
     def start_agent(self):
-        words = [measure.paths.AGENT, "--interval", f"{INTERVAL}s", "--host-id", "bench", "--no-ack", "--collector",
-                 "127.0.0.1:6343", "--budget", "0"]
-        self.agent = measure.Program(self.lab, "b", "agent", words, "/dev/null")
+        self.agent = measure.Program(self.lab, "b", "agent", self.words("bench"), "/dev/null")
         pid = self.agent.process.pid
         measure.wait.until(lambda: len(measure.fdinfo(pid, "prog_id")) > 1, 10, "the agent has loaded its programs")
         measure.wait.until(lambda: self.connections_seen(pid), 10, "its hook runs")
