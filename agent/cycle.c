@@ -41,7 +41,7 @@ struct cycle {
 	struct netns_set netns;
 	struct diag_set diag;
 	struct locals locals; /* as configured, and the bridges' */
-	struct nat *nat; /* NULL: translations are not looked for */
+	struct nat *nat;      /* NULL: translations are not looked for */
 	struct nat_ct nat_ct;
 	struct nat_told nat_former;
 	bool cutting;
