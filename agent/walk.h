@@ -18,8 +18,7 @@ struct walk_counts {
 	uint64_t unknown;   /* ends of ids nobody knows */
 	uint64_t clamped;   /* bytes a walk had read too early and could not take back */
 	uint64_t cpu_us;
-	uint64_t piece_us; /* gauge: CPU of the longest run of the kernel's half in the last walk; nothing of it is preempted
-			    * where the kernel is not */
+	uint64_t piece_us; /* gauge: CPU of the longest run of the kernel's half in the last walk */
 	uint64_t open;     /* gauge */
 };
 

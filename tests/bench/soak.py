@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""./bench agent --soak MINUTES: 5,000 connections/s and 2,000 cgroups that come and go, each with connections of its own.
-Memory and maps must not grow, and the sums of all rows must be what the programs wrote down."""
+"""./bench agent --soak MINUTES: 5,000 connections/s and 2,000 cgroups that come and go, each with connections of its
+own. Memory and maps must not grow, and the sums of all rows must be what the programs wrote down."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class Reader(threading.Thread):
     def __init__(self, stream):
         super().__init__(daemon=True)
         self.stream, self.sums, self.health = stream, {"client": {}, "server": {}}, []
-        self.services = set()
+        self.services = {}  # openings of clients by name
 
     def run(self):
         for line in self.stream:
@@ -33,7 +33,9 @@ class Reader(threading.Thread):
             if said["type"] == "health":
                 self.health.append(said)
             elif said["type"] == "row" and said["port"] == PORT:
-                self.services.add(said.get("service"))
+                if said["view"] == "client":
+                    name = str(said.get("service"))
+                    self.services[name] = self.services.get(name, 0) + said.get("opened", 0)
                 sums = self.sums[said["view"]]
                 for name in FIELDS:
                     sums[name] = sums.get(name, 0) + said.get(name, 0)
@@ -108,7 +110,8 @@ def load(lab, pid, seconds):
             if cgroups.count < CGROUPS * now / seconds:
                 cgroups.next()
             else:
-                time.sleep(0.01)
+                due = begin + seconds * (cgroups.count + 1) / CGROUPS
+                wait.until(lambda due=due: time.monotonic() >= min(due, begin + seconds), seconds, "the next cgroup's time")
         client.read(120)
         looks.append((measure.rss_mib(pid), fill(pid)))
         wanted = client.tally["closed"] + cgroups.tally["closed"]
@@ -151,7 +154,7 @@ def tell(looks, client, server, cgroups, reader, hidden, minutes, cpu):
     measure.put("soak_minutes", minutes, "min")
     measure.put("soak_connections_per_s", client["opened"] / (60 * minutes), "/s", 0)
     measure.put("soak_cgroups", cgroups, "cgroups")
-    measure.put("soak_services_seen", len(reader.services), "services")
+    measure.put("soak_cgroups_named", sum(name.startswith("soak-") for name in reader.services) - 1, "cgroups")
     measure.put("soak_user_cpu_pct", 100 * cpu / (60 * minutes), "%")
     measure.put("soak_rss_first_mib", first, "MiB", 1)
     measure.put("soak_rss_last_mib", last, "MiB", 1)
@@ -163,7 +166,8 @@ def tell(looks, client, server, cgroups, reader, hidden, minutes, cpu):
     for view, side in (("client", client), ("server", server)):
         for name, wrote in (("opened", "opened"), ("closed", "closed"), ("tx_bytes", "sent"), ("rx_bytes", "received")):
             missing[name] += side[wrote] - reader.sums[view].get(name, 0)
-    measure.note(f"services: {sorted(map(str, reader.services))[:20]}")
+    largest = sorted(reader.services.items(), key=lambda item: -item[1])[:5]
+    measure.note(f"clients by name, the largest: {largest}")
     lost = {name: n for line in reader.health for name, n in line.get("lost", {}).items() if n}
     measure.note(f"missing {missing}; over process 1: {hidden.opened} openings, {hidden.closed} ends; lost {lost}")
     measure.put("soak_missing_openings", missing["opened"], "openings")
