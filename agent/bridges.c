@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "agent/host.h"
+#include "agent/netlink.h"
 #include "base/table.h"
 
 #define BRIDGES_MAX 256 /* of a namespace */
@@ -140,7 +141,7 @@ static int bridges_dump(struct bridges *b, int fd, uint16_t type,
 		return -errno;
 	for (;;) {
 		const struct nlmsghdr *m = (const struct nlmsghdr *)b->buf;
-		ssize_t n = recv(fd, b->buf, BRIDGES_BUF, 0);
+		ssize_t n = netlink_recv(fd, b->buf, BRIDGES_BUF, 0, NULL);
 
 		if (n < 0 && errno == EINTR)
 			continue;

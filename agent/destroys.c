@@ -8,8 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/netlink.h"
+
 #define DESTROYS_BUF (64u * 1024)
 #define DESTROYS_QUEUE (16 << 20) /* memory the kernel may use for what waits: some 13,000 messages */
+#define DESTROYS_READS 65536      /* messages read in one go: who makes them faster than they are read waits */
 
 struct destroys_ns {
 	uint32_t inum, drops;
@@ -169,9 +172,10 @@ int destroys_read(struct destroys *d, int (*fn)(void *arg, uint32_t netns, const
 
 	for (i = 0; r == 0 && i < d->n; i++) {
 		struct destroys_ns *ns = &d->v[i];
+		unsigned reads = 0;
 
-		while (r == 0) {
-			ssize_t n = recv(ns->fd, d->buf, DESTROYS_BUF, 0);
+		while (r == 0 && reads++ < DESTROYS_READS) {
+			ssize_t n = netlink_recv(ns->fd, d->buf, DESTROYS_BUF, 0, &d->bad);
 
 			if (n < 0 && (errno == EINTR || errno == ENOBUFS)) /* what was dropped is counted below */
 				continue;

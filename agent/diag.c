@@ -12,6 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "agent/netlink.h"
+
 #define DIAG_BUF (64u * 1024)
 #define DIAG_WAIT_S 2 /* the kernel answers at once; more means something is wrong */
 
@@ -146,7 +148,7 @@ static int diag_list(int fd, uint8_t protocol, uint32_t states, bool info,
 {
 	char *buf = malloc(DIAG_BUF);
 	bool torn = false;
-	size_t i;
+	size_t i, absent = 0;
 	int r = 0;
 
 	if (!buf)
@@ -155,15 +157,19 @@ static int diag_list(int fd, uint8_t protocol, uint32_t states, bool info,
 	for (i = 0; r >= 0 && i < sizeof(diag_families); i++) {
 		r = diag_ask(fd, protocol, diag_families[i], states, info);
 		while (r == 0) {
-			ssize_t n = recv(fd, buf, DIAG_BUF, 0);
+			ssize_t n = netlink_recv(fd, buf, DIAG_BUF, 0, ret_bad);
 
 			if (n < 0 && errno == EINTR)
 				continue;
 			r = n < 0 ? -errno : n == 0 ? -EPIPE : diag_messages(buf, (size_t)n, fn, arg, &torn, ret_bad);
 		}
-		if (r == -ENOENT || r == -EAFNOSUPPORT) /* this family is not in this kernel */
+		if (r == -ENOENT || r == -EAFNOSUPPORT) { /* this family is not in this kernel */
+			absent++;
 			r = 0;
+		}
 	}
+	if (absent == sizeof(diag_families)) /* nor is the protocol: its module is not there */
+		r = -EPROTONOSUPPORT;
 	free(buf);
 	return r < 0 ? r : torn ? -EINTR : 0;
 }
@@ -178,6 +184,13 @@ int diag_dump_udp(int fd, uint32_t states, int (*fn)(void *arg, const struct dia
 		  uint64_t *ret_bad)
 {
 	return diag_list(fd, IPPROTO_UDP, states, false, fn, arg, ret_bad);
+}
+
+const char *diag_error(int r)
+{
+	if (r == -EPROTONOSUPPORT)
+		return "the kernel cannot list its TCP sockets (modprobe tcp_diag; CONFIG_INET_TCP_DIAG)";
+	return strerror(-r);
 }
 
 static int diag_socket(int protocol)
@@ -276,4 +289,23 @@ void diag_set_deinit(struct diag_set *set)
 		diag_close(&set->v[i]);
 	free(set->v);
 	*set = (struct diag_set){0};
+}
+
+static int diag_nothing(void *arg, const struct diag_sock *s)
+{
+	return 0;
+}
+
+int diag_try(void)
+{
+	struct netns own = {.inum = netns_self()};
+	const struct netns_set set = {.v = &own, .n = 1};
+	struct diag_set d = {0};
+	uint64_t bad = 0;
+	int r = diag_follow(&d, &set);
+
+	if (r == 0)
+		r = d.n ? diag_dump(d.v[0].fd, DIAG_LISTEN, false, diag_nothing, NULL, &bad) : -EPERM;
+	diag_set_deinit(&d);
+	return r == -EINTR ? 0 : r;
 }

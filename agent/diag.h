@@ -43,13 +43,16 @@ int diag_parse(const struct nlmsghdr *h, struct diag_sock *ret);
 
 /* Dumps the sockets in `states` of both families, with tcp_info if wanted. fn returns 0, or -errno to end it. Returns 0 or
  * -errno; ret_bad is increased by the messages that could not be read. -EINTR: the table changed while it was read and
- * something may be missing; what was seen was seen. */
+ * something may be missing; what was seen was seen. -EPROTONOSUPPORT: the kernel has no such list. */
 int diag_dump(int fd, uint32_t states, bool info, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
 	      uint64_t *ret_bad);
 
-/* The same for UDP; where the kernel has no such list it is empty. */
+/* The same for UDP. */
 int diag_dump_udp(int fd, uint32_t states, int (*fn)(void *arg, const struct diag_sock *s), void *arg,
 		  uint64_t *ret_bad);
+
+/* What a dump's -errno says, and what to do. */
+const char *diag_error(int r);
 
 /* The sockets to ask by, one a namespace; they follow the namespaces that exist. */
 struct diag_ns {
@@ -69,3 +72,6 @@ struct diag_set {
  * keep one alive). -ENOMEM */
 int diag_follow(struct diag_set *set, const struct netns_set *ns);
 void diag_set_deinit(struct diag_set *set);
+
+/* Lists once, in the agent's own namespace: does it work? 0 or -errno. */
+int diag_try(void);

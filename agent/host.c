@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/cgpath.h"
+#include "agent/netlink.h"
 #include "base/hash.h"
 
 #define HOST_BUF (32u * 1024)
@@ -137,7 +138,7 @@ static int host_dump(struct host *h, const struct diag_ns *ns, const struct loca
 	if (send(ns->route_fd, &q, sizeof(q), 0) < 0)
 		return -errno;
 	while (r == 0) {
-		ssize_t n = recv(ns->route_fd, buf, HOST_BUF, 0);
+		ssize_t n = netlink_recv(ns->route_fd, buf, HOST_BUF, 0, NULL);
 
 		if (n < 0 && errno == EINTR)
 			continue;

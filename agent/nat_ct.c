@@ -14,12 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/netlink.h"
 #include "base/table.h"
 
 #define NAT_CT_NAMESPACES 1024
 #define NAT_CT_QUEUE (4 << 20) /* bytes of messages that may wait; the kernel charges about 800 for each */
 #define NAT_CT_BUF 32768
-#define NAT_CT_SHARE 50 /* reading tables that tell no events takes one part in so many of the time */
+#define NAT_CT_READS 16384 /* of a namespace in one go, so that nobody keeps us reading: three times what may wait */
+#define NAT_CT_SHARE 50    /* reading tables that tell no events takes one part in so many of the time */
 #define NAT_CT_EVENTS "/proc/sys/net/netfilter/nf_conntrack_events"
 
 /* --- messages */
@@ -366,7 +368,7 @@ static int ns_dump(void *arg)
 	if (send(fd, &q, sizeof(q), 0) < 0)
 		r = -errno;
 	while (r == 0) {
-		ssize_t n = recv(fd, to->buf, sizeof(to->buf), 0);
+		ssize_t n = netlink_recv(fd, to->buf, sizeof(to->buf), 0, &to->ct->counts.bad);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -378,8 +380,8 @@ static int ns_dump(void *arg)
 
 static void ns_read(struct nat_ct_to *to, struct nat_ct_ns *v)
 {
-	for (;;) {
-		ssize_t n = recv(v->fd, to->buf, sizeof(to->buf), MSG_DONTWAIT);
+	for (unsigned i = 0; i < NAT_CT_READS; i++) {
+		ssize_t n = netlink_recv(v->fd, to->buf, sizeof(to->buf), MSG_DONTWAIT, &to->ct->counts.bad);
 
 		if (n > 0) {
 			(void)messages(to, (size_t)n);

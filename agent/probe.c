@@ -6,12 +6,11 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <linux/netlink.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "agent/accept.h"
+#include "agent/diag.h"
 #include "agent/load.h"
 #include "agent/nat_ct.h"
 #include "agent/netns.h"
@@ -68,12 +67,11 @@ static int stable(struct probe *p)
 
 static int sock_diag(struct probe *p)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	int r = diag_try();
 
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	return 0;
+	if (r < 0)
+		say(p, "%s", diag_error(r));
+	return r;
 }
 
 /* The object with just one of its programs, small maps; NULL and errno. */
@@ -359,6 +357,7 @@ static int namespaces(struct probe *p)
 static int whole(struct probe *p)
 {
 	struct load_opts opts = {.max_rows = SOURCE_ROWS, .max_socks = SOURCE_SOCKS, .btf = p->btf};
+	static const char *const times[] = {[1] = "once", [2] = "twice", [4] = "four times (may be preempted)"};
 	struct load l;
 	size_t most;
 	int r = load_open(&l, &opts, p->why, sizeof(p->why));
@@ -371,7 +370,7 @@ static int whole(struct probe *p)
 	if (r)
 		return r;
 	load_map_bytes(&l, &most);
-	say(p, "%s, %s, maps of %.1f MB, HZ %u", l.typed ? "typed" : "raw", l.twin ? "attached twice" : "attached once",
+	say(p, "%s, attached %s, maps of %.1f MB, HZ %u", l.typed ? "typed" : "raw", times[l.copies],
 	    (double)most / 1e6, l.hz);
 	load_close(&l);
 	return 0;

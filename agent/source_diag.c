@@ -423,9 +423,8 @@ static int source_diag_open(struct source **ret, const struct source_opts *opts,
 	*ret = s;
 	return 0;
 fail:
-	snprintf(why, why_len,
-		 r == -ENOENT ? "no network namespace can be entered (another one needs root)" : "sock_diag: %s",
-		 strerror(-r));
+	snprintf(why, why_len, "%s",
+		 r == -ENOENT ? "no network namespace can be entered (another one needs root)" : diag_error(r));
 	source_diag_close(s);
 	return r;
 }

@@ -394,7 +394,7 @@ static int source_stable_start(struct source *s, char *why, size_t why_len)
 	if (r == 0)
 		r = follow(s);
 	if (r < 0) {
-		snprintf(why, why_len, "sock_diag: %s", strerror(-r));
+		snprintf(why, why_len, "sock_diag: %s", diag_error(r));
 		return r;
 	}
 	r = stable_open(&s->hook, s->max_socks, why, why_len);
@@ -405,7 +405,7 @@ static int source_stable_start(struct source *s, char *why, size_t why_len)
 	r = look(s, NULL);
 	s->first = false;
 	if (r < 0)
-		snprintf(why, why_len, "sock_diag: %s", strerror(-r));
+		snprintf(why, why_len, "sock_diag: %s", diag_error(r));
 	return r;
 }
 
