@@ -40,6 +40,16 @@ static bool guest_conntrack(const struct guest_needs *n)
 	return n->conntrack;
 }
 
+static bool guest_datagrams(const struct guest_needs *n)
+{
+	return n->datagrams;
+}
+
+static bool guest_destroys(const struct guest_needs *n)
+{
+	return n->destroys;
+}
+
 /* What a feature that runs needs after everything is loaded and attached. */
 static const struct {
 	bool (*needed)(const struct guest_needs *n);
@@ -55,6 +65,8 @@ static const struct {
 	{guest_bpf_old, CAP_SYS_ADMIN, "bpf(2)"},
 	{guest_netns, CAP_SYS_ADMIN, "entering network namespaces"},
 	{guest_conntrack, CAP_NET_ADMIN, "reading connection tracking"},
+	{guest_datagrams, CAP_NET_ADMIN, "attaching programs for packets again"},
+	{guest_destroys, CAP_NET_ADMIN, "queues longer than the system's bound"},
 };
 
 static bool guest_wants(const struct guest_needs *n, cap_value_t cap)

@@ -12,6 +12,8 @@ struct guest_needs {
 	bool bpf;         /* the hook and its maps */
 	bool other_netns; /* namespaces besides the agent's own */
 	bool conntrack;   /* translations are read */
+	bool datagrams;   /* UDP's are counted: programs for packets come and go with the budget */
+	bool destroys;    /* the kernel's messages at the end of sockets, with a long queue (agent/destroys.h) */
 };
 
 /* Gives up every privilege but those that the running features need, for good. After everything is loaded and attached,

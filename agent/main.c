@@ -121,10 +121,14 @@ static struct udp *main_udp(const struct conf *conf, const char *btf)
 }
 
 /* Everything is loaded, attached and allocated: from here on less is enough. */
-static void main_give_up(const struct conf *conf, bool bpf)
+static void main_give_up(const struct conf *conf, const struct source_ops *ops, const struct udp *udp)
 {
 	bool own = conf->n_netns == 1 && conf->netns_inum[0] == netns_self();
-	struct guest_needs needs = {.bpf = bpf, .other_netns = !own, .conntrack = strcmp(conf->nat, "off") != 0};
+	struct guest_needs needs = {.bpf = ops != &source_diag,
+				    .other_netns = !own,
+				    .conntrack = strcmp(conf->nat, "off") != 0,
+				    .datagrams = udp_mode(udp) == UDP_BYTES,
+				    .destroys = ops == &source_stable};
 	int r = guest_drop(&needs);
 
 	if (r < 0)
@@ -172,7 +176,7 @@ static int main_measure(const struct conf *conf, struct loop *loop, struct reloa
 	if (cycle_udp(cycle, udp) < 0)
 		log_warn("out of memory: UDP servers are not told to others");
 	log_info("measuring by %s, every %u s", ops->name, conf->interval_s);
-	main_give_up(conf, ops != &source_diag);
+	main_give_up(conf, ops, udp);
 	r = main_run(conf, cycle, &host, loop, reload);
 	cycle_free(cycle);
 	reload_deinit(reload);

@@ -260,6 +260,13 @@ static void test_capabilities_follow_the_features(void **state)
 	n.other_netns = true;
 	assert_int_equal(kept(&n, &bounded) & ~always, C(CAP_SYS_ADMIN));
 	n.other_netns = false;
+	n.datagrams = true;
+	assert_int_equal(kept(&n, &bounded) & ~always, C(CAP_NET_ADMIN));
+	n.datagrams = false;
+	n.destroys = true;
+	assert_int_equal(kept(&n, &bounded) & ~always, C(CAP_NET_ADMIN));
+	n.destroys = false;
+	assert_int_equal(kept(&n, &bounded) & ~always, 0);
 	n.conntrack = true;
 	assert_int_equal(kept(&n, &bounded) & ~always, C(CAP_NET_ADMIN));
 	n.bpf = true;
