@@ -66,6 +66,8 @@ static const struct {
 	{"accepts", offsetof(struct source_counts, accepts), false, false},
 	{"recursion_misses_0", offsetof(struct source_counts, recursion_misses[0]), false, false},
 	{"recursion_misses_1", offsetof(struct source_counts, recursion_misses[1]), false, false},
+	{"recursion_misses_2", offsetof(struct source_counts, recursion_misses[2]), false, false},
+	{"recursion_misses_3", offsetof(struct source_counts, recursion_misses[3]), false, false},
 	{"bpf_ns", offsetof(struct source_counts, bpf_run_ns), false, false},
 	{"bpf_runs", offsetof(struct source_counts, bpf_runs), false, false},
 	{"hook_ns", offsetof(struct source_counts, hook_ns), false, false},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/load.h"
 
+#include <assert.h>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -23,6 +24,9 @@
 #define PREALLOC_SOCKS 65536
 #define NAT_ROWS \
 	13 /* sixteenths of the rows that may be rows by connection: above the fill at which they are drained */
+/* Copies of the hook: a kernel that passes over a program that is busy (6.1+), and one that lets it be preempted (7.x). */
+#define SKIPPED 2
+#define PREEMPTED LOAD_COPIES
 #define SOCKS_KEEP 4 /* free places are kept while this part of the table is in use (agent/bpf/entry.bpf.h) */
 
 /* Where the v2 hierarchy is mounted nowhere (cgroup v1 only, a container, `ip netns exec`), its root is still there: a mount
@@ -54,9 +58,27 @@ int load_cgroup2(void)
 	return fd < 0 ? cgroup2_unmounted() : fd;
 }
 
-static bool has_func(const struct btf *btf, const char *name)
+/* What functions tell of the kernel that has them. */
+static const struct {
+	const char *name;
+	bool on_demand;
+	unsigned copies;
+} told[] = {
+	{"bpf_mem_alloc_init", true, 1},
+	{"bpf_prog_inc_misses_counter", false, SKIPPED},
+	{"init_srcu_struct_fast", false, PREEMPTED}, /* what tracepoints are guarded by instead of preemption off */
+	{"__init_srcu_struct_fast", false, PREEMPTED},
+};
+
+static void ask_name(struct load *l, const char *name)
 {
-	return btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) > 0;
+	for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+		if (strcmp(name, told[i].name))
+			continue;
+		l->on_demand |= told[i].on_demand;
+		if (l->copies < told[i].copies)
+			l->copies = told[i].copies;
+	}
 }
 
 /* The same without BTF: the kernel's list of symbols, whose names anybody may read. */
@@ -68,15 +90,14 @@ static void ask_symbols(struct load *l)
 	while (f && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%*s %*c %127s", name) != 1)
 			continue;
-		l->on_demand |= !strcmp(name, "bpf_mem_alloc_init");
-		l->twin |= !strcmp(name, "bpf_prog_inc_misses_counter");
+		ask_name(l, name);
 	}
 	if (f)
 		fclose(f);
 }
 
-/* Both came with 6.1 and cannot be tried without harm (an older kernel prints a warning with a stack, and with
- * panic_on_warn stops): so the kernel is asked for the functions that brought them. */
+/* None of it can be tried without harm (an older kernel prints a warning with a stack, and with panic_on_warn stops): so
+ * the kernel is asked for the functions that came with it, or just before. */
 static void ask_kernel(struct load *l)
 {
 	struct btf *btf = l->btf[0] ? NULL : btf__load_vmlinux_btf();
@@ -85,8 +106,9 @@ static void ask_kernel(struct load *l)
 		ask_symbols(l);
 		return;
 	}
-	l->on_demand = has_func(btf, "bpf_mem_alloc_init");
-	l->twin = has_func(btf, "bpf_prog_inc_misses_counter");
+	for (size_t i = 0; i < ARRAY_LEN(told); i++)
+		if (btf__find_by_name_kind(btf, told[i].name, BTF_KIND_FUNC) > 0)
+			ask_name(l, told[i].name);
 	btf__free(btf);
 }
 
@@ -157,6 +179,15 @@ static int set_typed(struct bpf_program *p)
 	return bpf_program__set_attach_target(p, 0, "inet_sock_set_state");
 }
 
+struct bpf_program *load_hook(const struct load *l, unsigned i)
+{
+	struct bpf_program *const hooks[LOAD_COPIES] = {l->skel->progs.state_a, l->skel->progs.state_b,
+							l->skel->progs.state_c, l->skel->progs.state_d};
+
+	assert(i < LOAD_COPIES);
+	return hooks[i];
+}
+
 /* One attempt to load, without the programs that are optional and not wanted. */
 static int load_try(struct load *l, const struct load_opts *opts, const struct way *way)
 {
@@ -171,14 +202,15 @@ static int load_try(struct load *l, const struct load_opts *opts, const struct w
 	bpf_program__set_autoload(l->skel->progs.dial_v6, way->dial);
 	bpf_program__set_autoload(l->skel->progs.adopt_files, way->adopt);
 	bpf_program__set_autoload(l->skel->progs.adopt_tcp, way->adopt);
-	bpf_program__set_autoload(l->skel->progs.state_b, l->twin);
 	r = size_maps(l);
-	if (!r && way->typed)
-		r = set_typed(l->skel->progs.state_a);
-	if (!r && way->typed)
-		r = set_typed(l->skel->progs.state_b);
+	for (unsigned i = 0; i < LOAD_COPIES && !r; i++) {
+		bpf_program__set_autoload(load_hook(l, i), i < l->copies);
+		if (way->typed)
+			r = set_typed(load_hook(l, i));
+	}
 	if (r)
 		goto fail;
+	l->skel->rodata->hook_last = l->copies - 1;
 	l->skel->rodata->hook_typed = way->typed;
 	l->skel->rodata->dial_typed = way->dial_typed;
 	l->skel->rodata->watch_some = opts->n_netns > 0;
@@ -268,14 +300,13 @@ static struct bpf_link *attach_state(const struct load *l, struct bpf_program *p
 static int attach(struct load *l)
 {
 	struct flow *s = l->skel;
+	struct bpf_link **const links[LOAD_COPIES] = {&s->links.state_a, &s->links.state_b, &s->links.state_c,
+						      &s->links.state_d};
 	int fd;
 
-	s->links.state_a = attach_state(l, s->progs.state_a);
-	if (!s->links.state_a)
-		return -errno;
-	if (l->twin) {
-		s->links.state_b = attach_state(l, s->progs.state_b);
-		if (!s->links.state_b)
+	for (unsigned i = 0; i < l->copies; i++) {
+		*links[i] = attach_state(l, load_hook(l, i));
+		if (!*links[i])
 			return -errno;
 	}
 	if (!l->dial)
@@ -324,7 +355,7 @@ static int load_ways(struct load *l, const struct load_opts *opts)
 
 int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t why_len)
 {
-	struct load l = {.max_rows = opts->max_rows, .max_socks = opts->max_socks};
+	struct load l = {.max_rows = opts->max_rows, .max_socks = opts->max_socks, .copies = 1};
 	const char *step = "load";
 	int r = -EINVAL;
 

@@ -9,6 +9,7 @@
 #include "agent/bpf/event.h"
 #include "agent/btf.h"
 
+struct bpf_program;
 struct flow; /* the skeleton: agent/bpf/flow.bpf.c */
 struct nat;
 
@@ -19,6 +20,8 @@ struct load_opts {
 	const struct btf_choice *btf; /* NULL: the kernel's own BTF */
 };
 
+#define LOAD_COPIES 4
+
 struct load {
 	struct flow *skel;
 	int inner[2];    /* the two row maps */
@@ -27,11 +30,12 @@ struct load {
 	uint32_t socks_keep; /* places up to which free ones are kept */
 	char btf[BTF_PATH];  /* the file its structs are known by; "": the kernel's own */
 	bool typed;          /* the hook is attached through BTF */
-	bool twin;           /* two attachments: this kernel skips a program that interrupts itself */
-	bool on_demand;      /* hash maps allocate when used */
-	bool dial;           /* connect calls are watched */
-	bool adopt;          /* iterators are there */
-	bool pop;            /* lookup-and-delete of one element (5.14) */
+	unsigned
+		copies; /* of the hook, attached: 1; 2 where a program that interrupts itself is skipped; 4: also preempted */
+	bool on_demand; /* hash maps allocate when used */
+	bool dial;      /* connect calls are watched */
+	bool adopt;     /* iterators are there */
+	bool pop;       /* lookup-and-delete of one element (5.14) */
 	unsigned hz;
 	struct sky_counters *counters; /* the kernel's, live */
 	struct sky_walk *walk;
@@ -42,6 +46,9 @@ struct load {
 int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t why_len);
 int load_attach(struct load *l, char *why, size_t why_len);
 void load_close(struct load *l);
+
+/* Copy `i` of the hook; the first `copies` run. */
+struct bpf_program *load_hook(const struct load *l, unsigned i);
 
 /* From now on each connection to this address (a client's remote, a server's local) has a row of its own; `l` is a struct
  * load. -errno */

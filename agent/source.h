@@ -38,7 +38,7 @@ struct source_counts {
 	uint64_t lost_destroys;        /* messages about ended sockets the kernel had no room for (stable) */
 	uint64_t adopted;              /* connections that were open before us */
 	uint64_t accepts;              /* connections whose acceptor was seen */
-	uint64_t recursion_misses[2];  /* of either attachment */
+	uint64_t recursion_misses[4];  /* of each copy of the hook */
 	uint64_t bpf_run_ns, bpf_runs; /* all our programs; 0 unless kernel statistics are on */
 	uint64_t hook_ns;              /* what our programs took from applications; agent/cost.h */
 	uint64_t hook_estimated_ns;    /* the part of it that is no measurement */

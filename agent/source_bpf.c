@@ -152,10 +152,9 @@ static void count_programs(struct source *s)
 		s->counts.bpf_runs += info.run_cnt;
 		if (source_runs(skel, p))
 			s->own_ns += info.run_time_ns;
-		if (p == skel->progs.state_a)
-			s->counts.recursion_misses[0] = info.recursion_misses;
-		if (p == skel->progs.state_b)
-			s->counts.recursion_misses[1] = info.recursion_misses;
+		for (unsigned i = 0; i < LOAD_COPIES; i++)
+			if (p == load_hook(&s->load, i))
+				s->counts.recursion_misses[i] = info.recursion_misses;
 	}
 }
 

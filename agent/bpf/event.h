@@ -74,6 +74,12 @@ enum sky_phase { SKY_CONNECTING = 1, SKY_OPEN };
 #define SKY_LIVE 0x100
 #define SKY_LEAVING 0xff
 
+/* Names an id among those a place holds within four seconds; never 0. */
+static inline __u32 sky_walk_mark(__u64 id)
+{
+	return (__u32)(id >> 12) | 1;
+}
+
 /* What was measured when a connection was established. 0: no sample. */
 struct sky_first {
 	__u32 handshake_us;
@@ -86,7 +92,7 @@ struct sky_sock {
 	__u64 id;               /* unique for ever: time of birth << 12 | cpu; 0: the place is free */
 	struct sky_row_key key; /* the row it belongs to */
 	__u64 since_ns;         /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
-	__u32 walked;           /* not 0: user space may have counted a part of it */
+	__u32 walked;           /* sky_walk_mark() of its id: user space may have counted a part of it */
 	__u32 turn;             /* SKY_LIVE, SKY_LEAVING; only ever added to */
 	struct sky_first first;
 	__u32 seen;         /* segs_in + segs_out at the last walk */

@@ -21,18 +21,21 @@
  *  1. Exactly one side counts an entry. CLOSE ends its `turn`, then reads `walked`; the walker sets `walked`, then reads
  *     `turn`; both stores are locked adds, full barriers on x86 (a plain STADD on arm64 before 5.12 is not: a window of
  *     nanoseconds). If CLOSE saw `walked`, the end goes to `closed` under the entry's id and user space counts the rest;
- *     else the walker sees the end and gives no answer. A `walked` that nobody answered diverts the end, and loses nothing.
+ *     else the walker sees the end and gives no answer. A `walked` that nobody answered diverts the end, and loses nothing:
+ *     it names the id asked about, so one that comes late is none of the next socket's, of which user space knows nothing.
  *  2. An id is never used twice (time of birth and CPU); an address of a socket is, at once. So whatever was read of a
  *     socket without its lock is compared afterwards: id, tuple, namespace, protocol, state.
  *  3. `id` is stored last and taken away first: an entry that has one is complete, one without is free, for the next socket
  *     at that address to write over (agent/bpf/entry.bpf.h). From CONNECTING to OPEN, `phase` is stored last.
  *  4. Totals only grow, and an unlocked read errs downwards (agent/bpf/sock.bpf.h): the next read heals it.
- *  5. What a program does is idempotent for a socket and an event, because it is attached twice: from 6.1 on the kernel
+ *  5. What a program does is idempotent for a socket and an event, because it is attached more than once: from 6.1 on the kernel
  *     passes over a tracing program that interrupts itself on a CPU (softirq driven by an interrupt, while the hook runs
  *     for a process). Two programs have two recursion counters: when one is busy the other runs. Deeper nesting does not
  *     exist. 1.4 % of connections were wrong with one program and real interrupts.
- *  6. B passes over what A has just done. A notes (socket, transition) at its start, in a place of the CPU; B takes the note
- *     away when it matches. While A is busy the note is that of the event it is busy with, and no socket makes the same
+ *     From 7 on the hook may be preempted too, and a preempted program is as busy, for all that runs on its CPU meanwhile:
+ *     there it is attached four times. What finds all busy is passed over; the less likely the more there are.
+ *  6. B passes over what A has just done. A notes (socket, transition) at its start, in a place of the CPU; the last program
+ *     takes the note away when it matches. While A is busy the note is that of the event it is busy with, and no socket makes the same
  *     transition twice at once, so a match means that A did it; no match means only a look-up more. The converse serves
  *     too: an entry that A finds at a beginning is a left-over, only B may take it for A's work.
  *  7. open_ms counts ticks of the millisecond clock: the parts of a connection (cut by user space at interval ends, for moved
@@ -93,10 +96,10 @@ static __always_inline void on_listen(struct sock *sk, bool typed)
 static __always_inline void finish(struct sky_sock *e, const struct sky_final *f)
 {
 	struct sky_row_value *row;
-	__u32 walked;
+	bool walked;
 
 	__sync_fetch_and_add(&e->turn, SKY_LIVE); /* a full barrier: the walker sees it, or we see `walked` */
-	walked = *(volatile __u32 *)&e->walked;
+	walked = *(volatile __u32 *)&e->walked == sky_walk_mark(e->id);
 	if (walked && !put(&closed, &e->id, f, BPF_ANY, SKY_SITE_CLOSED)) {
 		__sync_fetch_and_add(&counters.closed_made, 1);
 		return;
@@ -411,33 +414,34 @@ static __always_inline void on_begin(struct sock *sk, int old, bool typed, bool 
 		on_established(sk, tp, e, old, typed, second);
 }
 
-/* Program A notes what it is about to do, B passes over just that, once. See invariant 6 at the top. */
-static __always_inline bool handled_already(__u64 sk, __u64 what, bool second)
+/* Program A notes what it is about to do, the others pass over just that, once. See invariant 6 at the top. */
+static __always_inline bool handled_already(__u64 sk, __u64 what, __u32 copy)
 {
 	struct sky_handled *h = &handled[bpf_get_smp_processor_id() & (SKY_CPUS - 1)];
 
-	if (!second) {
+	if (!copy) {
 		h->sk = sk;
 		h->what = what;
 		return false;
 	}
 	if (h->sk != sk || h->what != what)
 		return false;
-	h->sk = 0;
+	if (copy == hook_last)
+		h->sk = 0;
 	return true;
 }
 
 /* Half of all runs end at the first comparison, most of B's at the second: nothing is read before them. */
-static __always_inline int on_state(struct sock *sk, int old, int next, bool second)
+static __always_inline int on_state(struct sock *sk, int old, int next, __u32 copy)
 {
-	bool typed;
+	bool typed, second = copy > 0;
 
 	if (guest.bypass)
 		return 0;
 	if (next != TCP_SYN_SENT && next != TCP_ESTABLISHED && next != TCP_CLOSE && next != TCP_LISTEN &&
 	    !(old == TCP_SYN_RECV && next == TCP_FIN_WAIT1))
 		return 0;
-	if (handled_already((__u64)(unsigned long)sk, (__u64)old << 8 | next, second))
+	if (handled_already((__u64)(unsigned long)sk, (__u64)old << 8 | next, copy))
 		return 0;
 	typed = hook_typed;
 	if (READ(typed, sk, sk_protocol) != IPPROTO_TCP) /* MPTCP, SCTP pass here too and are no tcp_sock */
@@ -456,17 +460,30 @@ static __always_inline int on_state(struct sock *sk, int old, int next, bool sec
 }
 
 /*
- * The same code as two programs. User space makes both tp_btf where the kernel has BTF (then ctx holds a typed
+ * The same code as several programs. User space makes both tp_btf where the kernel has BTF (then ctx holds a typed
  * pointer) and raw_tp elsewhere; their arguments lie the same way.
  */
 SEC("raw_tp/inet_sock_set_state")
 int state_a(__u64 *ctx)
 {
-	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], false);
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], 0);
 }
 
 SEC("raw_tp/inet_sock_set_state")
 int state_b(__u64 *ctx)
 {
-	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], true);
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], 1);
+}
+
+/* Where the hook may be preempted (invariant 5). */
+SEC("raw_tp/inet_sock_set_state")
+int state_c(__u64 *ctx)
+{
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], 2);
+}
+
+SEC("raw_tp/inet_sock_set_state")
+int state_d(__u64 *ctx)
+{
+	return on_state((struct sock *)(unsigned long)ctx[0], (int)ctx[1], (int)ctx[2], 3);
 }

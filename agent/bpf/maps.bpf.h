@@ -67,12 +67,14 @@ struct {
 const volatile __u32 watch_some = 0;
 const volatile __u32 dials_max = 4096;  /* of the map dials */
 const volatile __u32 socks_keep = 256;  /* `socks` keeps free places while it holds no more than these */
+const volatile __u32 hook_last = 0;     /* of the programs a, b, c, d: up to which the hook is attached */
 const volatile bool hook_typed = false; /* the hook is attached through BTF: its pointers are typed */
 const volatile bool dial_typed = false; /* the watchers of connect calls may use typed pointers */
 
 struct sky_handled handled[SKY_CPUS] = {};
 struct sky_counters counters = {};
 struct sky_walk walk_data SEC(".data.walk") = {};
+__u64 walk_marks SEC(".data.walk") = 0; /* what the walker set of `walked` */
 struct sky_guest guest SEC(".data.guest") = {};
 __u32 us_per_jiffy = 0;              /* measured by user space before attaching */
 __u32 adopted = 0;                   /* everything older than the agent has an entry: what has none is ours */

@@ -44,6 +44,13 @@ static __always_inline void walk_promote(struct sock *sk, struct sky_sock *e)
 	__sync_fetch_and_add(&counters.recovered, 1);
 }
 
+/* The locked add is a full barrier: CLOSE sees the mark, or we see `turn`. */
+static __always_inline void walk_mark(struct sky_sock *e, __u64 id)
+{
+	*(volatile __u32 *)&e->walked = sky_walk_mark(id);
+	__sync_fetch_and_add(&walk_marks, 1);
+}
+
 /* The entry is not, or no longer, what was asked about: somebody else counts that. `turn` is read first: a place given to
  * another socket lost its id before it lived again. */
 static __always_inline bool walk_gone(const struct sky_sock *e, __u64 id)
@@ -97,7 +104,7 @@ __noinline int walk_one(__u32 i)
 		return 0;
 	}
 	if (e->phase != SKY_OPEN) {
-		__sync_fetch_and_add(&e->walked, 1);
+		walk_mark(e, q->id);
 		walk_promote((struct sock *)tp, e);
 		alive = e->phase == SKY_OPEN || walk_connecting((struct sock *)tp, e);
 		if (walk_gone(e, q->id))
@@ -112,7 +119,7 @@ __noinline int walk_one(__u32 i)
 		a->status = SKY_UNCHANGED;
 		return 0;
 	}
-	__sync_fetch_and_add(&e->walked, 1); /* a full barrier: CLOSE sees it, or we see `turn` */
+	walk_mark(e, q->id);
 	walk_totals(tp, &a->totals, e->key.role);
 	a->totals.segs = segs;
 	if (walk_gone(e, q->id))
