@@ -41,7 +41,7 @@ def cases(said, kernel):
     """[(name, notes, wrong)] of a guest's words."""
     release = tuple(int(number) for number in kernel.release.split("-")[0].split("+")[0].split(".")[:2])
     rows = [value for word, value in said if word == "agent" and value["type"] == "row"]
-    told = {value["feature"]: value for word, value in said if word == "feature"}
+    told = {value["feature"]: value for word, value in said if word == "feature" and "feature" in value}  # the last: the mode
     accepts = sum(value["info"].get("accepts", 0) for word, value in said if word == "agent" and value["type"] == "health")
     ways = {name: told.get(name, {"ok": False, "why": "not tried"}) for name in ("accept-fentry", "accept-kprobe")}
     done = [(TOLD, [f"{accepts} connections; " + ", ".join(f"{name}: {w['why'] or 'ok'}" for name, w in ways.items())],
