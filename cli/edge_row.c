@@ -53,8 +53,8 @@ void edge_row_read(const json_t *edge, struct edge_row *ret)
 		.protocol = client_str(edge, "protocol", ""),
 		.seen = client_str(edge, "observed_by", ""),
 		.port = (unsigned)client_num(edge, "port", 0),
-		.c2s_bytes = client_num(d, "c2s_bytes", 0),
-		.s2c_bytes = client_num(d, "s2c_bytes", 0),
+		.c2s_bytes = client_num(d, "c2s_bytes", NAN),
+		.s2c_bytes = client_num(d, "s2c_bytes", NAN),
 		.attempts = client_num(d, "attempts", 0),
 		.opened = client_num(d, "opened", 0),
 		.closed = client_num(d, "closed", 0),
@@ -74,6 +74,13 @@ void edge_row_read(const json_t *edge, struct edge_row *ret)
 	};
 	for (size_t i = 0; i < EDGE_ROW_CAUSES; i++)
 		ret->failed_by[i] = client_num(by, causes[i].key, 0);
+}
+
+double edge_row_bytes(const struct edge_row *row)
+{
+	double bytes = row->c2s_bytes + row->s2c_bytes;
+
+	return isnan(bytes) ? 0 : bytes;
 }
 
 /* --- the note */

@@ -38,6 +38,9 @@ struct edge_row {
 
 void edge_row_read(const json_t *edge, struct edge_row *ret);
 
+/* Both ways, for a sum over rows: 0 where nobody knows. */
+double edge_row_bytes(const struct edge_row *row);
+
 /* What is odd about it in a few words ("" if nothing): facts with their numbers, no verdict. per_s: divide counts by
  * this many seconds and say "/s"; 0: totals. Returns how bad it looks. */
 enum table_style edge_row_note(const struct edge_row *row, double per_s, char note[EDGE_ROW_NOTE]);

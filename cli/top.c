@@ -236,7 +236,7 @@ void top_print_line(struct top *t)
 	char rate[UNIT_TEXT], count[UNIT_TEXT];
 
 	for (size_t i = 0; i < t->view.n; i++) {
-		bytes += t->view.rows[i].c2s_bytes + t->view.rows[i].s2c_bytes;
+		bytes += edge_row_bytes(&t->view.rows[i]);
 		opened += t->view.rows[i].opened;
 		failing += t->view.rows[i].failed > 0;
 	}

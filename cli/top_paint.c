@@ -29,7 +29,7 @@ static void top_head(const struct top_view *v, size_t cols, bool colour, struct 
 	double sum_bytes = 0, sum_opened = 0, sum_failed = 0, by = v->seconds > 0 ? v->seconds : 1;
 
 	for (size_t i = 0; i < v->n; i++) {
-		sum_bytes += v->rows[i].c2s_bytes + v->rows[i].s2c_bytes;
+		sum_bytes += edge_row_bytes(&v->rows[i]);
 		sum_opened += v->rows[i].opened;
 		sum_failed += v->rows[i].failed;
 	}

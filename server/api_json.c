@@ -173,13 +173,16 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds)
 	uint64_t opened = store_best(e, FLOW_F_opened, true), segs = store_sum(e, "segs");
 	uint64_t resent = store_sum(e, "retransmitted");
 	bool tcp = e->name.protocol != IPPROTO_UDP; /* UDP has no word for the rest: it is not known, not 0 */
+	bool counted = tcp || segs > 0;             /* agents that see its sockets only have seen no datagram */
 
-	json_object_set_new(o, "bytes", api_u64(c2s + s2c));
-	json_object_set_new(o, "c2s_bytes", api_u64(c2s));
-	json_object_set_new(o, "s2c_bytes", api_u64(s2c));
+	if (counted) {
+		json_object_set_new(o, "bytes", api_u64(c2s + s2c));
+		json_object_set_new(o, "c2s_bytes", api_u64(c2s));
+		json_object_set_new(o, "s2c_bytes", api_u64(s2c));
+		json_object_set_new(o, "segs", api_u64(segs));
+	}
 	json_object_set_new(o, "opened", api_u64(opened));
 	json_object_set_new(o, "closed", api_u64(store_best(e, FLOW_F_closed, true)));
-	json_object_set_new(o, "segs", api_u64(segs));
 	if (tcp) {
 		json_object_set_new(o, "attempts", api_u64(store_best(e, FLOW_F_attempts, true)));
 		json_failed(o, e);
@@ -187,8 +190,9 @@ json_t *api_derived(const struct flow_edge *e, uint32_t seconds)
 		json_object_set_new(o, "retransmitted", api_u64(resent));
 		json_share(o, "retransmit_ratio", resent, segs);
 	}
-	if (seconds) {
+	if (seconds && counted)
 		json_number(o, "bytes_per_s", (double)(c2s + s2c) / seconds);
+	if (seconds) {
 		json_number(o, "opened_per_s", (double)opened / seconds);
 		json_number(o, "mean_open", (double)store_best(e, FLOW_F_open_ms, true) / (seconds * 1000.0));
 	}

@@ -275,6 +275,8 @@ class Connected(Udp):
         edge = self.expect_udp({"client": {"opened": 3, "closed": 3}}, observed="client")
         self.assertEqual(edge["server_service"], self.server_service)
         self.assertGreater(edge["client_open_ms"], 0)
+        for name in ("bytes", "c2s_bytes", "s2c_bytes", "bytes_per_s", "segs"):
+            self.assertNotIn(name, edge["derived"])  # nobody counted: not known, not 0
         self.adds_up()
 
     def test_udp_connect_alone(self):

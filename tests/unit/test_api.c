@@ -266,6 +266,39 @@ static void test_graph_is_as_described(void **state)
 	json_decref(doc);
 }
 
+/* UDP whose sockets alone were seen, and whose datagrams were counted. */
+static void test_bytes_nobody_counted(void **state)
+{
+	struct flow_edge e = edge("web", "dns", 53, 0, 1);
+	struct world *w = *state;
+	char path[256];
+	json_t *root;
+
+	e.interval = w->now;
+	e.name.protocol = 17;
+	e.id = flow_edge_id(&e.name);
+	e.view[FLOW_VIEW_CLIENT].rows = 1;
+	e.view[FLOW_VIEW_CLIENT].opened = 4;
+	rig_store(w, &e);
+	rig_written(w, 1);
+	root = rig_json(w, range(w, path, "/api/v1/edges", ""), 200);
+	assert_int_equal(num(root, "edges.0.derived.opened"), 4);
+	assert_null(at(root, "edges.0.derived.bytes"));
+	assert_null(at(root, "edges.0.derived.c2s_bytes"));
+	assert_null(at(root, "edges.0.derived.segs"));
+	assert_null(at(root, "edges.0.derived.bytes_per_s"));
+	json_decref(root);
+	e.revision = 2;
+	e.view[FLOW_VIEW_CLIENT].tx_bytes = 31;
+	e.view[FLOW_VIEW_CLIENT].tx_segs = 1;
+	rig_store(w, &e);
+	rig_written(w, 2);
+	root = rig_json(w, range(w, path, "/api/v1/edges", ""), 200);
+	assert_int_equal(num(root, "edges.0.derived.bytes"), 31);
+	assert_int_equal(num(root, "edges.0.derived.segs"), 1);
+	json_decref(root);
+}
+
 static void test_graph(void **state)
 {
 	struct world *w = *state;
@@ -699,6 +732,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_edges),
+		T(test_bytes_nobody_counted),
 		T(test_graph),
 		T(test_graph_is_as_described),
 		T(test_one_edge_and_its_series),

@@ -33,7 +33,8 @@ static void test_read(void **state)
 	assert_string_equal(row.client, "web");
 	assert_int_equal(row.port, 80);
 	assert_true(row.c2s_bytes == 5 && row.opened == 3 && row.failed_by[EDGE_ROW_REFUSED] == 2);
-	assert_true(isnan(row.srtt_p50_us)); /* not known is not 0 */
+	assert_true(isnan(row.srtt_p50_us) && isnan(row.s2c_bytes)); /* not known is not 0 */
+	assert_true(edge_row_bytes(&row) == 0);
 	json_decref(e);
 	/* An answer that is not what we asked for. */
 	e = json_pack("{s:i,s:n,s:[i]}", "client_service", 5, "derived", "flags", 7);

@@ -12,7 +12,7 @@ import {micros, perSecond, rate, share} from "../format.js";
 const POINTS_MAX = 10000;
 
 /** @param {number} part @param {number} whole */
-const per = (part, whole) => whole > 0 ? part / whole : null;
+const per = (part, whole) => whole > 0 && Number.isFinite(part) ? part / whole : null;
 
 /** @type {Picture[]} */
 export const PICTURES = [

@@ -42,7 +42,7 @@ export function bar(part, look = "") {
 }
 
 /** A number and its bar. @param {Unit} unit @param {number} value @param {number} most */
-export const barred = (unit, value, most) => h("span", {class: "barred"}, bar(most > 0 ? value / most : 0), h("span", null, shown(unit, value)));
+export const barred = (unit, value, most) => h("span", {class: "barred"}, bar(most > 0 ? (value ?? 0) / most : 0), h("span", null, shown(unit, value)));
 
 /**
  * A part of a page under its own heading.

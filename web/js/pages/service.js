@@ -99,7 +99,7 @@ export const page = {
 			status: body.status,
 			ask: (signal) => context.api.get(`/services/${encodeURIComponent(context.state().service)}`, {...context.range(), limit: LIMIT}, {signal}),
 			show: (/** @type {Answer} */ a) => {
-				most = Math.max(...[...a.callers, ...a.callees].map((e) => e.derived.bytes), 0);
+				most = Math.max(...[...a.callers, ...a.callees].map((e) => e.derived.bytes ?? 0), 0);
 				body.show(view(a, context), {callers: callers.element, callees: callees.element, listeners: listeners.element});
 				const csv = {...context.range(), limit: 10000, format: "csv"};
 				callers.setCsv(context.api.url("/edges", {...csv, server: a.service}));
