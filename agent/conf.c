@@ -219,7 +219,22 @@ static int conf_interval(struct conf *c, char *why, size_t why_len)
 	return 0;
 }
 
-static int conf_collectors(struct conf *c, char *why, size_t why_len)
+/* False: `now` (may be NULL) has no such collector. */
+static bool conf_collector_known(struct conf *c, size_t i, const struct conf *now)
+{
+	size_t j;
+
+	for (j = 0; now && j < now->n_collectors; j++) {
+		if (strcmp(now->collector[j].text, c->collectors.v[i]) != 0)
+			continue;
+		c->collector[i] = now->collector[j];
+		c->collector[i].text = c->collectors.v[i];
+		return true;
+	}
+	return false;
+}
+
+static int conf_collectors(struct conf *c, const struct conf *now, char *why, size_t why_len)
 {
 	char reason[256];
 	size_t i;
@@ -234,6 +249,8 @@ static int conf_collectors(struct conf *c, char *why, size_t why_len)
 		return -EINVAL;
 	}
 	for (i = 0; i < c->collectors.n; i++) {
+		if (conf_collector_known(c, i, now))
+			continue;
 		r = ip_resolve(c->collectors.v[i], WIRE_PORT, &c->collector[i].ip, &c->collector[i].port, reason,
 			       sizeof(reason));
 		if (r == 0 && (ip_is_zero(&c->collector[i].ip) || c->collector[i].port == 0)) {
@@ -261,7 +278,7 @@ static int conf_text(const char *option, const char *text, char *why, size_t why
 	return -EINVAL;
 }
 
-static int conf_check_all(struct conf *c, char *why, size_t why_len)
+static int conf_check_all(struct conf *c, const struct conf *now, char *why, size_t why_len)
 {
 	char reason[256];
 	size_t i;
@@ -276,7 +293,7 @@ static int conf_check_all(struct conf *c, char *why, size_t why_len)
 		r = -EINVAL;
 	}
 	if (r == 0)
-		r = conf_collectors(c, why, why_len);
+		r = conf_collectors(c, now, why, why_len);
 	if (r == 0)
 		r = conf_text("net", c->net, why, why_len);
 	if (r == 0)
@@ -316,16 +333,21 @@ static void conf_say_where(const struct conf *c, char *why, size_t why_len)
 	snprintf(why, why_len, "%s: %s", where, said);
 }
 
-int conf_check(struct conf *c, char *why, size_t why_len)
+static int conf_check_since(struct conf *c, const struct conf *now, char *why, size_t why_len)
 {
 	int r;
 
 	why[0] = '\0';
-	c->print |= c->json && !c->features && c->collectors.n == 0;
-	r = conf_check_all(c, why, why_len);
+	r = conf_check_all(c, now, why, why_len);
 	if (r < 0)
 		conf_say_where(c, why, why_len);
 	return r;
+}
+
+int conf_check(struct conf *c, char *why, size_t why_len)
+{
+	c->print |= c->json && !c->features && c->collectors.n == 0;
+	return conf_check_since(c, NULL, why, why_len);
 }
 
 /* What stands on the command line comes last, so it wins. */
@@ -425,16 +447,18 @@ static void conf_keep(struct conf *c, const struct conf *first, char *why, size_
 	}
 }
 
-int conf_reload(struct conf *ret, const struct conf *first, int argc, char **argv, char *why, size_t why_len)
+int conf_reload(struct conf *ret, const struct conf *first, const struct conf *now, int argc, char **argv, char *why,
+		size_t why_len)
 {
 	char kept[256] = "";
 	int r = conf_parse(ret, argc, argv, why, why_len);
 
 	if (r != 0)
 		return r;
+	ret->print |= ret->json && ret->collectors.n == 0; /* as it was before they are compared */
 	conf_keep(ret, first, kept, sizeof(kept));
 	ret->netns.n = 0; /* they are resolved, and may be gone by name */
-	r = conf_check(ret, why, why_len);
+	r = conf_check_since(ret, now, why, why_len);
 	if (r < 0)
 		return r;
 	ret->netns = first->netns;

@@ -58,6 +58,8 @@ int conf_parse(struct conf *c, int argc, char **argv, char *why, size_t why_len)
 int conf_check(struct conf *c, char *why, size_t why_len);
 
 /* Both again, checked, for an agent that runs on since `first`, which must live on. What takes effect at a start only stays as it
- * was; 0 with the names of such options that would have changed in `why`. */
-int conf_reload(struct conf *ret, const struct conf *first, int argc, char **argv, char *why, size_t why_len);
+ * was; 0 with the names of such options that would have changed in `why`. now: in force; collectors it has are not looked up
+ * anew, so that a resolver that is silent neither holds up the agent nor keeps rules from being reloaded. */
+int conf_reload(struct conf *ret, const struct conf *first, const struct conf *now, int argc, char **argv, char *why,
+		size_t why_len);
 void conf_deinit(struct conf *c);

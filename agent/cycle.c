@@ -221,6 +221,7 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 	health_count(line, "listeners_full", listen_full(c->listen));
 	health_count(line, "netns_hidden", c->netns.hidden);
 	health_count(line, "netns_denied", c->diag.denied);
+	health_count(line, "netns_full", c->netns.full);
 	health_count(line, "bridges_full", c->locals.full);
 	health_cost(line, &c->cost);
 	c->former = *counts;

@@ -9,6 +9,7 @@
 
 #include "base/table.h"
 
+/* The last place is for whatever finds none: lost rows stay a whole sum. */
 static void health_add(struct flow_count *v, uint8_t *n, unsigned max, struct str name, uint64_t add)
 {
 	unsigned i;
@@ -20,7 +21,9 @@ static void health_add(struct flow_count *v, uint8_t *n, unsigned max, struct st
 		}
 	}
 	if (*n < max)
-		v[(*n)++] = (struct flow_count){name, add};
+		v[(*n)++] = (struct flow_count){*n + 1u < max ? name : STR("untold"), add};
+	else
+		v[max - 1].n += add;
 }
 
 void health_lost(struct flow_ledger *line, const char *name, uint64_t n)

@@ -160,7 +160,7 @@ void link_init(struct link *l, const struct conf *conf, const struct batch_head 
 void link_reload(struct link *l, const struct conf *conf)
 {
 	const char *texts[CONF_COLLECTORS];
-	struct resolve_name former[SEND_MAX], now = l->to[send_current(&l->send)];
+	struct resolve_name former[SEND_MAX];
 	unsigned i, j, n = l->send.n;
 	int was[SEND_MAX];
 	bool moved;
@@ -171,11 +171,12 @@ void link_reload(struct link *l, const struct conf *conf)
 		for (j = 0; j < n && strcmp(former[j].text, l->to[i].text) != 0; j++)
 			;
 		was[i] = j < n ? (int)j : -1;
+		if (j < n) /* it may have been looked up since */
+			l->to[i].ip = former[j].ip;
 	}
 	moved = send_reload(&l->send, l->host, texts, (unsigned)conf->n_collectors, was, clock_mono_us());
-	if (!moved && !ip_eq(&now.ip, &l->to[send_current(&l->send)].ip))
-		moved = send_renamed(&l->send, send_current(&l->send), clock_mono_us());
 	link_moved(l, moved, "reloaded");
+	link_look_up(l, 0);
 }
 
 void link_deinit(struct link *l)

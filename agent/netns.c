@@ -238,7 +238,7 @@ int netns_scan(struct netns_set *set, const uint32_t *only, size_t n_only)
 int netns_again(struct netns_set *set, const uint32_t *only, size_t n_only)
 {
 	size_t processes = set->processes, i;
-	uint64_t hidden = set->hidden;
+	uint64_t hidden = set->hidden, full = set->full;
 	bool end = false;
 	int r = 0;
 
@@ -260,6 +260,7 @@ int netns_again(struct netns_set *set, const uint32_t *only, size_t n_only)
 	}
 	set->processes = processes;
 	set->hidden = hidden;
+	set->full = full;
 	return r;
 }
 

@@ -19,7 +19,7 @@ struct netns_set {
 	struct netns *v;
 	size_t n;
 	uint64_t hidden; /* processes whose namespace could not be seen: not root */
-	uint64_t full;   /* namespaces past NETNS_MAX */
+	uint64_t full;   /* names and processes whose namespace is past NETNS_MAX */
 	/* of netns_again() */
 	size_t processes;  /* there were, the last time all were looked at */
 	void *proc;        /* DIR: how far it came */

@@ -38,7 +38,7 @@ void reload_now(void *arg)
 		free(to);
 		return;
 	}
-	e = conf_reload(to, r->first, r->argc, r->argv, why, sizeof(why));
+	e = conf_reload(to, r->first, r->newest ? r->newest : r->first, r->argc, r->argv, why, sizeof(why));
 	if (e != 0) {
 		if (why[0])
 			log_error("%s", why);
@@ -55,6 +55,7 @@ void reload_now(void *arg)
 		;
 	assert(i < RELOAD_LIVE);
 	r->live[i] = to;
+	r->newest = to;
 	log_info("reloaded");
 }
 

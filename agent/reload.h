@@ -18,6 +18,7 @@ struct reload {
 	struct cycle *cycle;   /* NULL: nothing runs yet */
 	struct outbox *outbox; /* NULL: rows are printed */
 	struct conf *live[RELOAD_LIVE];
+	const struct conf *newest; /* of these; NULL: first */
 };
 
 /* In the loop's thread; arg: the struct reload. */

@@ -69,6 +69,7 @@ static const struct {
 	{"lost_in_bus", "the reader saw fewer rows than the writer had announced"},
 	{"late_unjoined", "rows came more than 10 minutes late: nothing was left to join them with"},
 	{"poison", "messages nobody could read; they are in the dead-letter topic"},
+	{"untold", "rows were lost for more reasons than a ledger line has places"},
 	{"too_old", "rows of a day that retention had removed"},
 };
 

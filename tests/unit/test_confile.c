@@ -164,7 +164,7 @@ static void test_reload(void **state)
 	assert_int_equal(conf_parse(&first, 3, argv, why, sizeof(why)), 0);
 	assert_int_equal(conf_check(&first, why, sizeof(why)), 0);
 	put("interval 2s\ncollector 127.0.0.2:7\nnet two\nmax-rows 200\nbudget 2\nno-ack\n");
-	assert_int_equal(conf_reload(&c, &first, 3, argv, why, sizeof(why)), 0);
+	assert_int_equal(conf_reload(&c, &first, &first, 3, argv, why, sizeof(why)), 0);
 	assert_int_equal(c.interval_s, 2);
 	assert_int_equal(c.spread_ms, 1600);
 	assert_int_equal(c.collector[0].port, 7);
@@ -176,11 +176,39 @@ static void test_reload(void **state)
 	conf_deinit(&c);
 	assert_string_equal(first.net, "one");
 	put("interval 5s\ncollector 127.0.0.1\nrules /nonexistent/rules\nnet one\nmax-rows 100\n");
-	assert_int_equal(conf_reload(&c, &first, 3, argv, why, sizeof(why)), -ENOENT);
+	assert_int_equal(conf_reload(&c, &first, &first, 3, argv, why, sizeof(why)), -ENOENT);
 	assert_non_null(strstr(why, "/nonexistent/rules"));
 	conf_deinit(&c);
+	/* a collector in force is not looked up again: here nobody could */
+	first.collectors.v[0] = "collector.invalid:6343";
+	first.collector[0].text = first.collectors.v[0];
+	put("interval 5s\ncollector collector.invalid:6343\nnet one\nmax-rows 100\n");
+	assert_int_equal(conf_reload(&c, &first, &first, 3, argv, why, sizeof(why)), 0);
+	assert_true(ip_eq(&c.collector[0].ip, &first.collector[0].ip));
+	assert_string_equal(c.collector[0].text, "collector.invalid:6343");
+	assert_string_equal(why, "");
+	conf_deinit(&c);
 	unlink(path);
-	assert_int_equal(conf_reload(&c, &first, 3, argv, why, sizeof(why)), -ENOENT);
+	assert_int_equal(conf_reload(&c, &first, &first, 3, argv, why, sizeof(why)), -ENOENT);
+	conf_deinit(&c);
+	conf_deinit(&first);
+}
+
+/* What follows from options is no change of one. */
+static void test_reload_of_print(void **state)
+{
+	char *argv[] = {(char *)"a", (char *)"--json", (char *)"--config", path, NULL};
+	struct conf first, c;
+	char why[512];
+
+	put("interval 5s\n");
+	assert_int_equal(conf_parse(&first, 4, argv, why, sizeof(why)), 0);
+	assert_int_equal(conf_check(&first, why, sizeof(why)), 0);
+	assert_true(first.print);
+	put("interval 2s\n");
+	assert_int_equal(conf_reload(&c, &first, &first, 4, argv, why, sizeof(why)), 0);
+	assert_true(c.print);
+	assert_string_equal(why, "");
 	conf_deinit(&c);
 	conf_deinit(&first);
 }
@@ -194,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_no_file_is_too_odd),
 		cmocka_unit_test(test_command_line_goes_first),
 		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_reload_of_print),
 	};
 
 	snprintf(path, sizeof(path), "/tmp/skyfall-confile-%d", (int)getpid());

@@ -320,6 +320,29 @@ static void test_ledger_lines(void **state)
 	assert_true(health_stat("cpu 1 2 3", &busy, &steal, &total) < 0);
 }
 
+static void test_ledger_line_is_full(void **state)
+{
+	static char reasons[FLOW_LOSSES + 2][8];
+	struct flow_ledger line = {0}, other = {0};
+	uint64_t lost = 0;
+	unsigned i;
+
+	for (i = 0; i < FLOW_LOSSES + 2; i++) {
+		snprintf(reasons[i], sizeof(reasons[i]), "r%u", i);
+		health_lost(&line, reasons[i], 1);
+	}
+	health_lost(&other, reasons[0], 10);
+	health_lost(&other, reasons[FLOW_LOSSES + 1], 10);
+	health_merge(&line, &other);
+	assert_int_equal(line.n_lost, FLOW_LOSSES);
+	for (i = 0; i < FLOW_LOSSES; i++)
+		lost += line.lost[i].n;
+	assert_int_equal(lost, FLOW_LOSSES + 2 + 20); /* law 7 */
+	assert_int_equal(line.lost[0].n, 11);
+	assert_true(str_eq(line.lost[FLOW_LOSSES - 1].name, STR("untold")));
+	assert_int_equal(line.lost[FLOW_LOSSES - 1].n, 3 + 10);
+}
+
 static void test_print(void **state)
 {
 	struct print_head head = {1700000000, 1, "", "h"};
@@ -356,6 +379,7 @@ int main(void)
 		TEST(test_counters_above_32_bits),
 		TEST(test_intervals),
 		TEST(test_ledger_lines),
+		TEST(test_ledger_line_is_full),
 		TEST(test_print),
 	};
 

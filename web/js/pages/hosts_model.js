@@ -72,5 +72,6 @@ export const COST = {
 	active_opens: ["connections begun, as the kernel counts", "count"],
 	passive_opens: ["connections accepted, as the kernel counts", "count"],
 	netns_hidden: ["network namespaces it may not see into", "count"],
+	netns_full: ["network namespaces it has no room for", "count"],
 	datagrams: ["datagrams sent", "count"],
 };
