@@ -138,8 +138,10 @@ static int make(const struct work *w, const struct source_kernel *k, char *why, 
 	if (r < 0)
 		return r;
 	if (strchr(k->release, '/') ||
-	    snprintf(fresh, sizeof(fresh), "%s/.%s.btf.new", w->conf->output, k->release) >= (int)sizeof(fresh))
-		return -ENAMETOOLONG;
+	    snprintf(fresh, sizeof(fresh), "%s/.%s.btf.new", w->conf->output, k->release) >= (int)sizeof(fresh)) {
+		snprintf(why, why_len, "'%.64s' cannot be the name of a file", k->release);
+		return -EINVAL;
+	}
 	snprintf(path, sizeof(path), "%s/%s.btf", w->conf->output, k->release);
 	r = source_run(argv, NULL, 0, NULL);
 	if (r != 0) {
