@@ -96,10 +96,10 @@ static __always_inline void on_listen(struct sock *sk, bool typed)
 static __always_inline void finish(struct sky_sock *e, const struct sky_final *f)
 {
 	struct sky_row_value *row;
-	bool walked;
+	__u64 walked;
 
 	__sync_fetch_and_add(&e->turn, SKY_LIVE); /* a full barrier: the walker sees it, or we see `walked` */
-	walked = *(volatile __u32 *)&e->walked == sky_walk_mark(e->id);
+	walked = entry_walked(e);
 	if (walked && !put(&closed, &e->id, f, BPF_ANY, SKY_SITE_CLOSED)) {
 		__sync_fetch_and_add(&counters.closed_made, 1);
 		return;
