@@ -27,21 +27,11 @@ class Udp(case.Case):
 
     @classmethod
     def setUpClass(cls):
-        cls.agents_with(*cls.options)
+        case.Shared.get().restart_agents(*cls.options)
 
     @classmethod
     def tearDownClass(cls):
-        cls.agents_with()
-
-    @staticmethod
-    def agents_with(*options):
-        """Both agents anew, and heard."""
-        stack = case.Shared.get()
-        boots = stack.boots()
-        stack.stop_agents()
-        for host in ("a", "b"):
-            stack.start_agent(host, *options)
-        stack.wait_agents(other_than=boots.values())
+        case.Shared.get().restart_agents()
 
     def serve(self, address, *options, port=None, service=None, host="b"):
         middle_of_interval(most=0.7)
@@ -236,7 +226,7 @@ class Datagrams(Udp):
         client.do(self.open("10.77.0.2", "n=2", "connect"))
         client.do("send 5 101 103")
         before = self.sums(self.told(server, client)[0])
-        self.agents_with(*self.options)
+        self.stack.restart_agents(*self.options)
         self.began = time.time()
         client.do("send 7 211 307")
         after = self.sums(self.told(server, client)[0])

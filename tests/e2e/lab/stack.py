@@ -106,6 +106,14 @@ class Stack:
         self.wait_agents()
         return self
 
+    def restart_agents(self, *options):
+        """Both agents anew, and heard."""
+        boots = self.boots()
+        self.stop_agents()
+        for host in ("a", "b"):
+            self.start_agent(host, *options)
+        self.wait_agents(other_than=boots.values())
+
     def boots(self):
         """{host id: boot of its agent} of those that report."""
         return {h["id"]: h["boot"] for h in self.api("hosts")["hosts"] if h["reporting"]}
