@@ -8,12 +8,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/netns.h"
 #include "base/table.h"
 
 #ifndef CAP_PERFMON /* headers before 5.8 */
 #define CAP_PERFMON 38
 #define CAP_BPF 39
 #endif
+
+#define GUEST_FILES (NETNS_MAX * 8) /* descriptors */
 
 static bool guest_always(const struct guest_needs *n)
 {
@@ -111,6 +114,16 @@ int guest_drop(const struct guest_needs *n)
 	if (want)
 		cap_free(want);
 	return r;
+}
+
+void guest_room(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= GUEST_FILES)
+		return;
+	l.rlim_cur = l.rlim_max < GUEST_FILES ? l.rlim_max : GUEST_FILES;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
 void guest_yield(void)

@@ -7,6 +7,10 @@
 /* Lets the host's applications go first: nice 19, idle io class. Before threads are made: they inherit it. */
 void guest_yield(void);
 
+/* Room for the descriptors that each network namespace costs (listing sockets, addresses, translations, ends): systemd gives
+ * a service 1024, which two hundred containers use up. As far as the hard limit lets it. */
+void guest_room(void);
+
 /* What runs, as far as privileges depend on it. */
 struct guest_needs {
 	bool bpf;         /* the hook and its maps */

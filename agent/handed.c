@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/handed.h"
 
+#include <netinet/in.h>
 #include <string.h>
+
+/* Listeners of TCP are followed only: UDP's socket on the same port is another. */
+static bool handed_accepted(const struct agent_row *row)
+{
+	return row->key.role == SKY_ROLE_SERVER && row->key.protocol == IPPROTO_TCP;
+}
 
 /* Init, or one like it: who makes sockets for others. Process 1 may be anything, in a container. */
 static bool handed_by_init(const struct agent_row *row)
@@ -71,7 +78,7 @@ size_t handed_rows(struct agent_rows *rows, struct listen *listen, struct names 
 	for (i = 0; i < agent_rows_count(rows); i++) {
 		struct agent_row *row = agent_rows_at(rows, i);
 
-		if (row->key.role == SKY_ROLE_SERVER && handed_by_init(row))
+		if (handed_accepted(row) && handed_by_init(row))
 			asked |= !handed_holder(listen, &row->key, true);
 	}
 	if (asked)
@@ -79,7 +86,7 @@ size_t handed_rows(struct agent_rows *rows, struct listen *listen, struct names 
 	for (i = 0; i < agent_rows_count(rows); i++) {
 		struct agent_row *row = agent_rows_at(rows, i);
 
-		if (row->key.role != SKY_ROLE_SERVER)
+		if (!handed_accepted(row))
 			continue;
 		if (handed_by_init(row))
 			done += handed_init(row, listen, names);

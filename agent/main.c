@@ -189,6 +189,7 @@ static int main_agent(const struct conf *conf, int argc, char **argv)
 	struct loop *loop = NULL;
 	int r;
 
+	guest_room();
 	if (conf->features) {
 		probe_print(stdout, conf->btf, conf->json);
 		return 0;

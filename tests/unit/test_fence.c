@@ -21,6 +21,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,6 +30,7 @@
 
 #include "agent/fence.h"
 #include "agent/guest.h"
+#include "agent/netns.h"
 
 #define FILE_NAME "/etc/skyfall-fence-test"
 
@@ -275,12 +277,36 @@ static void test_capabilities_follow_the_features(void **state)
 	assert_true(bounded);
 }
 
+static void test_room_for_descriptors(void **state)
+{
+	struct rlimit l;
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+			_exit(1);
+		l.rlim_cur = 64;
+		if (setrlimit(RLIMIT_NOFILE, &l) < 0)
+			_exit(2);
+		guest_room();
+		if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+			_exit(3);
+		_exit(l.rlim_cur == l.rlim_max || l.rlim_cur >= NETNS_MAX * 4 ? 0 : 4);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_file_changes),      cmocka_unit_test(test_no_program_starts),
 		cmocka_unit_test(test_few_kinds_of_sockets), cmocka_unit_test(test_nothing_new_in_the_kernel),
 		cmocka_unit_test(test_what_is_needed_works), cmocka_unit_test(test_capabilities_follow_the_features),
+		cmocka_unit_test(test_room_for_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who holds a socket, over a /proc of our own; and whose the rows of a listener are that was handed over. */
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -237,6 +238,7 @@ static void rig_free(struct rig *r)
 static struct agent_row *row(struct rig *r, uint64_t cgroup, uint32_t tgid, const char *comm, uint32_t flags)
 {
 	struct sky_row_key k = {.netns = 7,
+				.protocol = IPPROTO_TCP,
 				.role = SKY_ROLE_SERVER,
 				.service_port = PORT,
 				.local = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1},
@@ -263,7 +265,7 @@ static void is(struct rig *r, const struct agent_row *row, const char *service, 
 static void test_made_by_init(void **state)
 {
 	uint64_t init = folder("/init.scope");
-	struct agent_row *inherited, *exact, *client;
+	struct agent_row *inherited, *exact, *client, *udp;
 	struct rig r;
 
 	process(1, "systemd", 'S', "/init.scope");
@@ -275,10 +277,13 @@ static void test_made_by_init(void **state)
 	exact = row(&r, folder("/system.slice/web.service"), 20, "web", 0);
 	client = row(&r, init, 1, "systemd", 0);
 	client->key.role = SKY_ROLE_CLIENT;
+	udp = row(&r, init, 1, "systemd", SKY_OWNER_SCAN);
+	udp->key.protocol = IPPROTO_UDP;
 	assert_int_equal(handed_rows(r.rows, r.listen, r.names), 1);
 	is(&r, inherited, "web", FLOW_OWNER_SCAN);
 	is(&r, exact, "web", FLOW_OWNER_EXACT); /* the kernel saw it accept */
 	is(&r, client, "systemd", FLOW_OWNER_EXACT);
+	is(&r, udp, "systemd", FLOW_OWNER_SCAN); /* another socket on that port */
 	rig_free(&r);
 }
 
