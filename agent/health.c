@@ -139,9 +139,11 @@ void health_cost(struct flow_ledger *line, struct health_cost *c)
 		health_info(line, "rss_bytes", (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE));
 	if (health_read("/proc/stat", text, sizeof(text)) &&
 	    health_stat(text, &now.busy, &now.steal, &now.total) == 0 && c->known && now.total > c->total) {
-		health_info(line, "cpu_busy_pm",
-			    (now.busy > c->busy ? now.busy - c->busy : 0) * 1000 / (now.total - c->total));
-		health_info(line, "cpu_steal_pm", (now.steal - c->steal) * 1000 / (now.total - c->total));
+		uint64_t total =
+			now.total - c->total; /* idle and steal may go back a little, so may what is made of them */
+
+		health_info(line, "cpu_busy_pm", (now.busy > c->busy ? now.busy - c->busy : 0) * 1000 / total);
+		health_info(line, "cpu_steal_pm", (now.steal > c->steal ? now.steal - c->steal : 0) * 1000 / total);
 	}
 	*c = now;
 }
