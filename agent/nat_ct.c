@@ -293,10 +293,12 @@ int nat_ct_follow(struct nat_ct *ct, const struct netns_set *ns)
 	for (size_t i = 0; r == 0 && i < ns->n; i++) {
 		struct nat_ct_ns *v = ns_find(ct, ns->v[i].inum);
 
-		if (v)
+		if (v) {
 			v->seen = true;
-		else
+			v->ns = ns->v[i]; /* whoever it was found by may be gone: it is entered again */
+		} else {
 			r = ns_add(ct, &ns->v[i]);
+		}
 	}
 	for (size_t i = 0; i < ct->n; i++) {
 		ct->counts.silent += ct->v[i].silent;
@@ -426,6 +428,7 @@ void nat_ct_read(struct nat_ct *ct, struct nat *nat, bool whole, int64_t now_us)
 			continue;
 		v->dump = netns_run(&v->ns, ns_dump, to) < 0;
 		ct->counts.dumps++;
+		ct->counts.dumps_failed += v->dump;
 	}
 	if (poll)
 		ct->poll_after_us = now_us + (cpu_us() - cpu) * NAT_CT_SHARE;

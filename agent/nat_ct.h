@@ -12,12 +12,12 @@
 #include "agent/netns.h"
 
 struct nat_ct_counts {
-	uint64_t dumps;
-	uint64_t overflows; /* messages lost: the table was read again */
-	uint64_t skipped;   /* interval ends at which a table without events was not read: it takes too long */
-	uint64_t bad;       /* messages that could not be read */
-	uint64_t denied;    /* gauge: namespaces whose tracking cannot be read */
-	uint64_t silent;    /* gauge: namespaces without events */
+	uint64_t dumps, dumps_failed; /* one that failed is tried again at the next look */
+	uint64_t overflows;           /* messages lost: the table was read again */
+	uint64_t skipped; /* interval ends at which a table without events was not read: it takes too long */
+	uint64_t bad;     /* messages that could not be read */
+	uint64_t denied;  /* gauge: namespaces whose tracking cannot be read */
+	uint64_t silent;  /* gauge: namespaces without events */
 };
 
 struct nat_ct_ns {

@@ -18,6 +18,7 @@ void nat_told(struct flow_ledger *line, const struct nat *nat, const struct nat_
 	health_count(line, "nat_overflows", now.ct.overflows - former->ct.overflows);
 	health_count(line, "nat_skipped", now.ct.skipped - former->ct.skipped);
 	health_count(line, "nat_bad", now.ct.bad - former->ct.bad);
+	health_count(line, "nat_dumps_failed", now.ct.dumps_failed - former->ct.dumps_failed);
 	health_count(line, "nat_denied", now.ct.denied);
 	health_count(line, "nat_silent", now.ct.silent);
 	*former = now;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -391,6 +392,36 @@ static void test_message(void **state)
 	}
 }
 
+/* A namespace that was found by a process that is gone now, and then by another. */
+static void test_found_by_another(void **state)
+{
+	struct netns own = {.inum = netns_self()};
+	const struct netns_set set = {.v = &own, .n = 1};
+	struct nat_ct ct = {0};
+	struct nat *n;
+
+	assert_int_equal(nat_ct_follow(&ct, &set), 0);
+	if (nat_ct_have() != NAT_CT_HERE || geteuid() != 0) {
+		assert_true(ct.n == 0 || geteuid() != 0);
+		nat_ct_deinit(&ct);
+		return;
+	}
+	assert_int_equal(ct.n, 1);
+	assert_int_equal(nat_new(&n, 64), 0);
+	strcpy(own.path, "/proc/4194305/ns/net"); /* past the largest pid */
+	assert_int_equal(nat_ct_follow(&ct, &set), 0);
+	nat_ct_read(&ct, n, false, 1);
+	assert_int_equal(ct.counts.dumps_failed, 1);
+	own.path[0] = '\0';
+	assert_int_equal(nat_ct_follow(&ct, &set), 0);
+	nat_ct_read(&ct, n, false, 2);
+	assert_int_equal(ct.counts.dumps, 2);
+	assert_int_equal(ct.counts.dumps_failed, 1);
+	assert_false(ct.v[0].dump);
+	nat_ct_deinit(&ct);
+	nat_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_the_ring_forgets_the_oldest),
 		cmocka_unit_test(test_without),
 		cmocka_unit_test(test_message),
+		cmocka_unit_test(test_found_by_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
