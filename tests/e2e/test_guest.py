@@ -215,7 +215,7 @@ class Budget(GuestCase):
         agent = Agent(self, "--config", config, "--interval", "1s")
         server, client = self.pair()
         self.traffic(server, client)
-        steps = ("every 2nd", "every 4th", "1 of 4 ", "1 of 16 ", "1 of 64 ", "nothing is measured")
+        steps = ("every 2nd", "every 4th", "1 of 4 ", "1 of 16 ", "1 of 64 ", "no TCP connection is measured")
         for step in steps:
             until(lambda step=step: step in agent.tail(30), 20, lambda: agent.tail(30))
         until(lambda: agent.counted("eased_bypass") >= 2, 10, "it stays there")
