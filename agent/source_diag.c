@@ -287,6 +287,8 @@ static int diag_on_conn(void *arg, const struct diag_sock *d)
 	struct diag_last now;
 	bool new = !s->index[slot];
 
+	if (!d->info_len) /* what remains of a socket that waits for the peer's FIN; under a cookie of its own */
+		return 0;
 	if (new) {
 		if (s->n == s->max_socks) {
 			s->counts.lost_socks_full++;

@@ -263,12 +263,12 @@ static int on_open(void *arg, const struct diag_sock *d)
 	bool again = c != NULL;
 	struct agent_row *row;
 
-	if (!c)
-		c = conns_add(s->conns, d->cookie);
-	if (!c) {
-		s->counts.lost_socks_full++;
+	if (!d->info_len) /* what remains of a socket that waits for the peer's FIN; under a cookie of its own */
 		return 0;
-	}
+	c = c ?: conns_add(s->conns, d->cookie);
+	s->counts.lost_socks_full += !c;
+	if (!c)
+		return 0;
 	c->round = s->round;
 	if (!c->known && !conn_new(s, c, d, again))
 		return 0;
