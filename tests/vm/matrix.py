@@ -65,12 +65,11 @@ def modes_of(line):
     return [mode for mode in MODES if (line, mode, "*", "*", "none") not in [entry[1:6] for entry in unknown.lines]]
 
 
-HOWS = ("none", "less", "other", "near")
-NEAR = 3  # connections of a scenario
+HOWS = ("none", "less", "other")
 
 
 class Unknown:
-    """The file of what is not known: lines of KERNEL MODE SCENARIO FIELD none|less|other|near WHY, each word but the last two with
+    """The file of what is not known: lines of KERNEL MODE SCENARIO FIELD none|less|other WHY, each word but the last two with
     `*` and the like; what they mean is said there."""
 
     def __init__(self, path=os.path.join(HERE, "unknown")):
@@ -79,7 +78,7 @@ class Unknown:
             for number, text in enumerate(file, 1):
                 parts = text.split("#")[0].split(None, 5)
                 if parts and (len(parts) < 6 or parts[4] not in HOWS):
-                    raise ValueError(f"{path}:{number}: wants KERNEL MODE SCENARIO FIELD none|less|other|near WHY")
+                    raise ValueError(f"{path}:{number}: wants KERNEL MODE SCENARIO FIELD none|less|other WHY")
                 if parts:
                     self.lines.append((number, *parts))
 
@@ -152,11 +151,6 @@ class Mode:
             if how == "none":
                 value = "" if isinstance(value, str) else 0
             fits = seen == value or (scenario, view, field) in ANY
-            if how == "near" and isinstance(value, int):
-                whole = max(expected.get("opened", 0), 1)
-                fits = abs(seen - value) <= NEAR * max(value, whole) / whole
-            if how == "near" and field == "process":
-                how = "less"
             if how == "less":
                 fits = sums.process <= {"", value} if field == "process" else seen <= value
             if not fits:
