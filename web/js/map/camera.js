@@ -9,6 +9,8 @@ const MIN = 0.1;
 const READABLE = 0.55;
 const FIT_MAX = 1.7;
 const MARGIN = 12;
+/* the column of buttons at the right, which must not lie on a box */
+const BUTTONS = 34;
 const MOVING_MS = 150;
 
 /**
@@ -45,8 +47,9 @@ export function createCamera(svg, worlds) {
 		if (box.width === 0)
 			return;
 		byHand = whole;
-		k = Math.max(whole ? MIN : READABLE, Math.min(FIT_MAX, (box.width - 2 * MARGIN) / size.width, (box.height - 2 * MARGIN) / size.height));
-		x = Math.max(whole ? -Infinity : MARGIN, (box.width - size.width * k) / 2);
+		const width = box.width - BUTTONS;
+		k = Math.max(whole ? MIN : READABLE, Math.min(FIT_MAX, (width - 2 * MARGIN) / size.width, (box.height - 2 * MARGIN) / size.height));
+		x = Math.max(whole ? -Infinity : MARGIN, (width - size.width * k) / 2);
 		y = Math.max(whole ? -Infinity : MARGIN, (box.height - size.height * k) / 2);
 		paint();
 	}

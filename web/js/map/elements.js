@@ -34,7 +34,7 @@ function setKind(g, kind, id) {
 
 /** @param {SVGGElement} g @param {GraphNode} node @param {number | null} opens */
 export function fillNode(g, node, opens) {
-	const second = secondLine(node, opens, Math.floor((node.w - 20) / 6.5));
+	const second = secondLine(node, opens, Math.floor((node.w - 20) / 6.3));
 	const letters = Math.max(4, Math.floor((node.w - 26) / 7.9));
 	const cut = plain(node.name, letters);
 	setKind(g, `node kind-${node.kind} severity-${node.severity}`, node.id);

@@ -55,9 +55,10 @@ function costs(host) {
 	const said = host.cost;
 	if (!said)
 		return h("p", {class: "unknown"}, "not known: no word from its agent in 5 minutes");
-	/* always the same lines: an agent leaves out what it does not know or did not meet in an interval */
+	/* always the same lines: an agent leaves out what it does not know or did not meet in an interval; its steps back are told when it takes them */
 	const more = Object.keys(said).filter((key) => !(key in COST)).sort();
-	return facts([...Object.keys(COST), ...more].map((key) => [COST[key]?.[0] ?? key.replace(/_/g, " "),
+	const shown = Object.keys(COST).filter((key) => said[key] !== undefined || !key.startsWith("eased_"));
+	return facts([...shown, ...more].map((key) => [COST[key]?.[0] ?? key.replace(/_/g, " "),
 		said[key] === undefined ? num(null, "not said", {"data-field": `cost.${key}`}) : cost(key, said[key])]), "facts-numbers facts-two");
 }
 
