@@ -31,9 +31,9 @@
 
 /* Where the v2 hierarchy is mounted nowhere (cgroup v1 only, a container, `ip netns exec`), its root is still there: a mount
  * that is never attached to a path gives it. */
-static int cgroup2_unmounted(void)
+int load_unmounted(const char *type)
 {
-	int fs = fsopen("cgroup2", FSOPEN_CLOEXEC), fd;
+	int fs = fsopen(type, FSOPEN_CLOEXEC), fd;
 
 	if (fs < 0)
 		return -errno;
@@ -55,7 +55,7 @@ int load_cgroup2(void)
 			fd = open(m->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (f)
 		endmntent(f);
-	return fd < 0 ? cgroup2_unmounted() : fd;
+	return fd < 0 ? load_unmounted("cgroup2") : fd;
 }
 
 /* What functions tell of the kernel that has them. */
@@ -408,6 +408,24 @@ void load_close(struct load *l)
 		if (l->inner[i] > 0)
 			close(l->inner[i]);
 		l->inner[i] = -1;
+	}
+}
+
+void load_stats(const struct bpf_object *obj, uint64_t *ret_ns, uint64_t *ret_runs, uint64_t *ret_missed)
+{
+	struct bpf_program *p;
+
+	*ret_ns = *ret_runs = *ret_missed = 0;
+	bpf_object__for_each_program(p, obj)
+	{
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			continue;
+		*ret_ns += info.run_time_ns;
+		*ret_runs += info.run_cnt;
+		*ret_missed += info.recursion_misses;
 	}
 }
 

@@ -59,3 +59,11 @@ size_t load_map_bytes(const struct load *l, size_t *ret_most);
 
 /* The root of the v2 hierarchy, mounted or not, as a descriptor. -errno */
 int load_cgroup2(void);
+
+/* The root of a file system that need not be mounted: its mount is never attached to a path. A descriptor or -errno. */
+int load_unmounted(const char *type);
+
+struct bpf_object;
+
+/* Run time and number of runs of all programs (0 unless kernel statistics are on), and runs the kernel passed over. */
+void load_stats(const struct bpf_object *obj, uint64_t *ret_ns, uint64_t *ret_runs, uint64_t *ret_missed);

@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/load.h"
 #include "agent/stable.skel.h"
 #include "base/table.h"
 
@@ -54,7 +54,7 @@ int stable_field(const char *format, const char *name, uint16_t *ret_offset, uin
 static int tracefs_open(void)
 {
 	static const char *const paths[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
-	int fs, fd;
+	int fd;
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -63,14 +63,7 @@ static int tracefs_open(void)
 		if (fd >= 0)
 			close(fd);
 	}
-	fs = fsopen("tracefs", FSOPEN_CLOEXEC);
-	if (fs < 0)
-		return -errno;
-	fd = fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) ? -1 : fsmount(fs, FSMOUNT_CLOEXEC, 0);
-	if (fd < 0)
-		fd = -errno;
-	close(fs);
-	return fd;
+	return load_unmounted("tracefs");
 }
 
 /* A file of an event; -errno. */
@@ -384,18 +377,5 @@ int stable_listening(struct stable *s, int (*fn)(void *arg, const struct stable_
 
 void stable_cost(const struct stable *s, uint64_t *ret_ns, uint64_t *ret_runs, uint64_t *ret_missed)
 {
-	struct bpf_program *p;
-
-	*ret_ns = *ret_runs = *ret_missed = 0;
-	bpf_object__for_each_program(p, s->skel->obj)
-	{
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			continue;
-		*ret_ns += info.run_time_ns;
-		*ret_runs += info.run_cnt;
-		*ret_missed += info.recursion_misses;
-	}
+	load_stats(s->skel->obj, ret_ns, ret_runs, ret_missed);
 }

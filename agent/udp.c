@@ -409,19 +409,9 @@ void udp_counts(const struct udp *u, struct udp_counts *ret)
 
 void udp_stats(const struct udp *u, uint64_t *ret_ns, uint64_t *ret_runs)
 {
-	struct bpf_program *p;
+	uint64_t missed;
 
 	*ret_ns = *ret_runs = 0;
-	if (!u)
-		return;
-	bpf_object__for_each_program(p, u->skel->obj)
-	{
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			continue;
-		*ret_ns += info.run_time_ns;
-		*ret_runs += info.run_cnt;
-	}
+	if (u)
+		load_stats(u->skel->obj, ret_ns, ret_runs, &missed);
 }
