@@ -17,6 +17,7 @@
 #include "agent/containers.h"
 #include "agent/names.h"
 #include "base/table.h"
+#include "tests/unit/host_files.h"
 
 /* Ids: each runtime's files are under its own. */
 #define TAIL "5a0b2d3e4f5061728394a5b6c"
@@ -167,19 +168,7 @@ static const struct {
 
 static void put(const char *path, const char *text)
 {
-	char full[1024], *p;
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s/%s", root, path);
-	for (p = full + strlen(root) + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		(void)mkdir(full, 0700);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	fclose(f);
+	host_put(root, path, text);
 }
 
 /* A host on which process 10 says `cgroup`; v2 or not is in it. */

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "agent/handed.h"
+#include "tests/unit/host_files.h"
 
 #define S 1000000ll
 #define PORT 7000
@@ -24,19 +25,7 @@ static char root[64];
 
 static void put(const char *path, const char *text)
 {
-	char full[512], *p;
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s/%s", root, path);
-	for (p = full + strlen(root) + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		(void)mkdir(full, 0700);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	fclose(f);
+	host_put(root, path, text);
 }
 
 static void process(unsigned pid, const char *comm, char state, const char *cgroup)
@@ -77,25 +66,12 @@ static void gone(unsigned pid)
 
 static uint64_t folder(const char *path)
 {
-	union {
-		struct file_handle h;
-		char room[sizeof(struct file_handle) + 8];
-	} u;
 	char full[512];
-	struct stat st;
-	uint64_t id;
-	int mount;
 
 	snprintf(full, sizeof(full), "cg%s/x", path);
 	put(full, "");
-	snprintf(full, sizeof(full), "%s/cg%s", root, path);
-	u.h.handle_bytes = 8;
-	if (name_to_handle_at(AT_FDCWD, full, &u.h, &mount, 0) == 0 && u.h.handle_bytes == 8) {
-		memcpy(&id, u.h.f_handle, 8);
-		return id;
-	}
-	assert_int_equal(stat(full, &st), 0);
-	return st.st_ino;
+	snprintf(full, sizeof(full), "cg%s", path);
+	return host_folder_id(root, full);
 }
 
 static int set_up(void **state)

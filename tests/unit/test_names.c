@@ -20,6 +20,7 @@
 #include "agent/names.h"
 #include "agent/procs.h"
 #include "base/table.h"
+#include "tests/unit/host_files.h"
 
 #define ID "4c01db0b339c8a1b5f5d8f3a2c2e17d0f8f4c1c5a0b2d3e4f5061728394a5b6c"
 #define UID_ "12345678-9abc-def0-1234-56789abcdef0"
@@ -344,26 +345,9 @@ static void remove_proc(unsigned pid)
 	assert_int_equal(unlink(path), 0);
 }
 
-/* The id of a folder, as the agent finds it. */
 static uint64_t folder_id(const char *path)
 {
-	union {
-		struct file_handle h;
-		char room[sizeof(struct file_handle) + 8];
-	} u;
-	char full[512];
-	struct stat st;
-	uint64_t id;
-	int mount;
-
-	snprintf(full, sizeof(full), "%s/%s", root, path);
-	u.h.handle_bytes = 8;
-	if (name_to_handle_at(AT_FDCWD, full, &u.h, &mount, 0) == 0 && u.h.handle_bytes == 8) {
-		memcpy(&id, u.h.f_handle, 8);
-		return id;
-	}
-	assert_int_equal(stat(full, &st), 0);
-	return st.st_ino;
+	return host_folder_id(root, path);
 }
 
 static struct names *names_here(const struct rules *rules)
