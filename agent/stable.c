@@ -293,9 +293,15 @@ void stable_forget(struct stable *s, uint64_t key)
 	(void)bpf_map_delete_elem(bpf_map__fd(s->skel->maps.ended), &key);
 }
 
+void stable_forget_listener(struct stable *s, uint64_t key)
+{
+	(void)bpf_map_delete_elem(bpf_map__fd(s->skel->maps.listening), &key);
+}
+
 /* All elements of a hash map. One that is deleted meanwhile would send the kernel back to the begin: so the next key is
  * asked for before fn may delete this one. */
-static int each(const struct bpf_map *map, void *value, int (*fn)(void *ctx, uint64_t key, void *value), void *ctx)
+static int each(const struct bpf_map *map, void *value, int (*fn)(void *arg, uint64_t key, const void *value),
+		void *arg)
 {
 	int fd = bpf_map__fd(map), r = 0;
 	uint64_t key, next;
@@ -306,73 +312,30 @@ static int each(const struct bpf_map *map, void *value, int (*fn)(void *ctx, uin
 		key = next;
 		more = bpf_map_get_next_key(fd, &key, &next) == 0;
 		if (bpf_map_lookup_elem(fd, &key, value) == 0)
-			r = fn(ctx, key, value);
+			r = fn(arg, key, value);
 	}
 	return r;
 }
 
-struct each_ended {
-	int (*fn)(void *arg, uint64_t key, const struct stable_sock *e);
-	void *arg;
-};
-
-static int each_ended(void *ctx, uint64_t key, void *value)
+int stable_ended(struct stable *s, int (*fn)(void *arg, uint64_t key, const void *value), void *arg)
 {
-	struct each_ended *e = ctx;
-
-	return e->fn(e->arg, key, value);
-}
-
-int stable_ended(struct stable *s, int (*fn)(void *arg, uint64_t key, const struct stable_sock *e), void *arg)
-{
-	struct each_ended e = {fn, arg};
 	struct stable_sock value;
 
-	return each(s->skel->maps.ended, &value, each_ended, &e);
+	return each(s->skel->maps.ended, &value, fn, arg);
 }
 
-struct each_live {
-	int (*fn)(void *arg, const struct stable_sock *e);
-	void *arg;
-};
-
-static int each_live(void *ctx, uint64_t key, void *value)
+int stable_sockets(struct stable *s, int (*fn)(void *arg, uint64_t key, const void *value), void *arg)
 {
-	struct each_live *e = ctx;
-
-	return e->fn(e->arg, value);
-}
-
-int stable_sockets(struct stable *s, int (*fn)(void *arg, const struct stable_sock *e), void *arg)
-{
-	struct each_live e = {fn, arg};
 	struct stable_sock value;
 
-	return each(s->skel->maps.socks, &value, each_live, &e);
+	return each(s->skel->maps.socks, &value, fn, arg);
 }
 
-struct each_listener {
-	int (*fn)(void *arg, const struct stable_listener *l);
-	void *arg;
-	int fd;
-};
-
-static int each_listener(void *ctx, uint64_t key, void *value)
+int stable_listening(struct stable *s, int (*fn)(void *arg, uint64_t key, const void *value), void *arg)
 {
-	const struct stable_listener *l = value;
-	struct each_listener *e = ctx;
-
-	if (l->gone_ns)
-		(void)bpf_map_delete_elem(e->fd, &key);
-	return e->fn(e->arg, l);
-}
-
-int stable_listening(struct stable *s, int (*fn)(void *arg, const struct stable_listener *l), void *arg)
-{
-	struct each_listener e = {fn, arg, bpf_map__fd(s->skel->maps.listening)};
 	struct stable_listener value;
 
-	return each(s->skel->maps.listening, &value, each_listener, &e);
+	return each(s->skel->maps.listening, &value, fn, arg);
 }
 
 void stable_cost(const struct stable *s, uint64_t *ret_ns, uint64_t *ret_runs, uint64_t *ret_missed)

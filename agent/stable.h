@@ -21,13 +21,13 @@ bool stable_knows_errors(const struct stable *s);
 /* Takes the entry of the socket that ended with this cookie. False: there is none. */
 bool stable_take(struct stable *s, uint64_t cookie, struct stable_sock *ret);
 
-/* Calls fn for each ended socket nobody took; `key` is for stable_forget(). fn returns 0 or -errno, which ends it. */
-int stable_ended(struct stable *s, int (*fn)(void *arg, uint64_t key, const struct stable_sock *e), void *arg);
-void stable_forget(struct stable *s, uint64_t key);
-
-/* The same for sockets that live, and for listeners; those that are gone are forgotten after this call. */
-int stable_sockets(struct stable *s, int (*fn)(void *arg, const struct stable_sock *e), void *arg);
-int stable_listening(struct stable *s, int (*fn)(void *arg, const struct stable_listener *l), void *arg);
+/* fn is called for each: ended sockets nobody took, sockets that live (both struct stable_sock), listeners (struct
+ * stable_listener). It may forget this one by its key; it returns 0, or -errno, which ends it. */
+int stable_ended(struct stable *s, int (*fn)(void *arg, uint64_t key, const void *value), void *arg);
+int stable_sockets(struct stable *s, int (*fn)(void *arg, uint64_t key, const void *value), void *arg);
+int stable_listening(struct stable *s, int (*fn)(void *arg, uint64_t key, const void *value), void *arg);
+void stable_forget(struct stable *s, uint64_t key); /* an ended socket */
+void stable_forget_listener(struct stable *s, uint64_t key);
 
 const struct stable_counters *stable_counters(const struct stable *s); /* the kernel's, live */
 

@@ -52,8 +52,9 @@ static uint64_t tuple_hash(const uint8_t local[16], const uint8_t remote[16], ui
 	return hash64(&t, sizeof(t));
 }
 
-static int live_add(void *arg, const struct stable_sock *e)
+static int live_add(void *arg, uint64_t key, const void *value)
 {
+	const struct stable_sock *e = value;
 	struct stable_live *l = arg;
 
 	if (e->phase != STABLE_OPEN || e->flags & STABLE_ENDED)

@@ -113,9 +113,8 @@ uint32_t stable_owners_netns(uint32_t tgid)
 	return tgid && stat(path, &st) == 0 ? (uint32_t)st.st_ino : 0;
 }
 
-int stable_owners_event(void *owners, const struct stable_listener *l)
+int stable_owners_event(struct stable_owners *o, const struct stable_listener *l)
 {
-	struct stable_owners *o = owners;
 	uint32_t i;
 	struct listener *v;
 

@@ -18,7 +18,7 @@ void stable_owners_free(struct stable_owners *o);
 /* An interval begins: listeners that were not seen for some of them are forgotten. */
 void stable_owners_begin(struct stable_owners *o, int64_t now_us);
 
-int stable_owners_event(void *owners, const struct stable_listener *l); /* for stable_listening(); 0 */
+int stable_owners_event(struct stable_owners *o, const struct stable_listener *l); /* the hook told of it; 0 */
 void stable_owners_dump(struct stable_owners *o, uint32_t netns, const struct diag_sock *d);
 
 /* Somebody listens there. */

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/stable_rows.h"
+
+#include "agent/stable_conn.h"
+#include "agent/stable_sums.h"
+#include "flow/key.h"
+#include "flow/stats.h"
+
+#define LEFT_US 2000000   /* an end without its message: not waited for any longer */
+#define UNSEEN_ROUNDS 60u /* dumps without a connection whose end nobody told */
+
+/* --- rows */
+
+static struct agent_row *row_of(struct stable_rows *s, const struct conn *c)
+{
+	struct agent_row *row = agent_rows_get(s->rows, &c->key);
+
+	s->counts->lost_rows_user += !row;
+	if (row && c->tgid)
+		row->val.tgid = c->tgid;
+	return row;
+}
+
+/* What is known of a connection from its begin: once. */
+static void conn_first(struct stable_rows *s, struct conn *c, const struct stable_sock *e)
+{
+	struct agent_row *row;
+
+	if (c->tried)
+		return;
+	c->tried = 1;
+	row = row_of(s, c);
+	if (!row)
+		return;
+	row->val.attempts += c->key.role == SKY_ROLE_CLIENT;
+	row->val.opened++;
+	agent_row_port(&row->val, c->port);
+	if (e && e->syn_ns && e->since_ns > e->syn_ns)
+		row->val.handshake[flow_bucket((e->since_ns - e->syn_ns) / 1000)]++;
+	if (!e || e->flags & STABLE_PARTIAL)
+		s->counts->recovered++;
+}
+
+/* An attempt that came to nothing. */
+static void failed(struct stable_rows *s, uint32_t netns, const struct stable_sock *e, const struct diag_sock *d)
+{
+	struct conn c = {0};
+	struct agent_row *row;
+
+	stable_conn_key(&c, netns, e->local, e->remote);
+	stable_conn_role(&c, SKY_ROLE_CLIENT, e->lport, e->rport);
+	if (e->tgid)
+		stable_owners_client(s->owners, e, &c.key.owner);
+	c.tgid = e->tgid;
+	row = row_of(s, &c);
+	if (!row)
+		return;
+	row->val.attempts++;
+	row->val.retransmitted += d && d->rport ? d->info.tcpi_total_retrans : 0;
+	stable_conn_end(&row->val, stable_sums_how(e, stable_knows_errors(s->hook)));
+}
+
+/* A connection ended. c: as dumps knew it. d and e, either may be NULL: the kernel's message, the hook's part. */
+static void finished(struct stable_rows *s, struct conn *c, const struct diag_sock *d, const struct stable_sock *e)
+{
+	struct sky_totals t = {0};
+	struct agent_row *row;
+
+	conn_first(s, c, e);
+	s->counts->finalised += !e || e->flags & STABLE_CLOSELESS;
+	row = row_of(s, c);
+	if (!row)
+		return;
+	stable_conn_end(&row->val, e ? stable_sums_how(e, stable_knows_errors(s->hook)) : SKY_END_UNSEEN);
+	if (e)
+		row->val.open_ms += stable_conn_ms(c->until_ms, e->at_ns / 1000000);
+	if (d && stable_sums_end(d, e, c->key.role == SKY_ROLE_CLIENT, &t)) {
+		stable_conn_add(c, row, &t, e && stable_sums_rtt_ok(e, &t));
+		row->val.tx_undelivered += t.undelivered;
+	}
+}
+
+/* --- ends */
+
+int stable_rows_destroyed(void *arg, uint32_t netns, const struct diag_sock *d)
+{
+	struct stable_rows *s = arg;
+	struct stable_sock end;
+	bool told = stable_take(s->hook, d->cookie, &end);
+	struct conn *known = conns_find(s->conns, d->cookie), c = {.id = d->cookie};
+
+	if (told && end.phase == STABLE_CONNECTING) {
+		failed(s, netns, &end, d);
+		return 0;
+	}
+	if (!told && !known && (!d->rport || !d->info.tcpi_segs_in || !d->info.tcpi_segs_out))
+		return 0; /* it was never connected */
+	if (known) {
+		c = *known;
+		conns_remove(s->conns, known);
+	}
+	if (!c.known) {
+		stable_conn_key(&c, netns, told ? end.local : d->local.b, told ? end.remote : d->remote.b);
+		stable_owners_conn(s->owners, &c, told ? &end : NULL, d);
+		c.until_ms = told && end.since_ns ? end.since_ns / 1000000 : UINT64_MAX;
+	}
+	finished(s, &c, d, told ? &end : NULL);
+	return 0;
+}
+
+/* The namespace of an end that came without the kernel's message; 0: none that is watched. */
+static uint32_t left_netns(const struct stable_rows *s, const struct stable_sock *e)
+{
+	uint32_t inum = stable_owners_netns(e->tgid);
+	size_t i;
+
+	for (i = 0; inum && i < s->ns->n; i++)
+		if (s->ns->v[i].inum == inum)
+			return inum;
+	return inum || !s->all_netns ? 0 : netns_self();
+}
+
+int stable_rows_left(void *arg, uint64_t key, const void *value)
+{
+	const struct stable_sock *e = value;
+	struct stable_rows *s = arg;
+	struct conn *known = e->cookie ? conns_find(s->conns, e->cookie) : NULL, c = {0};
+	uint32_t netns;
+
+	if (e->cookie && s->now_us - (int64_t)(e->at_ns / 1000) < LEFT_US)
+		return 0;
+	stable_forget(s->hook, key);
+	if (known && known->known) {
+		finished(s, known, NULL, e);
+		s->counts->lost_closed_full++;
+		conns_remove(s->conns, known);
+		return 0;
+	}
+	netns = left_netns(s, e);
+	if (!netns)
+		return 0;
+	if (e->phase == STABLE_CONNECTING) {
+		failed(s, netns, e, NULL);
+		return 0;
+	}
+	stable_conn_key(&c, netns, e->local, e->remote);
+	stable_owners_conn(s->owners, &c, e, NULL);
+	c.until_ms = e->since_ns ? e->since_ns / 1000000 : UINT64_MAX;
+	finished(s, &c, NULL, e);
+	s->counts->lost_closed_full += e->cookie != 0;
+	return 0;
+}
+
+/* --- dumps */
+
+/* A connection no dump has seen before. False: who it is will be known at the next. */
+static bool conn_new(struct stable_rows *s, struct conn *c, const struct diag_sock *d, bool again)
+{
+	const struct stable_sock *e = stable_live_find(s->live, s->hook, d);
+	struct sky_totals t;
+
+	if (!e && !again && !s->first)
+		return false; /* it opened after the hook's entries were read */
+	stable_conn_key(c, s->inum, d->local.b, d->remote.b);
+	stable_owners_conn(s->owners, c, e, d);
+	c->until_ms = e && e->since_ns ? e->since_ns / 1000000 : (uint64_t)s->now_us / 1000;
+	c->known = 1;
+	if (e || !s->first) {
+		if (s->rows)
+			conn_first(s, c, e);
+		return true;
+	}
+	c->key.flags = FLOW_JOINED;
+	c->tried = 1;
+	stable_sums_open(d, c->key.role == SKY_ROLE_CLIENT, &t);
+	stable_conn_base(c, &t);
+	s->counts->adopted++;
+	return true;
+}
+
+int stable_rows_open(void *arg, const struct diag_sock *d)
+{
+	struct stable_rows *s = arg;
+	struct conn *c = conns_find(s->conns, d->cookie);
+	bool again = c != NULL;
+	struct agent_row *row;
+
+	if (!d->info_len) /* what remains of a socket that waits for the peer's FIN; under a cookie of its own */
+		return 0;
+	c = c ?: conns_add(s->conns, d->cookie);
+	s->counts->lost_socks_full += !c;
+	if (!c)
+		return 0;
+	c->round = s->round;
+	if (!c->known && !conn_new(s, c, d, again))
+		return 0;
+	if (c->key.role == SKY_ROLE_UNKNOWN || (c->key.owner.flags & SKY_OWNER_SCAN && !c->tgid)) {
+		uint8_t flags = c->key.flags;
+
+		stable_owners_conn(s->owners, c, NULL, d);
+		c->key.flags = flags;
+	}
+	if (s->rows) {
+		conn_first(s, c, NULL);
+		row = row_of(s, c);
+		if (row)
+			stable_conn_sample(c, row, d, (uint64_t)s->now_us / 1000);
+	}
+	return 0;
+}
+
+/* Connections whose end neither part told: the message was dropped and the event passed over. */
+void stable_rows_sweep(struct stable_rows *s)
+{
+	size_t i;
+
+	for (i = 0; i < conns_places(s->conns); i++) {
+		struct conn *c = conns_at(s->conns, i);
+
+		if (!c || s->round - c->round < UNSEEN_ROUNDS)
+			continue;
+		if (c->known)
+			finished(s, c, NULL, NULL);
+		conns_remove(s->conns, c);
+	}
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the mode `stable` is told of a connection, made into rows: its destruction, an end that came without that, a place in a
+ * dump. agent/source_stable.c describes the whole. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/conns.h"
+#include "agent/diag.h"
+#include "agent/netns.h"
+#include "agent/rows.h"
+#include "agent/source.h"
+#include "agent/stable.h"
+#include "agent/stable_live.h"
+#include "agent/stable_owner.h"
+
+struct stable_rows {
+	struct stable *hook;
+	struct conns *conns; /* by cookie: what dumps saw */
+	struct stable_owners *owners;
+	struct stable_live *live;
+	const struct netns_set *ns;
+	bool all_netns; /* none was named: all are watched */
+	struct source_counts *counts;
+	/* of the look under way */
+	struct agent_rows *rows; /* NULL: the first, which only remembers */
+	uint32_t round;          /* counts dumps */
+	uint32_t inum;           /* namespace of the dump */
+	int64_t now_us;          /* the cut; never steps */
+	bool first;              /* what is open is older than we are */
+};
+
+/* Each with a struct stable_rows; always 0. For destroys_read(), stable_ended(), diag_dump(). */
+int stable_rows_destroyed(void *rows, uint32_t netns, const struct diag_sock *d);
+int stable_rows_left(void *rows, uint64_t key, const void *value);
+int stable_rows_open(void *rows, const struct diag_sock *d);
+
+/* After a dump: connections whose end neither part told, because the message was dropped and the event passed over. */
+void stable_rows_sweep(struct stable_rows *s);
