@@ -142,6 +142,10 @@ void flow_msg_encode(struct buf *b, enum flow_msg_type type, const void *record)
 /* -EBADMSG: too short, unknown schema, broken body, bytes left over. ret is unspecified then. */
 int flow_msg_decode(const void *p, size_t n, struct flow_msg *ret);
 
+/* Appends `msg` as a JSON object on one line, without its end: members as the schema names them, histograms as {bucket: n}, of
+ * statistics those that are not 0. The error is in b->err. */
+void flow_msg_json(struct buf *b, const struct flow_msg *msg);
+
 /* The Avro schema of a type as JSON text (parsing canonical form, plus "doc"s when `doc`), NUL-terminated in b. */
 void flow_msg_schema(struct buf *b, enum flow_msg_type type, bool doc);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables behind the messages, for flow/msg.c only: what members a record has, of which kind, and where. */
+/* The tables behind the messages, for flow/msg*.c only: what members a record has, of which kind, and where. */
 #pragma once
 
 #include "flow/msg.h"

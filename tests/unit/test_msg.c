@@ -8,6 +8,7 @@
 #include <avro.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,6 +278,58 @@ static void test_fingerprint(void **state)
 	assert_true(avrobin_fingerprint("\"null\"", 6) == 0x63dd24e7cc258f8aull);
 }
 
+static void check_number(json_t *o, const char *name, uint64_t want)
+{
+	assert_int_equal(json_integer_value(json_object_get(o, name)), want);
+}
+
+static void check_text(json_t *o, const char *name, const char *want)
+{
+	assert_string_equal(json_string_value(json_object_get(o, name)), want);
+}
+
+/* A JSON library reads what was written. */
+static void test_json(void **state)
+{
+	struct flow_msg *m = calloc(1, sizeof(*m));
+	json_t *o, *hist;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 0);
+	m->type = FLOW_MSG_ROW;
+	fill_row(&m->row);
+	m->row.stats.lost = 0;
+	m->row.names.unit = STR("a \"b\" \\ \x01");
+	flow_msg_json(&b, m);
+	o = json_loads(buf_text(&b), 0, NULL);
+	assert_non_null(o);
+	check_text(o, "type", "Flow");
+	check_text(o, "client", "10.1.2.3");
+	check_text(o, "server", "2001:db8::9");
+	check_text(o, "unit", "a \"b\" \\ \x01");
+	check_number(o, "interval", 4000000000u);
+	check_number(o, "ports_more", 7);
+	check_number(o, "tx_bytes", m->row.stats.tx_bytes);
+	assert_null(json_object_get(o, "lost"));
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(o, "ports"), 1)), 65535);
+	hist = json_object_get(o, "srtt");
+	check_number(hist, "2", m->row.stats.srtt[2]);
+	assert_int_equal(m->row.stats.srtt[2], 6);
+	json_decref(o);
+	buf_clear(&b);
+	m->type = FLOW_MSG_EDGE;
+	fill_edge(&m->edge);
+	flow_msg_json(&b, m);
+	o = json_loads(buf_text(&b), 0, NULL);
+	check_text(o, "edge", "18364758544493064720");
+	check_number(o, "client_c2s_bytes", m->edge.view[FLOW_VIEW_CLIENT].tx_bytes);
+	check_number(o, "server_c2s_bytes", m->edge.view[FLOW_VIEW_SERVER].rx_bytes);
+	json_decref(o);
+	buf_deinit(&b);
+	free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_ledger_host_listener),
 		cmocka_unit_test(test_broken_bytes),
 		cmocka_unit_test(test_fingerprint),
+		cmocka_unit_test(test_json),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
