@@ -10,77 +10,16 @@
 
 #include "base/table.h"
 #include "wire/ack.h"
+#include "wire/out.h"
+#include "wire/print_sflow.h"
 
 /* What each line of a record repeats in JSON. */
 struct context {
 	const struct wire_datagram *d;
+	const struct wire_sample *s; /* where the record stands, if it is not one of ours */
 	const struct wire_record *r;
 	const struct wire_head *head;
 };
-
-struct out {
-	struct buf *b;
-	bool json;
-};
-
-static void out_text(const struct out *o, struct str s)
-{
-	buf_char(o->b, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '"' || s.p[i] == '\\')
-			buf_char(o->b, '\\');
-		buf_char(o->b, s.p[i]);
-	}
-	buf_char(o->b, '"');
-}
-
-static void out_key(const struct out *o, struct str key)
-{
-	if (!o->json) {
-		buf_printf(o->b, " %.*s=", STR_FMT(key));
-		return;
-	}
-	buf_char(o->b, ',');
-	out_text(o, key);
-	buf_char(o->b, ':');
-}
-
-static void out_u64(const struct out *o, const char *key, uint64_t v)
-{
-	out_key(o, str_from(key));
-	buf_printf(o->b, "%" PRIu64, v);
-}
-
-static void out_str(const struct out *o, const char *key, struct str v)
-{
-	bool plain = v.n;
-
-	if (!o->json && !v.n)
-		return;
-	for (size_t i = 0; i < v.n; i++)
-		plain &= v.p[i] != ' ' && v.p[i] != '"' && v.p[i] != '=';
-	out_key(o, str_from(key));
-	if (plain && !o->json)
-		buf_str(o->b, v);
-	else
-		out_text(o, v);
-}
-
-static void out_ip(const struct out *o, const char *key, const struct ip *ip)
-{
-	char text[IP_TEXT];
-
-	out_str(o, key, str_from(ip_format(ip, text)));
-}
-
-/* Larger than a JSON reader's numbers may be: as a string. */
-static void out_id(const struct out *o, const char *key, uint64_t id)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRIu64, id);
-	out_str(o, key, str_from(text));
-}
 
 static void out_head(const struct out *o, const struct wire_head *h)
 {
@@ -109,7 +48,7 @@ static void out_frame(const struct out *o, const struct context *x)
 static void line_begin(const struct out *o, const char *kind, const struct context *x)
 {
 	if (!o->json) {
-		buf_printf(o->b, "%s%s", x->head ? "    " : x->d ? "  " : "", kind);
+		buf_printf(o->b, "%s%s", x->head || x->s ? "    " : x->d ? "  " : "", kind);
 		return;
 	}
 	buf_printf(o->b, "{\"record\":\"%s\"", kind);
@@ -375,14 +314,30 @@ static unsigned print_health(struct wire_print *w, const struct out *o, struct c
 	return bad;
 }
 
-/* Something we know by number only. */
-static void print_other(const struct out *o, const struct context *x)
+/* A record of others: by the standard's table, else by number only. */
+static unsigned print_other(const struct out *o, const struct context *x)
 {
-	line_begin(o, x->r->sample_only ? "other_sample" : "other_record", x);
-	out_u64(o, "enterprise", x->r->enterprise);
-	out_u64(o, "format", x->r->format);
-	out_u64(o, "bytes", x->r->body.n);
+	const struct wire_record *r = x->r;
+	const struct sflow_struct *s = r->enterprise ? NULL : sflow_record(r->kind, r->format);
+	enum wire_error e = WIRE_OK;
+
+	line_begin(o, s ? s->name : "other_record", x);
+	if (o->json) {
+		out_u64(o, "sample_sequence", x->s->sequence);
+		out_u64(o, "source_class", x->s->source_class);
+		out_u64(o, "source_index", x->s->source_index);
+	}
+	if (s) {
+		e = print_sflow_record(o, s, r->body);
+	} else {
+		out_u64(o, "enterprise", r->enterprise);
+		out_u64(o, "format", r->format);
+		out_u64(o, "bytes", r->body.n);
+	}
 	line_end(o);
+	if (e)
+		print_error(o, x, s->name, e);
+	return e != WIRE_OK;
 }
 
 static unsigned print_record(struct wire_print *w, const struct out *o, struct context *x)
@@ -394,10 +349,54 @@ static unsigned print_record(struct wire_print *w, const struct out *o, struct c
 		[WIRE_HEALTH] = print_health,
 	};
 
-	if (x->r->ours && x->r->format < ARRAY_LEN(print) && print[x->r->format])
-		return print[x->r->format](w, o, x);
-	print_other(o, x);
-	return 0;
+	if (!x->r->ours || x->r->format >= ARRAY_LEN(print) || !print[x->r->format])
+		return print_other(o, x);
+	x->s = NULL;
+	return print[x->r->format](w, o, x);
+}
+
+static void print_sample(const struct out *o, const struct wire_datagram *d, const struct wire_sample *s)
+{
+	static const char *const names[WIRE_KINDS] = {"other_sample", "flow_sample", "counters_sample",
+						      "discarded_packet"};
+	struct context x = {.d = d};
+
+	line_begin(o, names[s->kind], &x);
+	if (s->kind == WIRE_KIND_OTHER) {
+		out_u64(o, "enterprise", s->enterprise);
+		out_u64(o, "format", s->format);
+		out_u64(o, "bytes", s->body.n);
+	} else {
+		print_sflow_sample(o, s);
+	}
+	line_end(o);
+}
+
+/* A sample and its records. A flow sample of ours has no line of its own: its record says all of it. */
+static unsigned print_records(struct wire_print *w, const struct out *o, struct wire_datagram *d,
+			      const struct wire_sample *s)
+{
+	struct context x = {.d = d};
+	struct wire_record r;
+	bool said = false;
+	enum wire_error e;
+	unsigned bad = 0;
+
+	do {
+		e = wire_record_next(d, &r);
+		if (!said && (e || !r.ours))
+			print_sample(o, d, s);
+		said = true;
+		x.r = e ? NULL : &r;
+		x.s = s;
+		x.head = NULL;
+		if (!e)
+			bad += print_record(w, o, &x);
+		else if (e != WIRE_END)
+			print_error(o, &x, "sample", e);
+		bad += e && e != WIRE_END;
+	} while (e != WIRE_END);
+	return bad;
 }
 
 static void print_ack(const struct out *o, const struct wire_ack *a)
@@ -420,7 +419,7 @@ unsigned wire_print(struct wire_print *w, const void *p, size_t n, struct buf *b
 	struct out o = {b, w->json};
 	struct context x = {0};
 	struct wire_datagram d;
-	struct wire_record r;
+	const struct wire_sample *s;
 	struct wire_ack ack;
 	enum wire_error e;
 	unsigned bad = 0;
@@ -441,15 +440,13 @@ unsigned wire_print(struct wire_print *w, const void *p, size_t n, struct buf *b
 		out_u64(&o, "bytes", n);
 		buf_char(b, '\n');
 	}
-	while ((e = wire_next(&d, &r)) != WIRE_END) {
-		x.r = e ? NULL : &r;
-		x.head = NULL;
-		if (e) {
-			print_error(&o, &x, "datagram", e);
-			bad++;
-		} else {
-			bad += print_record(w, &o, &x);
+	while ((e = wire_sample_next(&d, &s)) != WIRE_END) {
+		if (!e) {
+			bad += print_records(w, &o, &d, s);
+			continue;
 		}
+		print_error(&o, &x, "datagram", e);
+		bad++;
 	}
 	return bad;
 }

@@ -29,7 +29,14 @@
 
 #include <assert.h>
 
-enum { SAMPLE_FLOW = 1, SAMPLE_FLOW_EXPANDED = 3, SFLOW_VERSION = 5, ADDRESS_V4 = 1, ADDRESS_V6 = 2 };
+enum { SFLOW_VERSION = 5, ADDRESS_V4 = 1, ADDRESS_V6 = 2 };
+enum {
+	SAMPLE_FLOW = 1,
+	SAMPLE_COUNTERS = 2,
+	SAMPLE_FLOW_EXPANDED = 3,
+	SAMPLE_COUNTERS_EXPANDED = 4,
+	SAMPLE_DISCARD = 5,
+};
 
 const char *wire_error_name(enum wire_error e)
 {
@@ -113,17 +120,101 @@ static bool next_part(struct cursor *c, uint32_t *ret_enterprise, uint32_t *ret_
 	return true;
 }
 
-static enum wire_error next_record(struct wire_datagram *d, struct wire_record *ret)
+/* The words before the records of a sample; `wide` ones are two in the expanded forms. */
+static bool read_sample_head(struct cursor *c, struct wire_sample *s)
 {
-	bool cut, at_end = !cursor_left(&d->sample);
+	bool wide = s->format > 2; /* 0:5 has no compact form */
+	bool flow = s->kind == WIRE_KIND_FLOW, discard = s->kind == WIRE_KIND_DISCARD;
+	uint32_t v;
 
-	d->records_left--;
-	*ret = d->in;
-	if (!next_part(&d->sample, &ret->enterprise, &ret->format, &ret->body, &cut)) {
-		d->records_left = 0;
+	s->sequence = cursor_u32(c);
+	v = cursor_u32(c);
+	s->source_class = wide ? v : v >> 24;
+	s->source_index = wide ? cursor_u32(c) : v & 0xffffff;
+	if (flow) {
+		s->sampling_rate = cursor_u32(c);
+		s->pool = cursor_u32(c);
+	}
+	if (flow || discard)
+		s->drops = cursor_u32(c);
+	if (discard) {
+		s->input = cursor_u32(c);
+		s->output = cursor_u32(c);
+		s->reason = cursor_u32(c);
+	} else if (flow) {
+		v = cursor_u32(c);
+		s->input_format = wide ? v : v >> 30;
+		s->input = wide ? cursor_u32(c) : v & WIRE_PORT_INTERNAL;
+		v = cursor_u32(c);
+		s->output_format = wide ? v : v >> 30;
+		s->output = wide ? cursor_u32(c) : v & WIRE_PORT_INTERNAL;
+	}
+	s->n_records = cursor_u32(c);
+	return !c->err;
+}
+
+enum wire_error wire_sample_next(struct wire_datagram *d, const struct wire_sample **ret)
+{
+	static const uint8_t kinds[] = {
+		[SAMPLE_FLOW] = WIRE_KIND_FLOW,         [SAMPLE_FLOW_EXPANDED] = WIRE_KIND_FLOW,
+		[SAMPLE_COUNTERS] = WIRE_KIND_COUNTERS, [SAMPLE_COUNTERS_EXPANDED] = WIRE_KIND_COUNTERS,
+		[SAMPLE_DISCARD] = WIRE_KIND_DISCARD,
+	};
+	bool at_end = !cursor_left(&d->cur);
+	struct wire_sample *s = &d->in;
+
+	d->records_left = 0;
+	d->sample = (struct cursor){0};
+	if (!d->samples_left) {
+		d->cur.p = d->cur.end;
+		return at_end ? WIRE_END : WIRE_LENGTH;
+	}
+	d->samples_left--;
+	*s = (struct wire_sample){0};
+	if (d->cut || !next_part(&d->cur, &s->enterprise, &s->format, &s->body, &d->cut)) {
+		d->samples_left = 0;
 		return at_end && !d->cut ? WIRE_COUNT : WIRE_SHORT;
 	}
-	ret->ours = ret->enterprise == d->enterprise;
+	if (!s->enterprise && s->format < sizeof(kinds))
+		s->kind = kinds[s->format];
+	*ret = s;
+	if (s->kind != WIRE_KIND_OTHER) {
+		struct cursor c = cursor_over(s->body);
+		bool whole = read_sample_head(&c, s);
+
+		if (d->cut)
+			d->samples_left = whole; /* said once more after its records have been read */
+		if (!whole)
+			return WIRE_SHORT;
+		d->records_left = s->n_records;
+		d->sample = c;
+		return WIRE_OK;
+	}
+	if (d->cut) {
+		d->samples_left = 0;
+		return WIRE_SHORT;
+	}
+	return WIRE_OK;
+}
+
+static enum wire_error next_record(struct wire_datagram *d, struct wire_record *ret)
+{
+	bool cut, at_end = !cursor_left(&d->sample), flow = d->in.kind == WIRE_KIND_FLOW;
+
+	d->records_left--;
+	*ret = (struct wire_record){.kind = d->in.kind};
+	if (flow) {
+		ret->sample_sequence = d->in.sequence;
+		ret->sampling_rate = d->in.sampling_rate;
+		ret->sample_pool = d->in.pool;
+		ret->drops = d->in.drops;
+	}
+	if (!next_part(&d->sample, &ret->enterprise, &ret->format, &ret->body, &cut)) {
+		d->records_left = 0;
+		d->sample.p = d->sample.end;
+		return at_end && !d->cut ? WIRE_COUNT : WIRE_SHORT;
+	}
+	ret->ours = flow && ret->enterprise == d->enterprise;
 	if (cut) {
 		/* The datagram ended here, or this length is wrong: nothing after it can be found. What is in it, and
 		 * where it breaks off, is for the reader of our records to say. */
@@ -134,73 +225,55 @@ static enum wire_error next_record(struct wire_datagram *d, struct wire_record *
 	return WIRE_OK;
 }
 
-/* The header of a flow sample, so that its records can follow. */
-static enum wire_error open_flow_sample(struct wire_datagram *d, struct str body, bool expanded)
+enum wire_error wire_record_next(struct wire_datagram *d, struct wire_record *ret)
 {
-	struct cursor c = cursor_over(body);
+	while (d->records_left) {
+		enum wire_error e = next_record(d, ret);
 
-	d->in = (struct wire_record){.sample_sequence = cursor_u32(&c)};
-	cursor_take(&c, expanded ? 8 : 4); /* source */
-	d->in.sampling_rate = cursor_u32(&c);
-	d->in.sample_pool = cursor_u32(&c);
-	d->in.drops = cursor_u32(&c);
-	cursor_take(&c, expanded ? 16 : 8); /* input, output */
-	d->records_left = cursor_u32(&c);
-	d->sample = c;
-	return c.err ? WIRE_SHORT : WIRE_OK;
-}
-
-static enum wire_error next_sample(struct wire_datagram *d, struct wire_record *ret)
-{
-	bool at_end = !cursor_left(&d->cur);
-	uint32_t enterprise, format;
-	struct str body;
-
-	d->samples_left--;
-	if (d->cut || !next_part(&d->cur, &enterprise, &format, &body, &d->cut)) {
-		d->samples_left = 0;
-		return at_end && !d->cut ? WIRE_COUNT : WIRE_SHORT;
+		if (e || !ret->ours || ret->format != WIRE_PAD)
+			return e;
 	}
-	if (!enterprise && (format == SAMPLE_FLOW || format == SAMPLE_FLOW_EXPANDED)) {
-		enum wire_error e = open_flow_sample(d, body, format == SAMPLE_FLOW_EXPANDED);
-
-		if (d->cut)
-			d->samples_left = !e; /* said once more after its records have been read */
-		return e;
-	}
-	if (d->cut) {
-		d->samples_left = 0;
-		return WIRE_SHORT;
-	}
-	*ret = (struct wire_record){.sample_only = true, .enterprise = enterprise, .format = format, .body = body};
-	return WIRE_OK;
+	if (!cursor_left(&d->sample))
+		return WIRE_END;
+	d->sample = (struct cursor){0};
+	return WIRE_LENGTH; /* more bytes than the records that are counted */
 }
 
 enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret)
 {
+	const struct wire_sample *s;
 	enum wire_error e;
 
 	for (;;) {
-		while (d->records_left) {
-			e = next_record(d, ret);
-			if (e || !ret->ours || ret->format != WIRE_PAD)
-				return e;
-		}
-		if (!d->samples_left) {
-			bool more = cursor_left(&d->cur);
-
-			d->cur.p = d->cur.end;
-			return more ? WIRE_LENGTH : WIRE_END;
-		}
-		*ret = (struct wire_record){0};
-		e = next_sample(d, ret);
-		if (e) {
-			d->records_left = 0;
+		e = wire_record_next(d, ret);
+		if (e != WIRE_END)
 			return e;
-		}
-		if (ret->sample_only)
-			return WIRE_OK;
+		e = wire_sample_next(d, &s);
+		if (e)
+			return e;
+		if (s->kind != WIRE_KIND_OTHER)
+			continue;
+		*ret = (struct wire_record){
+			.sample_only = true, .enterprise = s->enterprise, .format = s->format, .body = s->body};
+		return WIRE_OK;
 	}
+}
+
+bool wire_has_ours(const struct wire_datagram *datagram)
+{
+	struct wire_datagram d = *datagram;
+	const struct wire_sample *s;
+	struct wire_record r;
+	enum wire_error e;
+
+	while ((e = wire_sample_next(&d, &s)) != WIRE_END) {
+		if (e || s->kind != WIRE_KIND_FLOW)
+			continue;
+		while ((e = wire_record_next(&d, &r)) != WIRE_END)
+			if (!e && r.ours)
+				return true;
+	}
+	return false;
 }
 
 size_t wire_extent(const void *p, size_t n)

@@ -68,13 +68,39 @@ struct wire_head {
 	struct str host;     /* host id */
 };
 
-/* A record inside a sample, or a whole sample of a type that is not flow (then sample_only). */
-struct wire_record {
-	bool ours;        /* enterprise is the wanted one: format is an enum wire_format */
-	bool sample_only; /* the sample as a whole: enterprise, format and body are the sample's */
+/* What a sample holds. Records of each kind are numbered for themselves: 0:2100 is a socket in one, a virtual host in another. */
+enum wire_kind {
+	WIRE_KIND_OTHER,    /* not of the standard: its body is not looked into */
+	WIRE_KIND_FLOW,     /* 0:1, 0:3 expanded: a packet that was sampled; ours are of this kind */
+	WIRE_KIND_COUNTERS, /* 0:2, 0:4 expanded */
+	WIRE_KIND_DISCARD,  /* 0:5: a packet that was thrown away */
+	WIRE_KINDS
+};
+
+#define WIRE_PORT_INTERNAL 0x3fffffff /* as input or output: the device itself */
+
+/* A sample. Compact or expanded makes no difference here. */
+struct wire_sample {
+	uint8_t kind; /* enum wire_kind */
 	uint32_t enterprise, format;
 	struct str body;
-	/* of the flow sample it stands in (0:1 or 0:3), else 0 */
+	/* all but the kind OTHER */
+	uint32_t sequence, source_class, source_index, n_records;
+	/* FLOW; drops: DISCARD too */
+	uint32_t sampling_rate, pool, drops;
+	/* FLOW and DISCARD. Formats: 0 an interface's number, 1 discarded (the reason), 2 several (how many) */
+	uint32_t input_format, input, output_format, output;
+	uint32_t reason; /* DISCARD */
+};
+
+/* A record inside a sample, or a whole sample of the kind OTHER (then sample_only). */
+struct wire_record {
+	bool ours;        /* in a flow sample, and enterprise is the wanted one: format is an enum wire_format */
+	bool sample_only; /* the sample as a whole: enterprise, format and body are the sample's */
+	uint8_t kind;     /* enum wire_kind: of the sample it stands in */
+	uint32_t enterprise, format;
+	struct str body;
+	/* of the flow sample it stands in, else 0 */
 	uint32_t sample_sequence, sampling_rate, sample_pool, drops;
 };
 
@@ -87,19 +113,28 @@ struct wire_datagram {
 	bool cut;              /* the last sample is longer than the datagram */
 	struct cursor cur;     /* over the samples */
 	struct cursor sample;  /* over the records of the open sample */
-	struct wire_record in; /* what its records share */
+	struct wire_sample in; /* it */
 };
 
 /* Reads the header. WIRE_SHORT, WIRE_VERSION, WIRE_FAMILY: nothing of it can be used. */
 enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint32_t enterprise);
 
 /*
- * The next record. WIRE_OK: *ret is filled (a sample of another kind than flow, counters among them, comes
- * whole, sample_only: count it or look inside). WIRE_END: no more. Anything else: one sample or record is
- * lost; call again, what can still be found comes (it always ends). A record cut short by the datagram's end is
- * given with the bytes there are. Padding is passed.
+ * The next record, of whatever sample. WIRE_OK: *ret is filled (a sample of a kind that is not the standard's comes whole,
+ * sample_only). WIRE_END: no more. Anything else: one sample or record is lost; call again, what can still be found
+ * comes (it always ends). One of ours cut short by the datagram's end is given with the bytes there are. Padding is passed.
  */
 enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret);
+
+/*
+ * The same in two steps, for whom samples matter: the next sample, what was not read of the former one passed by; then the
+ * records of it. *ret of wire_sample_next() is d->in. Errors as above; WIRE_END ends the samples, or the sample.
+ */
+enum wire_error wire_sample_next(struct wire_datagram *d, const struct wire_sample **ret);
+enum wire_error wire_record_next(struct wire_datagram *d, struct wire_record *ret);
+
+/* True when a record of ours is in it that can be found. Changes nothing. */
+bool wire_has_ours(const struct wire_datagram *d);
 
 /*
  * Bytes that the datagram's samples take; n when they are cut or it is none. A capture of segmented sending (UDP_SEGMENT) holds

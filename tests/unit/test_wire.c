@@ -204,7 +204,7 @@ static void test_host_parts(void **state)
 		}
 		/* the standard record follows the first, as a sample of its own */
 		assert_int_equal(wire_next(&d, &r), i ? WIRE_END : WIRE_OK);
-		assert_true(i || (r.sample_only && r.format == 2));
+		assert_true(i || (r.kind == WIRE_KIND_COUNTERS && r.format == 2000));
 	}
 	assert_int_equal(seen, FLOW_ADDRESSES);
 }
@@ -288,13 +288,13 @@ static void test_foreign_sflow(void **state)
 
 	p = put_u32(put_u32(put_u32(p, 5), 1), 0x0a000001);
 	p = put_u32(put_u32(put_u32(p, 0), 1), 1000);
-	p = put_u32(p, 4);                             /* samples */
+	p = put_u32(p, 5);                             /* samples */
 	p = put_u32(put_u32(p, 4300 << 12 | 1002), 8); /* an enterprise's own sample */
 	p = put_u64(p, 0);
 	p = put_u32(put_u32(p, 3), 44 + 3 * 8 + 6 + 2 + 4); /* expanded flow sample */
-	p = put_u32(put_u32(put_u32(p, 9), 0), 5);
-	p = put_u32(put_u32(put_u32(p, 512), 777), 2); /* rate, pool, drops */
-	p = put_u64(put_u64(p, 0), 0);
+	p = put_u32(put_u32(put_u32(p, 9), 1), 1u << 30);   /* an index that the compact form has no room for */
+	p = put_u32(put_u32(put_u32(p, 512), 777), 2);      /* rate, pool, drops */
+	p = put_u32(put_u32(put_u32(put_u32(p, 0), 1u << 31), 2), 3);
 	p = put_u32(p, 3);
 	p = put_u32(put_u32(p, 1), 6); /* a sampled header of 6 bytes, filled to 8 */
 	p = put_u64(p, 0xffffffffffff0000);
@@ -303,26 +303,40 @@ static void test_foreign_sflow(void **state)
 	p = put_u32(put_u32(p, 32473 << 12 | WIRE_PAD), 0);
 	p = put_u32(put_u32(p, 1), 40);
 	p = put_u32(put_u32(put_u32(p, 1), 0), 1);
-	p = put_u64(put_u64(p, 0), 0);
+	p = put_u64(p, 0);
+	p = put_u32(put_u32(p, WIRE_PORT_INTERNAL), 1u << 31 | 7); /* input, output */
 	p = put_u32(put_u32(put_u32(p, 1), 77 << 12 | WIRE_HOST), 0);
 	p = put_u32(put_u32(p, 2), 0); /* empty counter sample */
+	p = put_u32(put_u32(p, 4), 16 + 8 + 4);
+	p = put_u32(put_u32(put_u32(put_u32(p, 12), 3), 100), 1);
+	p = put_u32(put_u32(put_u32(p, 77 << 12 | WIRE_FLOWS), 0),
+		    0); /* as counters no record of ours; a word too many */
 	s.n = p - s.p;
 	assert_int_equal(wire_open(&d, s.p, s.n, 77), WIRE_OK);
-	assert_int_equal(d.n_samples, 4);
+	assert_int_equal(d.n_samples, 5);
+	assert_true(wire_has_ours(&d));
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
 	assert_true(r.sample_only && r.enterprise == 4300 && r.format == 1002 && r.body.n == 8 && !r.ours);
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
 	assert_true(!r.sample_only && r.format == 1 && r.body.n == 6 && r.sampling_rate == 512);
 	assert_true(r.sample_pool == 777 && r.drops == 2 && r.sample_sequence == 9);
+	assert_true(d.in.source_class == 1 && d.in.source_index == 1u << 30 && d.in.input_format == 0);
+	assert_true(d.in.input == 1u << 31 && d.in.output_format == 2 && d.in.output == 3);
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
 	assert_true(r.enterprise == 99 && r.body.n == 4);
 	assert_int_equal(wire_next(&d, &r), WIRE_OK); /* with another number for ours, padding is just a record */
 	assert_true(r.enterprise == 32473 && !r.ours);
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
 	assert_true(r.ours && r.format == WIRE_HOST && r.sampling_rate == 1);
+	assert_true(d.in.input_format == 0 && d.in.input == WIRE_PORT_INTERNAL);
+	assert_true(d.in.output_format == 2 && d.in.output == 7);
+	assert_int_equal(wire_next(&d, &r), WIRE_SHORT); /* the counter sample without its head */
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
-	assert_true(r.sample_only && r.format == 2 && r.body.n == 0);
+	assert_true(!r.ours && r.kind == WIRE_KIND_COUNTERS && d.in.source_class == 3 && d.in.source_index == 100);
+	assert_int_equal(wire_next(&d, &r), WIRE_LENGTH);
 	assert_int_equal(wire_next(&d, &r), WIRE_END);
+	assert_int_equal(wire_open(&d, s.p, s.n, 78), WIRE_OK);
+	assert_false(wire_has_ours(&d));
 }
 
 /* Several datagrams captured as one are told apart. */

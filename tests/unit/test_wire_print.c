@@ -124,9 +124,14 @@ static void test_other_records(void **state)
 	assert_int_equal(num(j, "prefix"), 24);
 	json_decref(j);
 	j = line(&out, 6);
-	assert_string_equal(text(j, "record"), "other_sample");
+	assert_string_equal(text(j, "record"), "counters_sample");
+	assert_int_equal(num(j, "records"), 1);
 	json_decref(j);
-	assert_null(line(&out, 7));
+	j = line(&out, 7);
+	assert_string_equal(text(j, "record"), "host_descr");
+	assert_string_equal(text(j, "hostname"), "box1");
+	json_decref(j);
+	assert_null(line(&out, 8));
 
 	buf_clear(&out);
 	sample_listeners(&s, 6);

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "wire/packet.h"
 #include "wire/print.h"
+#include "wire/print_sflow.h"
 
 enum { WALK_ROWS = 256 };
 
@@ -127,6 +129,21 @@ static inline void walk_host(struct walk *w, struct walk_memory *m, const struct
 	(void)walk_str(walk_str(0, m->host.hostname), m->host.kernel);
 }
 
+/* A record of the standard; all that can be made of a sampled packet is. */
+static inline void walk_standard(struct walk *w, const struct wire_record *r)
+{
+	const struct sflow_struct *s = sflow_record(r->kind, r->format);
+	enum wire_error e = s ? print_sflow_check(s, r->body) : WIRE_OK;
+	struct packet p;
+
+	w->errors[e] += e != WIRE_OK;
+	(void)packet_of_header(&p, r->body);
+	assert(p.payload <= p.ip_bytes);
+	(void)packet_of_ipv4(&p, r->body);
+	(void)packet_of_ipv6(&p, r->body);
+	assert(p.payload <= p.ip_bytes);
+}
+
 static inline void walk_datagram(struct walk *w, struct walk_memory *m, const void *p, size_t n)
 {
 	struct wire_datagram d;
@@ -152,6 +169,8 @@ static inline void walk_datagram(struct walk *w, struct walk_memory *m, const vo
 			walk_health(w, m, &r);
 		else if (r.ours && r.format == WIRE_HOST)
 			walk_host(w, m, &r);
+		else if (!r.sample_only && !r.enterprise)
+			walk_standard(w, &r);
 	}
 }
 
