@@ -251,9 +251,9 @@ static int conf_collectors(struct conf *c, const struct conf *now, char *why, si
 	for (i = 0; i < c->collectors.n; i++) {
 		if (conf_collector_known(c, i, now))
 			continue;
-		r = ip_resolve(c->collectors.v[i], WIRE_PORT, &c->collector[i].ip, &c->collector[i].port, reason,
-			       sizeof(reason));
-		if (r == 0 && (ip_is_zero(&c->collector[i].ip) || c->collector[i].port == 0)) {
+		r = (now ? ip_hostport : ip_resolve)(c->collectors.v[i], WIRE_PORT, &c->collector[i].ip,
+						     &c->collector[i].port, reason, sizeof(reason));
+		if (r >= 0 && ((r == 0 && ip_is_zero(&c->collector[i].ip)) || c->collector[i].port == 0)) {
 			snprintf(why, why_len, "--collector: '%s' needs a host and a port above 0", c->collectors.v[i]);
 			return -EINVAL;
 		}

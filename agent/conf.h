@@ -31,7 +31,7 @@ struct conf {
 	uint16_t interval_s;
 	uint64_t budget_ppm;
 	struct {
-		struct ip ip;
+		struct ip ip; /* zero: a name nobody was asked for yet, after conf_reload() only */
 		uint16_t port;
 		const char *text;
 	} collector[CONF_COLLECTORS];
@@ -59,7 +59,7 @@ int conf_check(struct conf *c, char *why, size_t why_len);
 
 /* Both again, checked, for an agent that runs on since `first`, which must live on. What takes effect at a start only stays as it
  * was; 0 with the names of such options that would have changed in `why`. now: in force; collectors it has are not looked up
- * anew, so that a resolver that is silent neither holds up the agent nor keeps rules from being reloaded. */
+ * anew, and names that are new are left without an address (zero): a resolver may be silent, and this must not take long. */
 int conf_reload(struct conf *ret, const struct conf *first, const struct conf *now, int argc, char **argv, char *why,
 		size_t why_len);
 void conf_deinit(struct conf *c);

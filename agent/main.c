@@ -197,6 +197,7 @@ static int main_agent(const struct conf *conf, int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	guest_yield();
 	r = loop_new(&loop);
+	reload.loop = loop;
 	if (r == 0)
 		r = loop_signals(loop, reload_now, &reload);
 	if (r < 0)

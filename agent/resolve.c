@@ -130,6 +130,11 @@ void resolve_free(struct resolve *r)
 	free(r);
 }
 
+bool resolve_busy(const struct resolve *r)
+{
+	return r->job;
+}
+
 bool resolve_start(struct resolve *r, const struct resolve_name *v, unsigned n)
 {
 	struct resolve_job *j = r->job ? NULL : calloc(1, sizeof(*j));

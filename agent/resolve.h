@@ -29,6 +29,8 @@ int resolve_new(struct resolve **ret, struct loop *loop,
 /* One that is under way is left behind: its answer goes nowhere. NULL is fine. */
 void resolve_free(struct resolve *r);
 
+bool resolve_busy(const struct resolve *r);
+
 /* False: one is under way, or there is no memory or thread to be had. n <= RESOLVE_MAX. */
 bool resolve_start(struct resolve *r, const struct resolve_name *v, unsigned n);
 

@@ -180,16 +180,15 @@ static int ip_split(const char *text, char *host, size_t host_len, const char **
 	return 0;
 }
 
-int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why, size_t why_len)
+/* host: at least 256 bytes, empty for any address. */
+static int ip_words(const char *text, uint16_t default_port, char *host, size_t host_len, uint16_t *ret_port, char *why,
+		    size_t why_len)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *ai = NULL;
 	const char *port_text;
 	unsigned long port = default_port;
-	char host[256], *end;
-	uint16_t none;
-	int r;
+	char *end;
+	int r = ip_split(text, host, host_len, &port_text);
 
-	r = ip_split(text, host, sizeof(host), &port_text);
 	if (r < 0) {
 		snprintf(why, why_len, "'%s' is not host:port", text);
 		return r;
@@ -201,11 +200,43 @@ int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t
 			return -EINVAL;
 		}
 	}
+	*ret_port = (uint16_t)port;
+	return 0;
+}
+
+int ip_hostport(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why, size_t why_len)
+{
+	static const uint8_t any[4];
+	struct ip ip = ip_from_v4(any);
+	char host[256];
+	uint16_t port;
+	int r = ip_words(text, default_port, host, sizeof(host), &port, why, why_len);
+
+	if (r < 0)
+		return r;
+	if (host[0] && ip_parse(host, &ip) < 0) {
+		ip = (struct ip){{0}};
+		r = 1;
+	}
+	*ret = ip;
+	*ret_port = port;
+	return r;
+}
+
+int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why, size_t why_len)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *ai = NULL;
+	char host[256];
+	uint16_t port, none;
+	int r = ip_words(text, default_port, host, sizeof(host), &port, why, why_len);
+
+	if (r < 0)
+		return r;
 	if (!host[0]) {
 		static const uint8_t any[4];
 
 		*ret = ip_from_v4(any);
-		*ret_port = (uint16_t)port;
+		*ret_port = port;
 		return 0;
 	}
 	r = getaddrinfo(host, NULL, &hints, &ai);
@@ -219,6 +250,6 @@ int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t
 		snprintf(why, why_len, "'%s' has no IPv4 or IPv6 address", host);
 		return r;
 	}
-	*ret_port = (uint16_t)port;
+	*ret_port = port;
 	return 0;
 }

@@ -38,6 +38,10 @@ int ip_from_sockaddr(const struct sockaddr *sa, struct ip *ret, uint16_t *ret_po
 /* The socket address for sending; IPv4 becomes AF_INET. Returns its length. */
 socklen_t ip_to_sockaddr(const struct ip *ip, uint16_t port, struct sockaddr_storage *ret);
 
-/* "host:port", "[v6]:port", ":port" (any address) or "port" -> first address of the name. Resolves by
+/* "host:port", "[v6]:port", ":port" (any address) or "port". 0; 1: the host is a name, which nobody was asked for (ret is
+ * zero); -EINVAL with a reason in `why`. */
+int ip_hostport(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why, size_t why_len);
+
+/* The same -> first address of the name. Resolves by
  * getaddrinfo: not for hot paths. -EINVAL (no host:port), -ENOENT (no such name) with a reason in `why`. */
 int ip_resolve(const char *text, uint16_t default_port, struct ip *ret, uint16_t *ret_port, char *why, size_t why_len);

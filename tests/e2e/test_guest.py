@@ -6,6 +6,8 @@ the stores of two collectors (Failover)."""
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import time
 
@@ -15,6 +17,14 @@ from lab.wait import middle_of_interval, until
 
 HOST = "10.77.3.3"
 HEADER = 24  # bytes the workload sends before what it is told to
+
+
+def dns_answer(query, address):
+    """To a question for A: the address; to any other: nothing of the kind."""
+    end = query.index(b"\0", 12) + 5
+    asked_a = query[end - 4:end - 2] == b"\0\1"
+    record = b"\xc0\x0c\0\1\0\1" + struct.pack(">IH", 60, 4) + socket.inet_aton(address)
+    return query[:2] + b"\x81\x80" + struct.pack(">HHHH", 1, asked_a, 0, 0) + query[12:end] + record * asked_a
 
 
 class Agent(Program):
@@ -483,3 +493,37 @@ class Failover(GuestCase):
         self.speak()
         until(lambda: self.reached("m"), 10, "rows come")
         self.assertEqual(self.stored("m")[max(self.made)], 1)
+
+    def test_silent_resolver(self):
+        """SIGHUP with the name of another collector while the resolver does not answer: rows keep flowing to the old one, and what
+        needs no look-up can be reloaded. When the resolver answers they go to the new one."""
+        with self.lab.inside("a"):
+            resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            resolver.bind(("127.0.0.1", 53))
+        self.addCleanup(resolver.close)
+        told = self.file("resolv.conf", "nameserver 127.0.0.1\noptions timeout:20 attempts:1\n")
+        words = ["unshare", "--mount", "sh", "-c", 'mount --bind "$1" /etc/resolv.conf; shift; exec "$@"', "sh", told]
+        config = self.file("conf", "collector 10.77.1.254:6343\n")
+        self.start(words=words, config=config)
+        self.speak()
+        until(lambda: self.reached("m"), 10, "it has it")
+        self.file("conf", "collector sky.test:6343\nspread 0.1s\n")
+        self.agent.process.send_signal(signal.SIGHUP)
+        until(lambda: "looking up sky.test" in self.agent.tail(), 5, self.agent.tail)
+        for _ in range(4):
+            self.speak()
+            until(lambda: self.reached("m"), 5, "nothing waits for the resolver")
+        self.file("conf", "collector 10.77.1.254:6343\nrules /nowhere\n")
+        self.agent.process.send_signal(signal.SIGHUP)
+        until(lambda: "not reloaded" in self.agent.tail(), 2, self.agent.tail)
+        self.file("conf", "collector sky.test:6343\n")
+        self.agent.process.send_signal(signal.SIGHUP)
+        until(lambda: self.agent.tail(30).count("looking up sky.test") == 2, 2, self.agent.tail)
+        resolver.settimeout(20)
+        while "sending to sky.test" not in self.agent.tail(30):
+            query, peer = resolver.recvfrom(512)
+            resolver.sendto(dns_answer(query, "10.77.3.3"), peer)
+        self.assertIn("reloaded", self.agent.tail(30))
+        self.speak()
+        until(lambda: self.reached("c"), 10, "the new one has it")
+        self.check(("m", "c"), most_lost=1)

@@ -114,10 +114,19 @@ static void test_ip_resolve(void **state)
 		assert_int_equal(ip_resolve(good[i].text, 6343, &ip, &port, why, sizeof(why)), 0);
 		assert_string_equal(ip_format(&ip, text), good[i].ip);
 		assert_int_equal(port, good[i].port);
+		assert_int_equal(ip_hostport(good[i].text, 6343, &ip, &port, why, sizeof(why)), 0);
+		assert_string_equal(ip_format(&ip, text), good[i].ip);
+		assert_int_equal(port, good[i].port);
 	}
+	assert_int_equal(ip_hostport("sky.test:81", 6343, &ip, &port, why, sizeof(why)), 1); /* nobody is asked */
+	assert_true(ip_is_zero(&ip));
+	assert_int_equal(port, 81);
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		why[0] = '\0';
 		assert_int_equal(ip_resolve(bad[i], 6343, &ip, &port, why, sizeof(why)), -EINVAL);
+		assert_true(why[0] != '\0');
+		why[0] = '\0';
+		assert_int_equal(ip_hostport(bad[i], 6343, &ip, &port, why, sizeof(why)), -EINVAL);
 		assert_true(why[0] != '\0');
 	}
 }
