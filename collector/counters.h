@@ -22,6 +22,14 @@
 	X(flow_rows, "rows read as they stand in datagrams")                                    \
 	X(refused_rows, "sum(rows) in refused records")                                         \
 	X(foreign, "records and samples of others, passed over")                                \
+	X(sampled_rows, "flow samples of standard sFlow that became rows of the network view")  \
+	X(sampled_rate_0, "of them: sampling rate 0, taken as 1")                               \
+	X(samples_no_ip, "flow samples of packets without IP, no row")                          \
+	X(samples_broken, "flow samples of packets cut or broken before their addresses")       \
+	X(samples_unknown, "flow samples without a record that names a packet")                 \
+	X(counter_samples, "counter samples, passed over")                                      \
+	X(discarded_packets, "samples of packets a device threw away, passed over")             \
+	X(sources_full, "flow samples of sources past the table of agents, drops not followed") \
 	X(host_incomplete, "host records given up because a part never came")                   \
 	X(records_full, "host, listener and ledger messages dropped for want of room")
 
@@ -44,6 +52,7 @@
 	X(lost_network_rows, "rows in these gaps (sample_pool)")                            \
 	X(found_network_rows, "rows in gaps that filled later")                             \
 	X(agent_drops, "rows the agents say they lost themselves")                          \
+	X(sampler_drops, "samples that sFlow agents say they had no room for")              \
 	X(restarts, "agents that began to count anew")
 
 /* Why a datagram, record or row was refused: the wire's reasons (enum wire_error), then ours. */

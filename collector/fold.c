@@ -272,7 +272,8 @@ static struct row *find(struct fold *f, const struct fold_item *it, uint32_t *re
 /* The row of the key, made when absent; NULL when there is no room. */
 static struct row *find_or_make(struct fold *f, struct fold_item *it)
 {
-	bool roleless = it->key.view == FLOW_VIEW_UNKNOWN;
+	bool roleless =
+		it->key.view == FLOW_VIEW_UNKNOWN || (it->key.view == FLOW_VIEW_NETWORK && it->flags & FLOW_NO_ROLE);
 	uint32_t at;
 	struct row *r = find(f, it, &at);
 
@@ -299,6 +300,7 @@ static void add_one(struct fold *f, struct fold_item *it)
 	struct row *r;
 
 	c->rows_in += rows;
+	c->sampled += it->key.view == FLOW_VIEW_NETWORK ? rows : 0;
 	if (c == &f->counts[FOLD_INTERVALS]) {
 		c->lost[FOLD_LOST_INTERVALS] += rows;
 		return;

@@ -52,6 +52,7 @@ struct fold_item {
 struct fold_count {
 	uint32_t interval;
 	uint64_t rows_in; /* sum(rows) offered: folded + lost */
+	uint64_t sampled; /* of them: of the network view */
 	uint64_t lost[FOLD_LOSSES];
 };
 

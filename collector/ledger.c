@@ -37,6 +37,8 @@ static const struct {
 	{"lost_network_rows", OF(info.tally.lost_rows)},
 	{"found_network_rows", OF(info.tally.found_rows)},
 	{"agent_drops", OF(info.tally.agent_drops)},
+	{"sampler_drops", OF(info.publish.sampler_drops)},
+	{"sampled_rows", OF(sampled_rows)},
 	{"agents_full", OF(info.rx.agents_full)},
 	{"records_full", OF(info.rx.records_full)},
 	{"late_rows", OF(late_rows)},

@@ -31,6 +31,7 @@ struct ledger_line {
 	uint32_t interval;
 	bool used, changed;
 	uint64_t rows_in, rows_out, late_rows, messages;
+	uint64_t sampled_rows; /* of rows_in: of standard sFlow, that no agent of ours sent */
 	uint64_t lost[LEDGER_LOSSES];
 	struct ledger_info info;
 };

@@ -11,13 +11,17 @@
 
 int period_init(struct period *p, const struct publish_opts *opts, struct counters_publish *counters)
 {
+	int r;
+
 	*p = (struct period){.opts = opts, .counters = counters, .spread_ms = opts->spread_ms};
-	return tally_init(&p->tally, opts->max_agents, opts->start_us);
+	r = tally_init(&p->tally, opts->max_agents, opts->start_us);
+	return r < 0 ? r : sources_tally_init(&p->sources, opts->max_agents);
 }
 
 void period_deinit(struct period *p)
 {
 	tally_deinit(&p->tally);
+	sources_tally_deinit(&p->sources);
 }
 
 static void ack(struct period *p, const struct tally_agent *a, uint32_t sub_agent, uint32_t interval, bool stopping)
@@ -142,6 +146,9 @@ void period_take(struct period *p, uint32_t interval, bool stopping, int64_t now
 		if (l->spread_ms > spread_ms)
 			spread_ms = l->spread_ms;
 		log_refused(p, l, now_us);
+		for (uint32_t i = 0; i < l->sources.n; i++)
+			counters_add(&p->counters->sampler_drops,
+				     sources_tally_add(&p->sources, &l->sources.line[i], now_us / 1000000));
 		worker_lines_clear(l);
 		counters_sum_rx(&rx, &p->opts->workers[w]->counters);
 	}

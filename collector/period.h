@@ -14,6 +14,7 @@ struct period {
 	struct counters_publish counters_before;
 	struct counters_rx rx_before;
 	struct tally tally;
+	struct sources_tally sources;
 	uint64_t agents;    /* heard in the last period; any thread may read it */
 	uint32_t spread_ms; /* the longest any agent said in the last period that had one */
 	struct {

@@ -77,6 +77,7 @@ void phase_take_counts(struct publish *p, const struct fold *f)
 			break;
 		line = ledger_of(&p->ledger, i < n ? from->interval : p->closing);
 		line->rows_in += from->rows_in;
+		line->sampled_rows += from->sampled;
 		for (unsigned k = 0; k < FOLD_LOSSES; k++) {
 			line->lost[k] += from->lost[k];
 			counters_add(&p->counters.rows_lost, from->lost[k]);

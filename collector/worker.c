@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "collector/network.h"
 #include "wire/flows.h"
 #include "wire/health.h"
 #include "wire/host.h"
@@ -30,6 +31,8 @@ struct reading {
 struct worker_state {
 	struct worker_opts opts;
 	struct account account;
+	struct sources sources;
+	struct network network;
 	struct records_parts *parts;
 	uint32_t serial;
 	size_t n_items;
@@ -76,9 +79,13 @@ int worker_new(struct worker **ret, const struct worker_opts *o)
 	r = account_init(&w->state->account, o->max_agents);
 	if (r < 0)
 		goto out;
-	r = records_parts_new(&w->state->parts);
+	r = sources_init(&w->state->sources, o->max_agents);
+	if (!r)
+		r = records_parts_new(&w->state->parts);
 	for (unsigned i = 0; i < 2 && !r; i++) {
 		r = account_lines_init(&w->lines[i].agents, o->max_agents);
+		if (!r)
+			r = sources_lines_init(&w->lines[i].sources, o->max_agents);
 		if (!r)
 			r = pane_init(&w->pane[i], o);
 	}
@@ -97,11 +104,13 @@ void worker_free(struct worker *w)
 		return;
 	for (unsigned i = 0; i < 2; i++) {
 		account_lines_deinit(&w->lines[i].agents);
+		sources_lines_deinit(&w->lines[i].sources);
 		fold_free(w->pane[i].fold);
 		records_deinit(&w->pane[i].records);
 	}
 	if (w->state) {
 		account_deinit(&w->state->account);
+		sources_deinit(&w->state->sources);
 		records_parts_free(w->state->parts);
 	}
 	free(w->state);
@@ -111,6 +120,7 @@ void worker_free(struct worker *w)
 void worker_lines_clear(struct worker_lines *l)
 {
 	l->agents.n = 0;
+	l->sources.n = 0;
 	l->spread_ms = 0;
 	memset(l->refused, 0, sizeof(l->refused));
 }
@@ -129,6 +139,7 @@ bool worker_poll(struct worker *w)
 		unsigned next = swap_active(&w->lines_swap) ^ 1;
 
 		account_lines_begin(&w->lines[next].agents, ++w->state->serial);
+		sources_lines_begin(&w->lines[next].sources, w->state->serial);
 		swap_do(&w->lines_swap);
 		any = true;
 	}
@@ -164,6 +175,7 @@ static void flush(struct worker *w)
 {
 	fold_add(pane(w)->fold, w->state->items, w->state->n_items);
 	w->state->n_items = 0;
+	network_flush(&w->state->network);
 }
 
 /* An interval length or a net that is not ours refuses a whole record. COLLECTOR_REJECTS: accepted. */
@@ -454,6 +466,30 @@ static enum account_verdict account(struct worker *w, struct reading *rd, bool o
 	return v;
 }
 
+/* A datagram of standard sFlow. */
+static void sampled(struct worker *w, struct reading *rd)
+{
+	const struct worker_opts *o = &w->state->opts;
+	struct network *n = &w->state->network;
+	struct network_from from = {
+		.fold = pane(w)->fold,
+		.counters = &w->counters,
+		.sources = &w->state->sources,
+		.lines = &lines(w)->sources,
+		.agent = rd->datagram.agent,
+		.sub_agent = rd->datagram.sub_agent,
+		.net = o->nets.n ? str_from(o->nets.v[0]) : STR(""),
+		.interval = (uint32_t)(rd->at_us / 1000000 / o->interval_s * o->interval_s),
+		.at_s = rd->at_us / 1000000,
+	};
+	enum wire_error e;
+
+	network_begin(n, &from);
+	while ((e = network_next(n, &rd->datagram)) != WIRE_END)
+		refuse(w, e, rd->packet);
+	rd->rows = n->rows;
+}
+
 static void datagram(struct worker *w, const struct worker_packet *p, int64_t now_us)
 {
 	struct reading rd = {.packet = p, .at_us = p->at_us ? p->at_us : now_us};
@@ -463,7 +499,7 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 	struct wire_record r;
 	struct cursor c;
 	unsigned e = wire_open(&rd.datagram, p->bytes.p, p->bytes.n, w->state->opts.enterprise);
-	bool any;
+	bool any, ours;
 
 	if (p->truncated)
 		e = COLLECTOR_REJECT_TRUNCATED;
@@ -471,7 +507,8 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		refuse(w, e, p);
 		return;
 	}
-	any = next_ours(w, &rd, &r);
+	ours = wire_has_ours(&rd.datagram);
+	any = ours && next_ours(w, &rd, &r);
 	if (any) {
 		c = cursor_over(r.body);
 		if (wire_head_read(&c, &head))
@@ -482,6 +519,8 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		return;
 	for (; any; any = next_ours(w, &rd, &r))
 		record(w, &rd, &r);
+	if (!ours)
+		sampled(w, &rd);
 	counters_add(&w->counters.clock_moved, rd.shift != 0);
 	if (line)
 		account_rows(line, rd.datagram.sequence, rd.datagram.uptime_ms, rd.pool, rd.drops, rd.rows,

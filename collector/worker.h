@@ -13,6 +13,7 @@
 #include "collector/counters.h"
 #include "collector/fold.h"
 #include "collector/records.h"
+#include "collector/sources.h"
 #include "collector/swap.h"
 
 struct worker_opts {
@@ -41,6 +42,7 @@ struct worker_refused {
 
 struct worker_lines {
 	struct account_lines agents;
+	struct sources_lines sources; /* of standard sFlow */
 	uint32_t spread_ms; /* the longest that an agent said; 0: none */
 	struct worker_refused refused[COLLECTOR_REJECTS];
 };

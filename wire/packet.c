@@ -255,11 +255,18 @@ enum packet_error packet_of_header(struct packet *ret, struct str body)
 	return packet_read(ret, protocol, frame > stripped ? frame - stripped : 0, header);
 }
 
+uint32_t packet_least_payload(const struct packet *p)
+{
+	bool ports;
+	uint32_t n = (ip_is_v4(&p->src) ? IPV4_BYTES : IPV6_BYTES) + least_header(p->protocol, &ports);
+
+	return p->ip_bytes > n ? p->ip_bytes - n : 0;
+}
+
 /* A record with the fields themselves, `n` bytes an address. Options were not told of. */
 static enum packet_error of_fields(struct packet *ret, struct str body, unsigned n)
 {
 	const uint8_t *b = (const uint8_t *)body.p, *ports;
-	uint32_t before = n == 4 ? IPV4_BYTES : IPV6_BYTES, header;
 
 	memset(ret, 0, sizeof(*ret));
 	if (body.n < 8 + 2 * n + 16)
@@ -276,8 +283,8 @@ static enum packet_error of_fields(struct packet *ret, struct str body, unsigned
 		memcpy(ret->src.b, b + 8, 16);
 		memcpy(ret->dst.b, b + 24, 16);
 	}
-	header = before + least_header(ret->protocol, &ret->has_ports);
-	ret->payload = ret->ip_bytes > header ? ret->ip_bytes - header : 0;
+	ret->payload = packet_least_payload(ret);
+	(void)least_header(ret->protocol, &ret->has_ports);
 	if (ret->has_ports) {
 		ret->src_port = (uint16_t)cursor_load32(ports);
 		ret->dst_port = (uint16_t)cursor_load32(ports + 4);

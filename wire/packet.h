@@ -40,6 +40,9 @@ const char *packet_error_name(enum packet_error e); /* "ok", "other", "cut", "ba
 /* wire_bytes: what the packet had on the wire from the first of these bytes on (frame_length - stripped). */
 enum packet_error packet_read(struct packet *ret, uint32_t header_protocol, uint32_t wire_bytes, struct str header);
 
+/* Payload by ip_bytes and protocol alone: headers as short as they can be. For one that was not read from its bytes. */
+uint32_t packet_least_payload(const struct packet *p);
+
 /* Of records 0:1, 0:3 and 0:4. */
 enum packet_error packet_of_header(struct packet *ret, struct str body);
 enum packet_error packet_of_ipv4(struct packet *ret, struct str body);
