@@ -16,10 +16,16 @@
  *     then makes a row a connection to it (key.other_port), settled and added up when it is drained. The hook stops at 13/16 of its
  *     rows (drained at 12/16); past that rows are summed and flagged as above.
  *  3. An open connection is settled once, by whoever follows it, and keeps its key; so translations need not be kept for longer
- *     than until a connection is first met. The end of tracking is not listened for: half the messages.
+ *     than until a connection is first met. The end of tracking is not listened for: half the messages. Datagrams are asked about
+ *     at each interval's end: their translation stays as long as it is asked for, and its place is passed over once when places
+ *     are taken. One that was replaced counts until the interval in which that happened was asked about: datagrams of it may
+ *     have gone to either.
  *  4. key.via is the place of an address: what a client dialled; for a server's row, whose local address must first find its
  *     listener, the address it is to be put under (agent/named.c does). Places are never taken back.
- *  5. A server's row is put back to what the outside dialled only when its client is none of this host's addresses: a client
+ *  5. Datagrams that are sent are seen behind their own namespace's translation, those that come before it. A row of the former
+ *     is led back to the socket's own tuple first. If it cannot be (more ports than it lists), its bytes are where they
+ *     belong all the same; only who dialled what is not said of them.
+ *  6. A server's row is put back to what the outside dialled only when its client is none of this host's addresses: a client
  *     here has its own row, under the tuple as it left.
  *
  * Lost: translations that were overwritten before they were asked for (`early`), and those tracking never told (agent/nat_ct.h).
@@ -31,15 +37,18 @@
 #include "agent/nat.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/nat_vias.h"
 #include "agent/nat_where.h"
 #include "base/hash.h"
 
 #define NAT_ENDS 4096 /* addresses with port that are translated; power of two */
 #define NAT_TRIES 16
-#define NAT_STEPS 4 /* translations one after another */
+#define NAT_STEPS 4   /* translations one after another */
+#define NAT_PASSES 64 /* places passed over at one taking */
 
 enum nat_way { NAT_FORTH, NAT_BACK, NAT_WAYS };
 
@@ -47,6 +56,7 @@ struct nat_slot {
 	struct nat_entry e;
 	int64_t at_us;
 	bool used, old; /* old: the same tuple was translated otherwise since */
+	bool asked;     /* UDP: somebody's, so it is passed over once when places are taken */
 	uint32_t next[NAT_WAYS];
 };
 
@@ -59,25 +69,21 @@ struct nat_end {
 	int64_t at_us;
 };
 
-struct nat_address {
-	struct ip ip;
-	uint16_t port;
-};
-
 struct nat {
 	struct nat_slot *v;
 	uint32_t *heads[NAT_WAYS]; /* index + 1 */
 	uint32_t max, next, mask;
 	int64_t now_us;
 	struct nat_end ends[NAT_ENDS];
-	struct nat_address vias[NAT_VIAS];
-	uint32_t via_index[NAT_VIAS * 2]; /* index + 1 */
-	uint32_t n_vias;
+	struct nat_vias vias;
 	struct ip *own;
 	size_t n_own;
 	bool own_known, again;
-	int (*list)(void *arg, const uint8_t address[16]);
-	void *list_arg;
+	struct {
+		int (*list)(void *arg, const uint8_t address[16]);
+		void *arg;
+	} lists[2];         /* TCP, UDP */
+	int64_t drained_us; /* UDP's rows were asked about */
 	void (*read)(void *arg);
 	void *read_arg;
 	struct nat_counts counts;
@@ -116,10 +122,10 @@ void nat_free(struct nat *n)
 	free(n);
 }
 
-void nat_list_by(struct nat *n, int (*list)(void *arg, const uint8_t address[16]), void *arg)
+void nat_list_by(struct nat *n, uint8_t protocol, int (*list)(void *arg, const uint8_t address[16]), void *arg)
 {
-	n->list = list;
-	n->list_arg = arg;
+	n->lists[protocol == IPPROTO_UDP].list = list;
+	n->lists[protocol == IPPROTO_UDP].arg = arg;
 }
 
 static int ip_order(const void *a, const void *b)
@@ -176,14 +182,33 @@ static void place_unlink(struct nat *n, uint32_t i, enum nat_way way)
 	*at = n->v[i].next[way];
 }
 
+static bool place_fresh(const struct nat *n, const struct nat_slot *p)
+{
+	return n->now_us - p->at_us < (p->e.before.protocol == IPPROTO_UDP ? NAT_FRESH_UDP_US : NAT_FRESH_US);
+}
+
+/* The oldest place that is not a conversation's of late. */
+static uint32_t place_next(struct nat *n)
+{
+	for (unsigned i = 0; i < NAT_PASSES; i++) {
+		struct nat_slot *p = &n->v[n->next];
+
+		if (!p->asked || !place_fresh(n, p))
+			break;
+		p->asked = false;
+		n->next = (n->next + 1) % n->max;
+	}
+	return n->next;
+}
+
 static void place_take(struct nat *n, const struct nat_entry *e, int64_t now_us)
 {
-	uint32_t i = n->next;
+	uint32_t i = place_next(n);
 	struct nat_slot *p = &n->v[i];
 
 	n->next = (i + 1) % n->max;
 	if (p->used) {
-		n->counts.early += now_us - p->at_us < NAT_FRESH_US;
+		n->counts.early += place_fresh(n, p);
 		place_unlink(n, i, NAT_FORTH);
 		place_unlink(n, i, NAT_BACK);
 	}
@@ -194,11 +219,6 @@ static void place_take(struct nat *n, const struct nat_entry *e, int64_t now_us)
 		p->next[way] = *head;
 		*head = i + 1;
 	}
-}
-
-static bool place_fresh(const struct nat *n, const struct nat_slot *p)
-{
-	return n->now_us - p->at_us < NAT_FRESH_US;
 }
 
 /* --- ends */
@@ -229,7 +249,9 @@ static struct nat_end *end_find(struct nat *n, const struct ip *ip, uint16_t por
 
 static void end_list(struct nat *n, struct nat_end *end)
 {
-	if (end->listed || !n->list || n->list(n->list_arg, end->ip.b) < 0)
+	bool udp = end->protocol == IPPROTO_UDP;
+
+	if (end->listed || !n->lists[udp].list || n->lists[udp].list(n->lists[udp].arg, end->ip.b) < 0)
 		return;
 	end->listed = true;
 	n->counts.listed++;
@@ -313,7 +335,9 @@ struct nat_trip {
 	uint32_t seen[NAT_STEPS];
 	unsigned n_seen;
 	enum nat_way way;
-	bool live;
+	bool live, udp;
+	uint32_t by[NAT_STEPS + 1]; /* translations, index */
+	unsigned n_by;
 };
 
 static bool trip_was_in(const struct nat_trip *trip, uint32_t netns)
@@ -324,17 +348,23 @@ static bool trip_was_in(const struct nat_trip *trip, uint32_t netns)
 	return false;
 }
 
+/* It cannot be what one asks for: too old, or replaced before what one asks about began. */
+static bool trip_past(const struct nat *n, const struct nat_trip *trip, const struct nat_slot *p)
+{
+	return !place_fresh(n, p) || (p->old && (trip->udp ? p->at_us < n->drained_us : trip->live));
+}
+
 /* One translation: by `own`, or by any namespace it was not in yet (own 0). */
 static enum nat_found trip_step(const struct nat *n, struct nat_trip *trip, uint32_t own)
 {
-	uint32_t i = *tuple_head(n, &trip->t, trip->way), netns = 0;
+	uint32_t i = *tuple_head(n, &trip->t, trip->way), netns = 0, by = 0;
 	const struct nat_tuple *to = NULL;
 
 	for (; i; i = n->v[i - 1].next[trip->way]) {
 		const struct nat_slot *p = &n->v[i - 1];
-		const struct nat_tuple *other = tuple_of(&p->e, trip->way == NAT_FORTH ? NAT_BACK : NAT_FORTH);
+		const struct nat_tuple *other = tuple_of(&p->e, !trip->way);
 
-		if (!place_fresh(n, p) || (p->old && trip->live) || !tuple_eq(tuple_of(&p->e, trip->way), &trip->t))
+		if (trip_past(n, trip, p) || !tuple_eq(tuple_of(&p->e, trip->way), &trip->t))
 			continue;
 		if (own ? p->e.netns != own : trip_was_in(trip, p->e.netns))
 			continue;
@@ -342,10 +372,12 @@ static enum nat_found trip_step(const struct nat *n, struct nat_trip *trip, uint
 			return NAT_SEVERAL;
 		to = other;
 		netns = p->e.netns;
+		by = i - 1;
 	}
 	if (!to)
 		return NAT_NONE;
 	trip->t = *to;
+	trip->by[trip->n_by++] = by;
 	if (!own)
 		trip->seen[trip->n_seen++] = netns;
 	return NAT_ONE;
@@ -365,51 +397,73 @@ static enum nat_found trip_make(const struct nat *n, struct nat_trip *trip, uint
 	return found;
 }
 
-enum nat_found nat_where(const struct nat *n, const struct sky_row_key *key, uint16_t port, bool live,
-			 struct nat_tuple *ret)
+/* Datagrams that are sent are seen behind the translation of their own namespace: back to what their socket has. */
+static enum nat_found trip_unsend(const struct nat *n, struct nat_trip *trip, uint32_t netns)
 {
-	bool client = key->role == SKY_ROLE_CLIENT;
+	enum nat_found found;
+
+	trip->way = !trip->way;
+	found = trip_step(n, trip, netns);
+	trip->way = !trip->way;
+	return found;
+}
+
+/* UDP's last as long as they are asked for. */
+static void trip_keep(struct nat *n, const struct nat_trip *trip)
+{
+	for (unsigned i = 0; i < trip->n_by; i++) {
+		struct nat_slot *p = &n->v[trip->by[i]];
+
+		p->asked = true;
+		if (!p->old)
+			p->at_us = n->now_us;
+	}
+}
+
+enum nat_found nat_where(struct nat *n, const struct sky_row_key *key, uint16_t port, bool live, struct nat_place *ret)
+{
+	bool client = key->role == SKY_ROLE_CLIENT, udp = key->protocol == IPPROTO_UDP;
 	struct nat_trip trip = {.t = {.sport = port, .dport = key->service_port, .protocol = key->protocol},
 				.way = client ? NAT_FORTH : NAT_BACK,
-				.live = live};
-	enum nat_found found;
+				.live = live,
+				.udp = udp};
+	enum nat_found sent = NAT_NONE, found;
 
 	memcpy(trip.t.src.b, client ? key->local : key->remote, 16);
 	memcpy(trip.t.dst.b, client ? key->remote : key->local, 16);
+	if (udp)
+		sent = trip_unsend(n, &trip, key->netns);
+	ret->own = ret->wire = trip.t;
+	if (sent == NAT_SEVERAL)
+		return NAT_SEVERAL;
 	found = trip_make(n, &trip, key->netns);
+	if (udp && found == NAT_ONE)
+		trip_keep(n, &trip);
 	if (found == NAT_ONE && !client && nat_is_own(n, &trip.t.src))
-		return NAT_NONE;
-	*ret = trip.t;
+		return sent;
+	ret->wire = trip.t;
 	return found;
+}
+
+void nat_drained(struct nat *n)
+{
+	if (n)
+		n->drained_us = n->now_us;
 }
 
 /* --- places of addresses */
 
-uint32_t nat_place(struct nat *n, const struct ip *ip, uint16_t port)
+uint32_t nat_address(struct nat *n, const struct ip *ip, uint16_t port)
 {
-	size_t i = hash64_seed(ip->b, 16, port) & (NAT_VIAS * 2 - 1);
-	struct nat_address *a;
+	uint32_t via = nat_vias_add(&n->vias, ip, port);
 
-	for (; n->via_index[i]; i = (i + 1) & (NAT_VIAS * 2 - 1)) {
-		a = &n->vias[n->via_index[i] - 1];
-		if (a->port == port && ip_eq(&a->ip, ip))
-			return n->via_index[i];
-	}
-	if (n->n_vias == NAT_VIAS) {
-		n->counts.full++;
-		return 0;
-	}
-	n->vias[n->n_vias] = (struct nat_address){*ip, port};
-	return n->via_index[i] = ++n->n_vias;
+	n->counts.full += !via;
+	return via;
 }
 
 bool nat_via(const struct nat *n, uint32_t via, struct ip *ret, uint16_t *ret_port)
 {
-	if (!n || !via || via > n->n_vias)
-		return false;
-	*ret = n->vias[via - 1].ip;
-	*ret_port = n->vias[via - 1].port;
-	return true;
+	return n && nat_vias_get(&n->vias, via, ret, ret_port);
 }
 
 void nat_forgot(struct nat *n)

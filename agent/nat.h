@@ -18,9 +18,9 @@
 #include "agent/bpf/event.h"
 #include "base/ip.h"
 
-#define NAT_MAX 65536            /* translations kept: those of the last connections */
-#define NAT_VIAS 16384           /* dialled addresses with a place of their own */
-#define NAT_FRESH_US 120000000ll /* a translation counts for connections found this long after it was made known */
+#define NAT_MAX 65536                /* translations kept: those of the last connections */
+#define NAT_FRESH_US 120000000ll     /* a translation counts for connections found this long after it was made known */
+#define NAT_FRESH_UDP_US 300000000ll /* UDP's: this long after it was made known or last asked for */
 
 struct nat_tuple {
 	struct ip src, dst; /* IPv4 as ::ffff:a.b.c.d */
@@ -65,17 +65,21 @@ void nat_refresh(struct nat *n);
  * put under the same tuple). Copied. -ENOMEM: as if nobody were from outside. */
 int nat_own(struct nat *n, const struct ip *v, size_t count);
 
-/* Called, once each, with an address that stands for others, or at which rows could not be told apart: rows to it (a client's remote, a server's local) should
- * be made by connection: key.other_port = the ephemeral port. May be NULL. */
-void nat_list_by(struct nat *n, int (*list)(void *arg, const uint8_t address[16]), void *arg);
+/* Called, once each, with an address that stands for others, or at which rows could not be told apart: rows to it (a
+ * client's remote, a server's local) should be made by connection: key.other_port = the ephemeral port. One for each of
+ * IPPROTO_TCP and IPPROTO_UDP; may be NULL. */
+void nat_list_by(struct nat *n, uint8_t protocol, int (*list)(void *arg, const uint8_t address[16]), void *arg);
 
 /* The key of one connection, alive (live) or ended. *port, its ephemeral port, becomes that on the wire. True: known; false: no
  * translation is known, the key is as it was. other_port is 0 afterwards. NULL is fine as n. */
 bool nat_conn(struct nat *n, struct sky_row_key *key, uint16_t *port, bool live);
 
-/* The same for a row in which the kernel has summed ended connections: only when all of them are known to go one way, else
- * it stays and is flagged. */
+/* The same for a row in which the kernel has summed ended connections, or datagrams of an interval: only when all of them
+ * are known to go one way, else it stays and is flagged. */
 void nat_row(struct nat *n, struct sky_row_key *key, struct sky_row_value *val);
+
+/* UDP's rows of an interval were all asked about: what was replaced before now_us is past. NULL is fine as n. */
+void nat_drained(struct nat *n);
 
 /* The key of an attempt that has no port yet: flagged if its address is one that is translated. */
 void nat_attempt(struct nat *n, struct sky_row_key *key);

@@ -107,7 +107,7 @@ static int source_bpf_open(struct source **ret, const struct source_opts *opts, 
 	snprintf(why, why_len, "BPF: out of memory");
 	s->load.nat = opts->nat;
 	if (opts->nat)
-		nat_list_by(opts->nat, load_list, &s->load);
+		nat_list_by(opts->nat, IPPROTO_TCP, load_list, &s->load);
 	r = walk_new(&s->walk, s->load.max_socks);
 	if (!r)
 		r = source_start(s, opts, why, why_len);

@@ -21,6 +21,9 @@
  *  6. A socket closed by the stack while its program keeps the descriptor is counted as closed when that goes.
  *  7. Two namespaces with the same addresses and ports, both open at a dump: owner and handshake may be the other's.
  * So an open connection's last part may come an interval late, sums are exact all the same but for 2 to 4.
+ *
+ * Translated addresses: each connection is asked about by itself (agent/nat.h), those that live between two dumps when
+ * their end is told. An address that stands for others needs no rows of its own here.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -124,6 +127,7 @@ static int look(struct source *s, struct agent_rows *rows)
 
 	s->to.rows = rows;
 	s->to.round++;
+	stable_rows_begin(&s->to);
 	stable_live_begin(s->to.live);
 	procs_begin(s->procs);
 	stable_owners_begin(s->to.owners, s->to.now_us);
@@ -205,6 +209,7 @@ static int source_stable_open(struct source **ret, const struct source_opts *opt
 	s->to.ns = &s->ns;
 	s->to.all_netns = s->n_netns == 0;
 	s->to.counts = &s->counts;
+	s->to.nat = opts->nat;
 	s->max_socks = opts->max_socks ? opts->max_socks : SOURCE_SOCKS;
 	r = source_stable_start(s, why, why_len);
 	if (r < 0) {

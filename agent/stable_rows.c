@@ -3,6 +3,7 @@
 
 #include "agent/stable_conn.h"
 #include "agent/stable_sums.h"
+#include "base/clock.h"
 #include "flow/key.h"
 #include "flow/stats.h"
 
@@ -11,10 +12,27 @@
 
 /* --- rows */
 
-static struct agent_row *row_of(struct stable_rows *s, const struct conn *c)
+void stable_rows_begin(struct stable_rows *s)
 {
-	struct agent_row *row = agent_rows_get(s->rows, &c->key);
+	s->told_us = clock_mono_us();
+	nat_refresh(s->nat);
+}
 
+/* A connection is asked about that was established then (0: unknown). */
+static void told_by(struct stable_rows *s, uint64_t since_ns)
+{
+	if (s->nat && (!since_ns || (int64_t)(since_ns / 1000) >= s->told_us))
+		stable_rows_begin(s);
+}
+
+/* Its row, under its tuple on the wire once that is known. */
+static struct agent_row *row_of(struct stable_rows *s, struct conn *c, bool live)
+{
+	struct agent_row *row;
+
+	if (c->settled < CONN_SETTLED && c->key.role != SKY_ROLE_UNKNOWN)
+		c->settled = nat_conn(s->nat, &c->key, &c->port, live) ? CONN_SETTLED : c->settled + 1;
+	row = agent_rows_get(s->rows, &c->key);
 	s->counts->lost_rows_user += !row;
 	if (row && c->tgid)
 		row->val.tgid = c->tgid;
@@ -22,14 +40,14 @@ static struct agent_row *row_of(struct stable_rows *s, const struct conn *c)
 }
 
 /* What is known of a connection from its begin: once. */
-static void conn_first(struct stable_rows *s, struct conn *c, const struct stable_sock *e)
+static void conn_first(struct stable_rows *s, struct conn *c, const struct stable_sock *e, bool live)
 {
 	struct agent_row *row;
 
 	if (c->tried)
 		return;
 	c->tried = 1;
-	row = row_of(s, c);
+	row = row_of(s, c, live);
 	if (!row)
 		return;
 	row->val.attempts += c->key.role == SKY_ROLE_CLIENT;
@@ -52,7 +70,11 @@ static void failed(struct stable_rows *s, uint32_t netns, const struct stable_so
 	if (e->tgid)
 		stable_owners_client(s->owners, e, &c.key.owner);
 	c.tgid = e->tgid;
-	row = row_of(s, &c);
+	if (!c.port) {
+		nat_attempt(s->nat, &c.key);
+		c.settled = CONN_SETTLED;
+	}
+	row = row_of(s, &c, false);
 	if (!row)
 		return;
 	row->val.attempts++;
@@ -66,9 +88,9 @@ static void finished(struct stable_rows *s, struct conn *c, const struct diag_so
 	struct sky_totals t = {0};
 	struct agent_row *row;
 
-	conn_first(s, c, e);
+	conn_first(s, c, e, false);
 	s->counts->finalised += !e || e->flags & STABLE_CLOSELESS;
-	row = row_of(s, c);
+	row = row_of(s, c, false);
 	if (!row)
 		return;
 	stable_conn_end(&row->val, e ? stable_sums_how(e, stable_knows_errors(s->hook)) : SKY_END_UNSEEN);
@@ -89,6 +111,7 @@ int stable_rows_destroyed(void *arg, uint32_t netns, const struct diag_sock *d)
 	bool told = stable_take(s->hook, d->cookie, &end);
 	struct conn *known = conns_find(s->conns, d->cookie), c = {.id = d->cookie};
 
+	told_by(s, !told ? 0 : end.since_ns ? end.since_ns : end.at_ns);
 	if (told && end.phase == STABLE_CONNECTING) {
 		failed(s, netns, &end, d);
 		return 0;
@@ -130,6 +153,7 @@ int stable_rows_left(void *arg, uint64_t key, const void *value)
 	if (e->cookie && s->now_us - (int64_t)(e->at_ns / 1000) < LEFT_US)
 		return 0;
 	stable_forget(s->hook, key);
+	told_by(s, e->since_ns ? e->since_ns : e->at_ns);
 	if (known && known->known) {
 		finished(s, known, NULL, e);
 		s->counts->lost_closed_full++;
@@ -166,8 +190,9 @@ static bool conn_new(struct stable_rows *s, struct conn *c, const struct diag_so
 	c->until_ms = e && e->since_ns ? e->since_ns / 1000000 : (uint64_t)s->now_us / 1000;
 	c->known = 1;
 	if (e || !s->first) {
+		told_by(s, e ? e->since_ns : 0);
 		if (s->rows)
-			conn_first(s, c, e);
+			conn_first(s, c, e, true);
 		return true;
 	}
 	c->key.flags = FLOW_JOINED;
@@ -194,15 +219,18 @@ int stable_rows_open(void *arg, const struct diag_sock *d)
 	c->round = s->round;
 	if (!c->known && !conn_new(s, c, d, again))
 		return 0;
-	if (c->key.role == SKY_ROLE_UNKNOWN || (c->key.owner.flags & SKY_OWNER_SCAN && !c->tgid)) {
+	if (c->key.role == SKY_ROLE_UNKNOWN) {
 		uint8_t flags = c->key.flags;
 
 		stable_owners_conn(s->owners, c, NULL, d);
 		c->key.flags = flags;
+	} else if (c->key.owner.flags & SKY_OWNER_SCAN && !c->tgid) {
+		stable_owners_scan(s->owners, d, &c->key.owner,
+				   &c->tgid); /* its addresses may be those on the wire by now */
 	}
 	if (s->rows) {
-		conn_first(s, c, NULL);
-		row = row_of(s, c);
+		conn_first(s, c, NULL, true);
+		row = row_of(s, c, true);
 		if (row)
 			stable_conn_sample(c, row, d, (uint64_t)s->now_us / 1000);
 	}

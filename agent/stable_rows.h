@@ -8,6 +8,7 @@
 
 #include "agent/conns.h"
 #include "agent/diag.h"
+#include "agent/nat.h"
 #include "agent/netns.h"
 #include "agent/rows.h"
 #include "agent/source.h"
@@ -21,7 +22,8 @@ struct stable_rows {
 	struct stable_owners *owners;
 	struct stable_live *live;
 	const struct netns_set *ns;
-	bool all_netns; /* none was named: all are watched */
+	bool all_netns;  /* none was named: all are watched */
+	struct nat *nat; /* what is known of translated addresses; may be NULL */
 	struct source_counts *counts;
 	/* of the look under way */
 	struct agent_rows *rows; /* NULL: the first, which only remembers */
@@ -29,7 +31,11 @@ struct stable_rows {
 	uint32_t inum;           /* namespace of the dump */
 	int64_t now_us;          /* the cut; never steps */
 	bool first;              /* what is open is older than we are */
+	int64_t told_us;         /* translations of connections established before are known */
 };
+
+/* Makes them known: before each look. */
+void stable_rows_begin(struct stable_rows *s);
 
 /* Each with a struct stable_rows; always 0. For destroys_read(), stable_ended(), diag_dump(). */
 int stable_rows_destroyed(void *rows, uint32_t netns, const struct diag_sock *d);

@@ -1,106 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """Translated addresses: what two hosts see of one connection meets in one edge, under the tuple on the wire, and says
-what was dialled.
-
-    p 10.77.8.2 -- 10.77.8.1 a ---- b 10.77.9.1 -- 10.77.9.2 q
-
-p, a pod of host a, is masqueraded; 10.96.0.10:80 on a is a service with two back ends on b, drawn by lot for each
-connection; 10.77.0.2:8080 on b is a port published for q, a container of b. x and y are containers on
-the docker0 of a and of b, with the same address: 172.17.0.2."""
+what was dialled. The hosts are lab/nat.py's."""
 
 import time
 
-from lab import case, work
-from lab.net import Lab, sh
-from lab.stack import Stack
+from lab import case, nat, work
+from lab.nat import BACKENDS, FRESH, FRESH6, PLAIN, PUBLISHED, REFUSING, SERVICE, SERVICE6
 from lab.wait import middle_of_interval, until
 
-SERVICE = "10.96.0.10"
-BACKENDS = (9101, 9102)
 CLIENT = "c-nat"
-PUBLISHED, PLAIN, REFUSING = 9103, 9104, 9105
-SERVERS = ((BACKENDS[0], "b", "10.77.0.2"), (BACKENDS[1], "b", "10.77.0.2"), (PUBLISHED, "q", "10.77.9.2"),
-           (PLAIN, "b", "10.77.0.2"))
-FRESH = "10.96.0.11"  # of which the agent knows nothing yet
-RULES = {
-    "a": f"""
-table ip nat {{
-  chain services {{
-    ip daddr {SERVICE} tcp dport 80 dnat to numgen random mod 2 map {{ 0 : 10.77.0.2 . {BACKENDS[0]}, 1 : 10.77.0.2 . {BACKENDS[1]} }}
-    ip daddr {FRESH} tcp dport 80 dnat to numgen random mod 2 map {{ 0 : 10.77.0.2 . {BACKENDS[0]}, 1 : 10.77.0.2 . {BACKENDS[1]} }}
-    ip daddr {SERVICE} tcp dport 81 dnat to 10.77.0.2:{BACKENDS[0]}
-    ip daddr {SERVICE} tcp dport 82 dnat to 10.77.0.2:{REFUSING}
-  }}
-  chain in {{ type nat hook prerouting priority -100; jump services; }}
-  chain out {{ type nat hook output priority -100; jump services; }}
-  chain post {{ type nat hook postrouting priority 100; ip saddr 10.77.8.0/24 oifname "to-b" masquerade; }}
-}}""",
-    "b": f"""
-table ip nat {{
-  chain in {{ type nat hook prerouting priority -100; ip daddr 10.77.0.2 tcp dport 8080 dnat to 10.77.9.2:{PUBLISHED}; }}
-}}""",
-}
-
-
-def behind(lab, inner, outer, network):
-    """A namespace behind a host, which forwards for it."""
-    lab.hosts += (inner,)
-    sh("ip", "netns", "add", lab.name(inner))
-    lab.ip(inner, "link", "set", "lo", "up")
-    sh("ip", "-n", lab.name(outer), "link", "add", f"to-{inner}", "type", "veth", "peer", "name", "eth0", "netns",
-       lab.name(inner))
-    lab.ip(outer, "address", "add", f"{network}.1/24", "dev", f"to-{inner}")
-    lab.ip(inner, "address", "add", f"{network}.2/24", "dev", "eth0")
-    lab.ip(outer, "link", "set", f"to-{inner}", "up")
-    lab.ip(inner, "link", "set", "eth0", "up")
-    lab.ip(inner, "route", "add", "default", "via", f"{network}.1")
-    lab.sysctl(outer, "net.ipv4.ip_forward", "1")
-
-
-def bridged(lab, inner, outer):
-    """A container on the host's docker0."""
-    lab.hosts += (inner,)
-    sh("ip", "netns", "add", lab.name(inner))
-    lab.ip(outer, "link", "add", "docker0", "type", "bridge")
-    lab.ip(outer, "address", "add", "172.17.0.1/16", "dev", "docker0")
-    lab.ip(outer, "link", "set", "docker0", "up")
-    sh("ip", "-n", lab.name(outer), "link", "add", f"to-{inner}", "type", "veth", "peer", "name", "eth0", "netns",
-       lab.name(inner))
-    lab.ip(outer, "link", "set", f"to-{inner}", "master", "docker0", "up")
-    lab.ip(inner, "address", "add", "172.17.0.2/16", "dev", "eth0")
-    lab.ip(inner, "link", "set", "eth0", "up")
 
 
 class Nat(case.Case):
     """Servers live as long as the class and all clients are one service: whoever is at an address is known in every
     interval, also in one in which a loaded machine cuts one host's interval late. A case's rows begin with `began`."""
 
+    options = ()
+    a, b, q, service, dialled = "10.77.0.1", "10.77.0.2", "10.77.9.2", SERVICE, SERVICE
+    fresh, fresh_dialled = FRESH, f"{FRESH}:80"
+
     @classmethod
     def setUpClass(cls):
-        case.Shared.drop()
-        lab = case.Shared.lab = Lab()
-        behind(lab, "p", "a", "10.77.8")
-        behind(lab, "q", "b", "10.77.9")
-        bridged(lab, "x", "a")
-        bridged(lab, "y", "b")
-        lab.ip("a", "route", "add", "10.96.0.0/16", "via", "10.77.0.2")
-        for host, rules in RULES.items():
-            done = lab.run(host, ["nft", rules])
-            if done.returncode:
-                raise RuntimeError(done.stderr)
-        stack = case.Shared.stack = Stack(lab)
-        stack.start_server()
-        stack.start_agent("a", "--netns", lab.name("p"), "--netns", lab.name("x"))
-        stack.start_agent("b", "--netns", lab.name("q"), "--netns", lab.name("y"))
-        stack.wait_agents()
-        cls.servers = {port: work.serve(lab, host, f"s-{port}", address, port) for port, host, address in SERVERS}
+        stack = nat.start(*cls.options)
+        lab = stack.lab
+        cls.servers = {port: work.serve(lab, host, f"s-{port}", address, port)
+                       for port, host, address in ((BACKENDS[0], "b", cls.b), (BACKENDS[1], "b", cls.b),
+                                                   (PUBLISHED, "q", cls.q), (PLAIN, "b", cls.b))}
         cls.meet(stack, lab)
 
     @classmethod
     def meet(cls, stack, lab):
         """The agent has met the addresses: one that is translated is watched by connection from then on."""
         began, n = time.time() - 1, 0
-        for host, address, port in (("p", "10.77.0.2", PLAIN), ("p", SERVICE, 80), ("a", "10.77.0.2", 8080)):
+        for host, address, port in (("p", cls.b, PLAIN), ("p", cls.service, 80), ("a", cls.b, 8080)):
             client = work.client(lab, host, CLIENT)
             for command in (f"connect {address} {port} n=100", "talk 11 13", "close"):
                 client.do(command)
@@ -143,7 +75,7 @@ class Nat(case.Case):
               sum(self.did(port, "closed") for port in self.servers) >= client.tally["closed"], 20,
               lambda: f"the servers see the end of {client.tally}")
 
-    def edge_of(self, server, port=None, via=None, pair=("10.77.0.1", "10.77.0.2")):
+    def edge_of(self, server, port=None, via=None):
         """The edge to this back end shows in both views just what that server did."""
         both = {"opened": self.did(server, "opened"), "closed": self.did(server, "closed"),
                 "c2s_bytes": self.did(server, "received"), "s2c_bytes": self.did(server, "sent")}
@@ -152,7 +84,7 @@ class Nat(case.Case):
         self.assertEqual(edge.get("via"), via)
         self.assertNotIn("nat_unsplit", edge.get("flags") or [])
         pairs = self.stack.api(f"edges/{edge['id']}", from_=int(self.began), to=int(time.time()) + 60)["pairs"]
-        self.assertEqual([(p["client"], p["server"]) for p in pairs], [pair])
+        self.assertEqual([(p["client"], p["server"]) for p in pairs], [(self.a, self.b)])
 
     def only(self, *ports):
         """No edge of this client but these, and everything adds up."""
@@ -161,35 +93,32 @@ class Nat(case.Case):
                          [(e["server_service"], e["port"], e.get("via"), e.get("flags")) for e in edges])
         self.adds_up()
 
-    # --- cases
+
+class Same:
+    """What holds for both families and in each mode that sees short connections."""
 
     def test_masquerade(self):
-        self.talk("p", "10.77.0.2", PLAIN, 23)
+        self.talk("p", self.b, PLAIN, 23)
         self.edge_of(PLAIN)
         self.only(PLAIN)
 
-    def service(self, host):
-        self.talk(host, SERVICE, 80, 23)
+    def balanced(self, host):
+        self.talk(host, self.service, 80, 23)
         self.assertEqual(sum(self.did(port, "opened") for port in BACKENDS), 23)
         for port in BACKENDS:
-            self.edge_of(port, via=f"{SERVICE}:80")
+            self.edge_of(port, via=f"{self.dialled}:80")
         self.only(*BACKENDS)
 
     def test_service_with_two_back_ends(self):
         """From the host itself."""
-        self.service("a")
+        self.balanced("a")
 
     def test_service_from_behind_masquerade(self):
-        self.service("p")
-
-    def test_service_with_one_back_end(self):
-        self.talk("p", SERVICE, 81, 7)
-        self.edge_of(BACKENDS[0], via=f"{SERVICE}:81")
-        self.only(BACKENDS[0])
+        self.balanced("p")
 
     def test_published_port(self):
         """The server's view is put under what the outside dials."""
-        self.talk("a", "10.77.0.2", 8080, 23)
+        self.talk("a", self.b, 8080, 23)
         self.edge_of(PUBLISHED, port=8080)
         self.only(8080)
 
@@ -197,26 +126,47 @@ class Nat(case.Case):
         """That it failed is said of the back end, not of the address dialled."""
         client = self.client(host="p")
         middle_of_interval(after=self.began)
-        client.do(f"connect {SERVICE} 82 n=5")
+        client.do(f"connect {self.service} 82 n=5")
         client.do("report")
         edge = self.expect({"client": {"attempts": 5, "failed_refused": 5}}, observed="client", server="host:skyhost-b",
                            client=self.client_service, port=REFUSING)
-        self.assertEqual(edge.get("via"), f"{SERVICE}:82")
+        self.assertEqual(edge.get("via"), f"{self.dialled}:82")
         self.only(REFUSING)
 
     def test_open_connections(self):
         """Each is settled by itself, however many there are and whatever was known before."""
         client = self.client(host="p")
         middle_of_interval(after=self.began)
-        client.do(f"connect {FRESH} 80 n=40")
+        client.do(f"connect {self.fresh} 80 n=40")
         for _ in range(3):
             middle_of_interval(after=int(time.time()))
             client.do("talk 1009 2003")
         client.do("close")
         self.ended(client)
         for port in BACKENDS:
-            self.edge_of(port, via=f"{FRESH}:80")
+            self.edge_of(port, via=self.fresh_dialled)
         self.only(*BACKENDS)
+
+
+
+class Nat6(Same, Nat):
+
+    a, b, q, service, dialled = "fd77::1", "fd77::2", "fd77:9::2", SERVICE6, f"[{SERVICE6}]"
+    fresh, fresh_dialled = FRESH6, f"[{FRESH6}]:80"
+
+
+class NatStable(Same, Nat):
+    """In the mode that knows no structures of the kernel."""
+
+    options = ("--source", "stable")
+
+
+class Nat4(Same, Nat):
+
+    def test_service_with_one_back_end(self):
+        self.talk("p", SERVICE, 81, 7)
+        self.edge_of(BACKENDS[0], via=f"{SERVICE}:81")
+        self.only(BACKENDS[0])
 
     def test_a_first_burst_is_not_split_wrongly(self):
         """Before the agent knows of the address: what cannot be told apart stays on what was dialled, flagged, and with the

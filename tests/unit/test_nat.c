@@ -1,95 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rows under the tuple on the wire: where it is certain, and only there. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/unit/nat_rig.h"
+
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "agent/nat.h"
 #include "agent/nat_ct.h"
-#include "base/table.h"
-#include "flow/key.h"
-
-#define POD "10.8.0.2"
-#define NODE "10.0.0.1"
-#define VIP "10.96.0.10"
-#define OTHER "10.0.0.9"
-
-enum { NS_POD = 101, NS_HOST = 102, NS_THIRD = 103 };
-
-static struct ip ip(const char *text)
-{
-	struct ip a;
-
-	assert_int_equal(ip_parse(text, &a), 0);
-	return a;
-}
-
-static struct nat_tuple tuple(const char *src, uint16_t sport, const char *dst, uint16_t dport)
-{
-	return (struct nat_tuple){
-		.src = ip(src), .dst = ip(dst), .sport = sport, .dport = dport, .protocol = IPPROTO_TCP};
-}
-
-static struct nat *made(uint32_t max)
-{
-	struct nat *n;
-	struct ip own[] = {ip(NODE), ip(POD)};
-
-	assert_int_equal(nat_new(&n, max), 0);
-	assert_int_equal(nat_own(n, own, ARRAY_LEN(own)), 0);
-	nat_at(n, 1);
-	return n;
-}
-
-static void put(struct nat *n, uint32_t netns, struct nat_tuple before, struct nat_tuple after, int64_t at)
-{
-	struct nat_entry e = {.before = before, .after = after, .netns = netns};
-
-	nat_put(n, &e, at);
-}
-
-static struct sky_row_key key(uint8_t role, const char *local, const char *remote, uint16_t port)
-{
-	struct sky_row_key k = {.role = role, .protocol = IPPROTO_TCP, .netns = NS_POD, .service_port = port};
-
-	memcpy(k.local, ip(local).b, 16);
-	memcpy(k.remote, ip(remote).b, 16);
-	return k;
-}
-
-static void is(const struct nat *n, const struct sky_row_key *k, const char *local, const char *remote, uint16_t port,
-	       const char *via, uint16_t via_port, uint8_t flags)
-{
-	struct ip got;
-	uint16_t got_port;
-
-	assert_memory_equal(k->local, ip(local).b, 16);
-	assert_memory_equal(k->remote, ip(remote).b, 16);
-	assert_int_equal(k->service_port, port);
-	assert_int_equal(k->other_port, 0);
-	assert_int_equal(k->flags, flags);
-	assert_int_equal(nat_via(n, k->via, &got, &got_port), via != NULL);
-	if (via) {
-		assert_memory_equal(got.b, ip(via).b, 16);
-		assert_int_equal(got_port, via_port);
-	}
-}
-
-/* Ports of a row the kernel has summed. */
-static struct sky_row_value summed(unsigned n, uint16_t first)
-{
-	struct sky_row_value v = {.opened = n, .attempts = n, .closed = n, .ports_seen = n};
-
-	for (unsigned i = 0; i < n && i < SKY_PORTS; i++)
-		v.ports[i] = (uint16_t)(first + i);
-	return v;
-}
 
 static void test_service_then_masquerade(void **state)
 {
@@ -225,7 +140,7 @@ static void test_rows_by_connection(void **state)
 	struct sky_row_value v = summed(1, 4000);
 	struct sky_row_key k = key(SKY_ROLE_CLIENT, POD, VIP, 80);
 
-	nat_list_by(n, listed, &at);
+	nat_list_by(n, IPPROTO_TCP, listed, &at);
 	put(n, NS_HOST, tuple(POD, 4000, VIP, 80), tuple(POD, 4100, "10.0.0.2", 8080), 1);
 	put(n, NS_HOST, tuple(POD, 4001, VIP, 80), tuple(POD, 4001, "10.0.0.2", 8080), 1);
 	put(n, NS_HOST, tuple(POD, 4002, OTHER, 80), tuple(NODE, 4002, OTHER, 80), 1);
