@@ -18,7 +18,12 @@ struct cgroups_one {
 	uint64_t id; /* 0: free */
 	char *path;
 	uint64_t walk;   /* the last one that saw it */
-	int64_t gone_us; /* first walk without it; 0: there */
+	int64_t gone_us; /* 0: there */
+};
+
+struct cgroups_tomb {
+	uint64_t id;
+	int64_t gone_us;
 };
 
 struct cgroups {
@@ -26,7 +31,11 @@ struct cgroups {
 	uint64_t walk;
 	int64_t walked_us; /* INT64_MIN: never */
 	size_t n, mask;
-	struct cgroups_one *v; /* open addressing */
+	struct cgroups_one *v; /* open addressing, at most half full */
+	bool behind;           /* some were not told */
+	/* what is gone, in that order; one that came back is no longer what it says */
+	size_t tomb, n_tombs;
+	struct cgroups_tomb tombs[CGROUPS_TOMBSTONES];
 };
 
 /* Three octal digits, as mountinfo writes blanks. */
@@ -139,52 +148,86 @@ static struct cgroups_one *cgroups_find(struct cgroups_one *v, size_t mask, uint
 	return &v[i];
 }
 
-/* Moves what lives, or is not gone for long, into a table of `mask + 1`. */
-static int cgroups_rehash(struct cgroups *c, size_t mask, int64_t now_us)
+static size_t cgroups_home(const struct cgroups *c, uint64_t id)
 {
+	return (id * 0x9e3779b97f4a7c15ull >> 32) & c->mask;
+}
+
+static int cgroups_grow(struct cgroups *c)
+{
+	size_t mask = c->mask * 2 + 1, i;
 	struct cgroups_one *v = calloc(mask + 1, sizeof(*v));
-	size_t i;
 
 	if (!v)
 		return -ENOMEM;
-	c->n = 0;
-	for (i = 0; i <= c->mask; i++) {
-		struct cgroups_one *o = &c->v[i];
-
-		if (!o->id)
-			continue;
-		if (o->gone_us && now_us - o->gone_us > CGROUPS_TOMBSTONE_US) {
-			free(o->path);
-			continue;
-		}
-		*cgroups_find(v, mask, o->id) = *o;
-		c->n++;
-	}
+	for (i = 0; i <= c->mask; i++)
+		if (c->v[i].id)
+			*cgroups_find(v, mask, c->v[i].id) = c->v[i];
 	free(c->v);
 	c->v = v;
 	c->mask = mask;
 	return 0;
 }
 
-static void cgroups_add(struct cgroups *c, uint64_t id, const char *path, int64_t now_us)
+static void cgroups_drop(struct cgroups *c, struct cgroups_one *o)
+{
+	size_t hole = (size_t)(o - c->v), i;
+
+	free(o->path);
+	c->n--;
+	for (i = (hole + 1) & c->mask; c->v[i].id; i = (i + 1) & c->mask) { /* close the gap */
+		if (((i - cgroups_home(c, c->v[i].id)) & c->mask) >= ((i - hole) & c->mask)) {
+			c->v[hole] = c->v[i];
+			hole = i;
+		}
+	}
+	c->v[hole] = (struct cgroups_one){0};
+}
+
+/* The oldest tombstone falls. */
+static void cgroups_fall(struct cgroups *c)
+{
+	const struct cgroups_tomb *t = &c->tombs[c->tomb];
+	struct cgroups_one *o = cgroups_find(c->v, c->mask, t->id);
+
+	if (o->id && o->gone_us == t->gone_us)
+		cgroups_drop(c, o);
+	c->tomb = (c->tomb + 1) % CGROUPS_TOMBSTONES;
+	c->n_tombs--;
+}
+
+/* May move other entries. */
+static void cgroups_bury(struct cgroups *c, struct cgroups_one *o, int64_t now_us)
+{
+	struct cgroups_tomb t = {o->id, now_us ? now_us : 1};
+
+	o->gone_us = t.gone_us;
+	if (c->n_tombs == CGROUPS_TOMBSTONES)
+		cgroups_fall(c);
+	c->tombs[(c->tomb + c->n_tombs++) % CGROUPS_TOMBSTONES] = t;
+}
+
+static void cgroups_expire(struct cgroups *c, int64_t now_us)
+{
+	while (c->n_tombs && now_us - c->tombs[c->tomb].gone_us > CGROUPS_TOMBSTONE_US)
+		cgroups_fall(c);
+}
+
+static struct cgroups_one *cgroups_add(struct cgroups *c, uint64_t id, struct str path)
 {
 	struct cgroups_one *o = cgroups_find(c->v, c->mask, id);
 
 	if (!o->id) {
-		if (c->n >= CGROUPS_MAX)
-			return;
-		if (c->n * 2 > c->mask) {
-			if (cgroups_rehash(c, c->mask * 2 + 1, now_us) < 0)
-				return;
-			o = cgroups_find(c->v, c->mask, id);
-		}
-		o->path = strdup(path);
+		if (c->n >= CGROUPS_MAX || (c->n * 2 > c->mask && cgroups_grow(c) < 0))
+			return NULL;
+		o = cgroups_find(c->v, c->mask, id);
+		o->path = strndup(path.n ? path.p : "", path.n);
 		if (!o->path)
-			return;
+			return NULL;
 		o->id = id;
 		c->n++;
-	} else if (strcmp(o->path, path) != 0) { /* renamed */
-		char *copy = strdup(path);
+	} else if (!str_eq(str_from(o->path), path)) { /* known as one that is not there */
+		char *copy = strndup(path.n ? path.p : "", path.n);
 
 		if (copy) {
 			free(o->path);
@@ -193,6 +236,27 @@ static void cgroups_add(struct cgroups *c, uint64_t id, const char *path, int64_
 	}
 	o->walk = c->walk;
 	o->gone_us = 0;
+	return o;
+}
+
+void cgroups_made(struct cgroups *c, uint64_t id, struct str path, int64_t now_us)
+{
+	cgroups_expire(c, now_us);
+	if (id && path.n)
+		(void)cgroups_add(c, id, path);
+}
+
+void cgroups_gone(struct cgroups *c, uint64_t id, int64_t now_us)
+{
+	struct cgroups_one *o = id ? cgroups_find(c->v, c->mask, id) : NULL;
+
+	if (o && o->id && !o->gone_us)
+		cgroups_bury(c, o, now_us);
+}
+
+size_t cgroups_count(const struct cgroups *c)
+{
+	return c->n;
 }
 
 /* The handle of a cgroup directory is its id on every kernel; st_ino is that from 5.5 on only. */
@@ -215,8 +279,7 @@ static uint64_t cgroups_id(int dir, const char *name)
 }
 
 /* Directory `name` of `parent` and all below; path: where it is, grows and shrinks back. */
-static void cgroups_walk(struct cgroups *c, int parent, const char *name, struct buf *path, unsigned depth,
-			 int64_t now_us)
+static void cgroups_walk(struct cgroups *c, int parent, const char *name, struct buf *path, unsigned depth)
 {
 	uint64_t id = cgroups_id(parent, name);
 	size_t len = path->n;
@@ -225,7 +288,7 @@ static void cgroups_walk(struct cgroups *c, int parent, const char *name, struct
 	int fd;
 
 	if (id)
-		cgroups_add(c, id, len ? buf_text(path) : "/", now_us);
+		(void)cgroups_add(c, id, len ? (struct str){path->p, len} : STR("/"));
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	d = fd >= 0 ? fdopendir(fd) : NULL;
 	if (!d) {
@@ -239,7 +302,7 @@ static void cgroups_walk(struct cgroups *c, int parent, const char *name, struct
 		buf_char(path, '/');
 		buf_str(path, str_from(e->d_name));
 		if (!path->err)
-			cgroups_walk(c, dirfd(d), e->d_name, path, depth + 1, now_us);
+			cgroups_walk(c, dirfd(d), e->d_name, path, depth + 1);
 		path->n = len;
 		path->err = 0;
 	}
@@ -253,13 +316,24 @@ static void cgroups_refresh(struct cgroups *c, int64_t now_us)
 
 	c->walked_us = now_us;
 	c->walk++;
+	c->behind = false;
+	cgroups_expire(c, now_us);
 	buf_init(&path, 4096);
-	cgroups_walk(c, AT_FDCWD, c->mount, &path, 0, now_us);
+	cgroups_walk(c, AT_FDCWD, c->mount, &path, 0);
 	buf_deinit(&path);
 	for (i = 0; i <= c->mask; i++)
 		if (c->v[i].id && c->v[i].walk != c->walk && !c->v[i].gone_us)
-			c->v[i].gone_us = now_us;
-	(void)cgroups_rehash(c, c->mask, now_us);
+			cgroups_bury(c, &c->v[i], now_us);
+}
+
+static bool cgroups_due(const struct cgroups *c, int64_t now_us)
+{
+	return c->mount[0] && (c->walked_us == INT64_MIN || now_us - c->walked_us >= CGROUPS_AGAIN_US);
+}
+
+void cgroups_missed(struct cgroups *c)
+{
+	c->behind = true;
 }
 
 struct str cgroups_path(struct cgroups *c, uint64_t id, int64_t now_us)
@@ -268,15 +342,17 @@ struct str cgroups_path(struct cgroups *c, uint64_t id, int64_t now_us)
 
 	if (!id || !c->mount[0])
 		return (struct str){NULL, 0};
+	cgroups_expire(c, now_us);
 	o = cgroups_find(c->v, c->mask, id);
-	if (!o->id && (c->walked_us == INT64_MIN || now_us - c->walked_us >= CGROUPS_AGAIN_US)) {
+	if ((!o->id || c->behind) && cgroups_due(c, now_us)) {
 		cgroups_refresh(c, now_us);
-		if (!cgroups_find(c->v, c->mask, id)
-			     ->id) { /* not there: no walk for it again until the tombstone falls */
-			cgroups_add(c, id, "", now_us);
-			cgroups_find(c->v, c->mask, id)->gone_us = now_us;
-		}
 		o = cgroups_find(c->v, c->mask, id);
+		if (!o->id) { /* not there: no walk for it again until the tombstone falls */
+			o = cgroups_add(c, id, (struct str){NULL, 0});
+			if (o)
+				cgroups_bury(c, o, now_us);
+			o = cgroups_find(c->v, c->mask, id);
+		}
 	}
 	return o->id ? str_from(o->path) : (struct str){NULL, 0};
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/births.h"
 #include "agent/bridges.h"
 #include "agent/budget.h"
 #include "agent/fdscan.h"
@@ -15,6 +16,7 @@
 #include "agent/handed.h"
 #include "agent/health.h"
 #include "agent/nat_ct.h"
+#include "agent/names_told.h"
 #include "agent/nat_told.h"
 #include "agent/ports.h"
 #include "agent/print.h"
@@ -85,6 +87,8 @@ int cycle_new(struct cycle **ret, const struct conf *conf, const struct source_o
 
 	if (!c)
 		goto fail;
+	if (ops != &source_diag && births_open(&names.births, why, why_len) < 0)
+		log_warn("cgroups that live for less than an interval may stay without a name: %s", why);
 	c->conf = conf;
 	c->ops = ops;
 	budget_init(&c->budget, conf->budget_ppm, ops->eases);
@@ -202,8 +206,6 @@ void cycle_look(struct cycle *c)
 
 static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t interval, const struct source_counts *counts)
 {
-	struct names_counts names;
-
 	line->interval = interval;
 	line->interval_s = c->conf->interval_s;
 	line->rows_in = agent_rows_count(c->rows);
@@ -212,9 +214,7 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 	nat_told(line, c->nat, &c->nat_ct, &c->nat_former);
 	line->rows_in +=
 		counts->lost_rows_full - c->former.lost_rows_full + counts->lost_rows_user - c->former.lost_rows_user;
-	names_counts(c->names, &names);
-	health_count(line, "names_full", names.names_full - c->names_former.names_full);
-	health_count(line, "services_full", names.services_full - c->names_former.services_full);
+	names_told(line, c->names, &c->names_former);
 	health_count(line, "ports_folded", c->named.ports_folded - c->folded_former);
 	health_count(line, "intervals_missed", c->missed);
 	health_count(line, "listeners", listen_count(c->listen));
@@ -225,7 +225,6 @@ static void cycle_line(struct cycle *c, struct flow_ledger *line, uint32_t inter
 	health_count(line, "bridges_full", c->locals.full);
 	health_cost(line, &c->cost);
 	c->former = *counts;
-	c->names_former = names;
 	c->folded_former = c->named.ports_folded;
 	c->missed = 0;
 }
@@ -247,7 +246,8 @@ static void cycle_ease(struct cycle *c, const struct budget_step *step)
 static void cycle_budget(struct cycle *c, struct flow_ledger *line, const struct source_counts *counts, int64_t now_us)
 {
 	const struct budget_step *step = &budget_steps[c->budget.step];
-	uint64_t cost_us = c->cost.user_us + (counts->hook_ns + c->udp_former.cost_ns) / 1000;
+	uint64_t cost_us =
+		c->cost.user_us + (counts->hook_ns + c->udp_former.cost_ns + c->names_former.cgroups_ns) / 1000;
 	uint64_t spent = cost_us - c->cost_us;
 
 	c->cost_us = cost_us;
@@ -398,7 +398,7 @@ static bool cycle_wait_end(struct cycle *c)
 		nat_refresh(c->nat);
 		(void)c->ops->relieve(c->source, c->rows);
 		(void)udp_relieve(c->udp, c->rows);
-		names_watch(c->names);
+		names_watch(c->names, clock_mono_us());
 	}
 	return false;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/births.h"
 #include "agent/cgpath.h"
 #include "agent/cgroups.h"
 #include "agent/containers.h"
@@ -77,7 +78,35 @@ void names_free(struct names *n)
 	containers_free(n->containers);
 	procs_free(n->procs);
 	cgroups_free(n->cgroups);
+	births_free(n->opts.births);
 	free(n);
+}
+
+static void names_born(void *arg, uint64_t id, struct str path)
+{
+	struct names *n = arg;
+
+	if (path.n)
+		cgroups_made(n->cgroups, id, path, n->now_us);
+	else
+		cgroups_gone(n->cgroups, id, n->now_us);
+}
+
+/* What the kernel told since the last time, before an id that it is about is asked for. */
+static void names_births(struct names *n)
+{
+	uint64_t missed = n->counts.cgroups_missed;
+	struct births_counts c;
+
+	if (!n->opts.births)
+		return;
+	births_read(n->opts.births, names_born, n);
+	births_counts(n->opts.births, &c);
+	n->counts.cgroups_made = c.made;
+	n->counts.cgroups_missed = c.missed;
+	n->counts.cgroups_ns = c.cost_ns;
+	if (c.missed != missed)
+		cgroups_missed(n->cgroups);
 }
 
 void names_rules(struct names *n, const struct rules *rules)
@@ -96,10 +125,13 @@ void names_begin(struct names *n, int64_t now_us)
 	memset(n->slots, 0, sizeof(n->slots));
 	n->now_us = now_us;
 	procs_begin(n->procs);
+	names_births(n);
 }
 
-void names_watch(struct names *n)
+void names_watch(struct names *n, int64_t now_us)
 {
+	n->now_us = now_us;
+	names_births(n);
 	procs_watch(n->procs);
 }
 
@@ -356,7 +388,8 @@ enum names_where names_where(struct names *n, uint32_t pid, uint64_t cgroup, cha
 		return NAMES_HERE;
 	own = str_from(proc->cgroup);
 	path = cgroups_path(n->cgroups, cgroup, n->now_us);
-	if (path.n > own.n && path.n >= PROCS_PATH) /* cut in front, both */
+	/* a long one is cut in front; in a cgroup namespace both begin at its root, but for what the kernel told */
+	if (path.n > own.n)
 		path = (struct str){path.p + path.n - own.n, own.n};
 	return path.n == 0 || str_eq(path, own) ? NAMES_HERE : NAMES_ELSEWHERE;
 }

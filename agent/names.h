@@ -25,22 +25,26 @@
 #define NAMES_SERVICE_US 3600000000ll /* how long one that is not seen keeps its place */
 #define NAMES_MAX 4096                /* different names in one interval */
 
+struct births;
+
 struct names_opts {
 	const char *proc;          /* "/proc" */
 	const char *cgroups;       /* mount of the v2 hierarchy; NULL: find it */
 	const struct rules *rules; /* may be NULL; stays the caller's */
+	struct births *births;     /* who tells of new cgroups; NULL: the tree is read. Becomes the names' */
 	const char *root;          /* put before the paths of container engines' files; NULL: none */
 };
 
 struct names_counts {
-	uint64_t services_full; /* look-ups that got `other` because of NAMES_SERVICES */
-	uint64_t names_full;    /* ... because of NAMES_MAX or memory */
-	uint64_t unknown_cgroups;
+	uint64_t services_full;                            /* look-ups that got `other` because of NAMES_SERVICES */
+	uint64_t names_full;                               /* ... because of NAMES_MAX or memory */
+	uint64_t unknown_cgroups;                          /* look-ups of cgroups that nobody knows */
+	uint64_t cgroups_made, cgroups_missed, cgroups_ns; /* agent/births.h: made; not told; what telling took */
 };
 
 struct names;
 
-/* -ENOMEM */
+/* -ENOMEM; opts->births is freed then as well */
 int names_new(struct names **ret, const struct names_opts *opts);
 void names_free(struct names *n);
 
@@ -50,8 +54,8 @@ void names_rules(struct names *n, const struct rules *rules);
 /* A new interval: indices and strings of the former one end here. now_us: a clock that never steps. */
 void names_begin(struct names *n, int64_t now_us);
 
-/* Looks for processes that are new since the last call. */
-void names_watch(struct names *n);
+/* Looks for processes and cgroups that are new since the last call. */
+void names_watch(struct names *n, int64_t now_us);
 
 /* Index of the owner's names. tgid: some process of the row, if its key names none. */
 uint32_t names_of(struct names *n, const struct sky_owner *owner, uint32_t tgid);

@@ -5,16 +5,14 @@
 #include <bpf/libbpf.h>
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/load.h"
 #include "agent/stable.skel.h"
+#include "agent/tracepoint.h"
 #include "base/table.h"
 
 #define ENDED_MIN 16384 /* ends that wait for a look; there are eight in an interval */
@@ -36,7 +34,7 @@ int stable_field(const char *format, const char *name, uint16_t *ret_offset, uin
 
 		if (!end)
 			break;
-		bracket = memchr(p, '[', (size_t)(end - p));
+		bracket = strncmp(p, "field:__data_loc ", 17) == 0 ? NULL : memchr(p, '[', (size_t)(end - p));
 		at = (bracket ? bracket : end) - n;
 		p += strlen("field:");
 		if (at <= p || memcmp(at, name, n) != 0 || (at[-1] != ' ' && at[-1] != '*'))
@@ -48,43 +46,6 @@ int stable_field(const char *format, const char *name, uint16_t *ret_offset, uin
 		return 0;
 	}
 	return -ENOENT;
-}
-
-/* Tracefs, mounted or not: a mount that is never attached to a path gives it as well. */
-static int tracefs_open(void)
-{
-	static const char *const paths[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
-	int fd;
-
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-		fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && faccessat(fd, "events", F_OK, 0) == 0)
-			return fd;
-		if (fd >= 0)
-			close(fd);
-	}
-	return load_unmounted("tracefs");
-}
-
-/* A file of an event; -errno. */
-static int event_read(int tracefs, const char *event, const char *file, char *ret, size_t size)
-{
-	char path[128];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "events/%s/%s", event, file);
-	fd = openat(tracefs, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, ret, size - 1);
-	if (n < 0)
-		n = -errno;
-	close(fd);
-	if (n < 0)
-		return (int)n;
-	ret[n] = '\0';
-	return 0;
 }
 
 #define AT(member) offsetof(struct stable_offsets, member)
@@ -120,7 +81,7 @@ static int event_fields(int tracefs, const char *event, struct stable_offsets *r
 {
 	char format[FORMAT_MAX];
 	uint16_t size;
-	int r = event_read(tracefs, event, "format", format, sizeof(format));
+	int r = tracepoint_read(tracefs, event, "format", format, sizeof(format));
 
 	if (r < 0)
 		snprintf(why, why_len, "the tracepoint %s cannot be read: %s", event, strerror(-r));
@@ -137,31 +98,6 @@ static int event_fields(int tracefs, const char *event, struct stable_offsets *r
 				 fields[i].name);
 	}
 	return r;
-}
-
-/* One event serves all CPUs: programs belong to the tracepoint, not to the descriptor's CPU. */
-static struct bpf_link *event_attach(int tracefs, const char *event, struct bpf_program *prog)
-{
-	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr)};
-	struct bpf_link *link;
-	char text[32];
-	int fd, r = event_read(tracefs, event, "id", text, sizeof(text));
-
-	if (r < 0) {
-		errno = -r;
-		return NULL;
-	}
-	attr.config = strtoull(text, NULL, 10);
-	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	link = bpf_program__attach_perf_event(prog, fd);
-	if (!link) {
-		r = errno;
-		close(fd);
-		errno = r;
-	}
-	return link;
 }
 
 /* Programs and their events. Those that must be are first, the state's last of them: it is attached when all else listens. */
@@ -221,7 +157,7 @@ static int stable_attach(struct stable *s, int tracefs, char *why, size_t why_le
 	for (size_t i = 0; i < EVENTS; i++) {
 		if (!bpf_program__autoload(a[i].prog))
 			continue;
-		*a[i].link = event_attach(tracefs, a[i].event, a[i].prog);
+		*a[i].link = tracepoint_attach(tracefs, a[i].event, a[i].prog);
 		if (*a[i].link || !a[i].must)
 			continue;
 		snprintf(why, why_len, "BPF: cannot attach to %s: %s", a[i].event, strerror(errno));
@@ -234,7 +170,7 @@ static int stable_attach(struct stable *s, int tracefs, char *why, size_t why_le
 int stable_open(struct stable **ret, uint32_t max_socks, char *why, size_t why_len)
 {
 	struct stable *s = calloc(1, sizeof(*s));
-	int tracefs = tracefs_open(), r;
+	int tracefs = tracepoint_fs(), r;
 
 	if (!s || tracefs < 0) {
 		r = s ? tracefs : -ENOMEM;

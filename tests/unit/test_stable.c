@@ -25,6 +25,10 @@ static const char reset_6_18[] = "\tfield:const void * skbaddr;\toffset:8;\tsize
 				 "\tfield:const void *skaddr;\toffset:16;\tsize:8;\tsigned:0;\n"
 				 "\tfield:__u8 huge[300];\toffset:400;\tsize:300;\tsigned:0;\n";
 
+static const char mkdir_5_10[] = "\tfield:int root;\toffset:8;\tsize:4;\tsigned:1;\n"
+				 "\tfield:int id;\toffset:12;\tsize:4;\tsigned:1;\n"
+				 "\tfield:__data_loc char[] path;\toffset:20;\tsize:4;\tsigned:1;\n";
+
 static void fields_of_events(void **state)
 {
 	uint16_t at = 0, size = 0;
@@ -41,6 +45,11 @@ static void fields_of_events(void **state)
 	assert_int_equal(stable_field(before_5_6, "addr", &at, &size), -ENOENT);
 	assert_int_equal(stable_field(before_5_6, "type", &at, &size), -ENOENT);
 	assert_int_equal(stable_field(reset_6_18, "huge", &at, &size), -EPROTO);
+	assert_int_equal(stable_field(mkdir_5_10, "path", &at, &size), 0);
+	assert_int_equal(at, 20);
+	assert_int_equal(size, 4);
+	assert_int_equal(stable_field(mkdir_5_10, "id", &at, &size), 0);
+	assert_int_equal(at, 12);
 	assert_int_equal(stable_field("field:", "x", &at, &size), -ENOENT);
 	assert_int_equal(stable_field("field:x;", "x", &at, &size), -ENOENT);
 }
