@@ -96,7 +96,7 @@ static int main_source(const struct conf *conf, const struct btf_choice *btf, st
 }
 
 /* UDP is something more: without it the agent does its work. */
-static struct udp *main_udp(const struct conf *conf, const char *btf)
+static struct udp *main_udp(const struct conf *conf, struct nat *nat, const char *btf)
 {
 	struct udp_opts opts = {.mode = conf->udp_mode,
 				.netns = conf->netns_inum,
@@ -104,6 +104,7 @@ static struct udp *main_udp(const struct conf *conf, const char *btf)
 				.max_rows = (uint32_t)conf->max_rows,
 				.max_socks = (uint32_t)conf->max_socks / UDP_SHARE,
 				.max_peers = (uint32_t)conf->udp_peers,
+				.nat = nat,
 				.btf = btf};
 	struct udp *udp = NULL;
 	char why[256];
@@ -162,7 +163,7 @@ static int main_measure(const struct conf *conf, struct loop *loop, struct reloa
 		nat_free(nat);
 		return r;
 	}
-	udp = ops == &source_bpf ? main_udp(conf, btf.path) : NULL;
+	udp = ops == &source_bpf ? main_udp(conf, nat, btf.path) : NULL;
 	host_init(&host, conf->host_id, conf->hostname, ops->name);
 	r = cycle_new(&cycle, conf, ops, source, &host, why, sizeof(why));
 	if (r < 0) {

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,12 @@
 #include "agent/bpf/udp.h"
 #include "agent/dgram.skel.h"
 #include "agent/load.h"
+#include "agent/nat.h"
 #include "base/table.h"
 
 #define UDP_BATCH 256
 #define UDP_SWEEP 16    /* intervals between two walks over all sockets, those without a peer too */
+#define UDP_NAT_ROWS 13 /* sixteenths of the rows until which translated ones are split; drained early at 12 */
 #define UDP_ENTRY_NS 25 /* a packet's way into a program and out, which its own clock does not see */
 
 struct udp {
@@ -27,6 +30,7 @@ struct udp {
 	unsigned active;
 	uint32_t max_rows;
 	uint32_t round;
+	struct nat *nat;
 	pthread_t thread;
 	int swapped;
 	uint64_t lost_rows_user, adopted;
@@ -86,6 +90,7 @@ static int udp_load(struct udp *u, const struct udp_opts *o, enum udp_mode mode)
 	bpf_program__set_autoload(u->skel->progs.udp_ingress, mode == UDP_BYTES);
 	u->skel->rodata->watch_some = o->n_netns > 0;
 	u->skel->rodata->max_peers = o->max_peers ? o->max_peers : UDP_PEERS;
+	u->skel->rodata->nat_rows_max = u->max_rows / 16 * UDP_NAT_ROWS;
 	u->skel->rodata->port_low = o->port_low;
 	u->skel->rodata->port_high = o->port_high;
 	r = udp_maps(u, o);
@@ -155,6 +160,18 @@ static void udp_try(struct udp *u, const struct udp_opts *o, char *why, size_t w
 	}
 }
 
+/* An address that stands for others (agent/nat.h). */
+static int udp_list(void *arg, const uint8_t address[16])
+{
+	struct udp *u = arg;
+	uint32_t one = 1;
+
+	if (bpf_map__update_elem(u->skel->maps.nat_ends, address, 16, &one, sizeof(one), BPF_ANY))
+		return -errno;
+	u->skel->bss->nat_listed++;
+	return 0;
+}
+
 int udp_open(struct udp **ret, const struct udp_opts *opts, char *why, size_t why_len)
 {
 	struct udp *u;
@@ -178,6 +195,9 @@ int udp_open(struct udp **ret, const struct udp_opts *opts, char *why, size_t wh
 		udp_close(u);
 		return 0;
 	}
+	u->nat = opts->nat;
+	if (u->nat)
+		nat_list_by(u->nat, IPPROTO_UDP, udp_list, u);
 	*ret = u;
 	return 0;
 }
@@ -186,6 +206,8 @@ void udp_close(struct udp *u)
 {
 	if (!u)
 		return;
+	if (u->nat)
+		nat_list_by(u->nat, IPPROTO_UDP, NULL, NULL);
 	udp_unload(u);
 	if (u->cgroup >= 0)
 		close(u->cgroup);
@@ -267,6 +289,8 @@ static void *udp_swap(void *arg)
 
 static void udp_row(const struct sky_udp_row *from, struct sky_row_value *to)
 {
+	uint32_t listed = 0;
+
 	memset(to, 0, sizeof(*to));
 	to->opened = from->opened;
 	to->closed = from->closed;
@@ -277,8 +301,9 @@ static void udp_row(const struct sky_udp_row *from, struct sky_row_value *to)
 	to->rx_segs = from->sums.rx_segs;
 	to->tgid = from->tgid;
 	memcpy(to->ports, from->ports, sizeof(to->ports));
-	while (to->ports_seen < SKY_PORTS && to->ports[to->ports_seen])
-		to->ports_seen++;
+	while (listed < SKY_PORTS && to->ports[listed])
+		listed++;
+	to->ports_seen = listed + (listed == SKY_PORTS || from->listed != listed); /* at least */
 	if (to->opened > to->ports_seen)
 		to->ports_seen = (uint32_t)to->opened;
 }
@@ -299,6 +324,7 @@ static int udp_take(struct udp *u, int fd, struct agent_rows *rows)
 			break;
 		for (uint32_t i = 0; i < n; i++) {
 			udp_row(&vals[i], &val);
+			nat_row(u->nat, &keys[i], &val);
 			u->lost_rows_user += agent_rows_add(rows, &keys[i], &val) != 0;
 		}
 		first = false;
@@ -336,7 +362,11 @@ int udp_end(struct udp *u, struct agent_rows *rows)
 	if (r)
 		return r;
 	u->active = !u->active;
-	return udp_take(u, u->inner[!u->active], rows);
+	nat_refresh(u->nat); /* of whatever is in the map, the translation was told */
+	r = udp_take(u, u->inner[!u->active], rows);
+	if (!r)
+		nat_drained(u->nat);
+	return r;
 }
 
 int udp_relieve(struct udp *u, struct agent_rows *rows)

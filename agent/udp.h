@@ -26,6 +26,7 @@ struct udp_opts {
 	size_t n_netns;
 	uint32_t max_rows, max_socks, max_peers; /* 0: as above */
 	uint16_t port_low, port_high;            /* ports the kernel gives out */
+	struct nat *nat;                         /* what is known of translated addresses; may be NULL */
 	const char *btf;                         /* file that tells its structs; NULL or "": the kernel's own BTF */
 };
 
@@ -42,6 +43,7 @@ struct udp_counts {
 	uint64_t cost_ns;               /* what they took, by samples */
 };
 
+struct nat;
 struct udp;
 struct sky_udp_sock;
 

@@ -3,10 +3,13 @@
  * Addresses behind which several others stand (agent/nat.c lists them): each connection to one has a row of its own, found by
  * its ephemeral port, so that user space can put it where it went and add up what went to one place. Bounded: past
  * nat_rows_max rows since the last drain they are summed as all others are, and user space flags what it cannot tell apart.
+ * Included where `counters` with its rows_made is known, TCP's or UDP's.
  */
 #pragma once
 
-#include "agent/bpf/maps.bpf.h"
+#include <bpf/bpf_helpers.h>
+
+#include "agent/bpf/event.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

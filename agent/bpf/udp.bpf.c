@@ -32,8 +32,10 @@
  * What it does not see: a datagram dropped after the hook at the sender (queueing discipline, device), which counts as sent;
  * one dropped after it at the receiver (its buffer is full: the listener's `drops`), which counts as received; sockets of
  * the kernel (WireGuard, VXLAN); UDP-Lite; raw sockets and XDP; what is sent through IPsec (its packet is no UDP any more) and, twice,
- * through a VRF with a queueing discipline. A socket whose addresses are translated in its own namespace has two rows:
- * one sent to the address on the wire, one received from the address that was dialled.
+ * through a VRF with a queueing discipline. A socket whose addresses are translated in its own namespace has two rows
+ * here, one sent to the address on the wire, one received from the address that was dialled: user space puts them
+ * together (agent/nat.c, invariant 5). A connected one that has sent nothing has no translation: its row stays on the
+ * address dialled, flagged.
  *
  * Why not: kprobes or fentry on udp_sendmsg and skb_consume_udp count what programs read, not what arrived, and cost
  * less per datagram, but need kernel types and functions with changing arguments, and are skipped when they nest;

@@ -67,7 +67,8 @@ struct sky_udp_row {
 	__u64 opened, closed, open_ms;
 	__u32 tgid;
 	__u16 ports[SKY_PORTS];
-	__u8 pad[36]; /* see SKY_ELEMENT */
+	__u32 listed; /* ports put into `ports`: more than there are when two CPUs wrote one place */
+	__u8 pad[32]; /* see SKY_ELEMENT */
 };
 
 struct sky_udp_ask {

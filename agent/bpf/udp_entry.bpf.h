@@ -30,6 +30,7 @@ struct __sk_buff {
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "agent/bpf/fold.bpf.h"
 #include "agent/bpf/sock.bpf.h"
 #include "agent/bpf/udp.h"
 
@@ -69,6 +70,8 @@ struct sky_udp_cost cost[SKY_CPUS] = {};
 struct sky_udp_ask ask SEC(".data.ask") = {};
 __u32 epoch = 0; /* counts intervals */
 
+#include "agent/bpf/nat.bpf.h"
+
 static const struct sky_udp_row empty_row = {};
 const struct sky_row_key key_type = {}; /* only so that the object's types hold it */
 
@@ -86,13 +89,6 @@ struct sock___udp {
 	} __sk_common;
 	__u8 sk_userlocks : 4;
 } __attribute__((preserve_access_index));
-
-#define ADD(field, n)                                       \
-	do {                                                \
-		__u64 n_ = (n);                             \
-		if (n_)                                     \
-			__sync_fetch_and_add(&(field), n_); \
-	} while (0)
 
 /* A context or a socket of the verifier's types as what it is: a pointer to the kernel's socket, without a type. */
 static __always_inline struct sock *plain(const void *typed)
@@ -138,6 +134,22 @@ static __always_inline void key_fill(struct sky_row_key *k, const struct sky_udp
 	k->flags = e->joined ? SKY_FLAG_JOINED : 0;
 }
 
+/* An ephemeral port is all that tells where one of a listed address went. */
+static __always_inline void key_split(struct sky_row_key *k, __u16 lport, __u16 rport)
+{
+	if (k->role == SKY_ROLE_CLIENT)
+		nat_split(k, k->remote, lport);
+	else if (k->role == SKY_ROLE_SERVER)
+		nat_split(k, k->local, rport);
+}
+
+static __always_inline void row_hints(struct sky_udp_row *row, __u16 port, __u32 tgid)
+{
+	if (fold_port(row->ports, port))
+		__sync_fetch_and_add(&row->listed, 1);
+	fold_hint(&row->tgid, tgid);
+}
+
 static __always_inline struct sky_udp_row *row_make(void *map, const struct sky_row_key *k)
 {
 	long err = bpf_map_update_elem(map, k, &empty_row, BPF_NOEXIST);
@@ -170,26 +182,6 @@ static __always_inline void lost_sums(const struct sky_udp_sums *d)
 {
 	ADD(counters.lost_segs, d->tx_segs + d->rx_segs);
 	ADD(counters.lost_bytes, d->tx_bytes + d->rx_bytes);
-}
-
-/* Two CPUs may write one place: then one port is not listed. */
-static __always_inline void row_port(struct sky_udp_row *row, __u16 port)
-{
-#pragma unroll
-	for (int i = 0; i < SKY_PORTS; i++) {
-		if (row->ports[i] == port)
-			return;
-		if (!row->ports[i]) {
-			row->ports[i] = port;
-			return;
-		}
-	}
-}
-
-static __always_inline void row_hint(struct sky_udp_row *row, __u32 tgid)
-{
-	if (tgid && row->tgid != tgid)
-		row->tgid = tgid;
 }
 
 /* Adds to a row what a connected socket did with its peer since it was last looked at. `end`: that peer is its peer no
@@ -231,6 +223,7 @@ static __always_inline void fold(struct sky_udp_sock *e, __u64 cookie, __u64 at_
 	key_fill(&k, e, true, e->lport, e->rport);
 	__builtin_memcpy(k.local, e->local, 16);
 	__builtin_memcpy(k.remote, e->remote, 16);
+	key_split(&k, e->lport, e->rport);
 	map = row_map();
 	row = map ? bpf_map_lookup_elem(map, &k) : NULL;
 	if (!row && map)
@@ -244,8 +237,7 @@ static __always_inline void fold(struct sky_udp_sock *e, __u64 cookie, __u64 at_
 	if (at_ns > from)
 		ADD(row->open_ms, at_ns / 1000000 - from / 1000000);
 	row_sums(row, &d);
-	row_port(row, k.role == SKY_ROLE_CLIENT ? e->lport : e->rport);
-	row_hint(row, e->tgid);
+	row_hints(row, k.role == SKY_ROLE_CLIENT ? e->lport : e->rport, e->tgid);
 }
 
 /* Takes over where the socket really is. False: its memory is another's by now. `connected`: it has a peer. */

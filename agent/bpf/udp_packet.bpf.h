@@ -74,6 +74,7 @@ static __always_inline struct sky_udp_row *row_peer(struct sky_udp_sock *e, cons
 	key_fill(&k, e, false, d->lport, d->rport);
 	__builtin_memcpy(k.local, d->local, 16);
 	__builtin_memcpy(k.remote, d->remote, 16);
+	key_split(&k, d->lport, d->rport);
 	row = bpf_map_lookup_elem(map, &k);
 	if (row)
 		return row;
@@ -89,9 +90,8 @@ static __always_inline struct sky_udp_row *row_peer(struct sky_udp_sock *e, cons
 	__builtin_memset(k.remote, 0, 16);
 	if (v4)
 		addr_v4(k.remote, 0);
-	if (k.role == SKY_ROLE_UNKNOWN)
-		k.other_port = 0;
-	else if (k.role == SKY_ROLE_CLIENT && !given_out(k.service_port))
+	k.other_port = 0;
+	if (k.role == SKY_ROLE_CLIENT && !given_out(k.service_port))
 		k.service_port = d->rport;
 	row = bpf_map_lookup_elem(map, &k);
 	return row ? row : row_make(map, &k);
@@ -161,6 +161,5 @@ static __always_inline void count(struct __sk_buff *skb, struct bpf_sock *full, 
 		return;
 	}
 	add(&row->sums, &d, out);
-	row_port(row, role_of(e, false, d.lport, d.rport) == SKY_ROLE_CLIENT ? d.lport : d.rport);
-	row_hint(row, e->tgid);
+	row_hints(row, role_of(e, false, d.lport, d.rport) == SKY_ROLE_CLIENT ? d.lport : d.rport, e->tgid);
 }
