@@ -43,7 +43,7 @@ struct worker_refused {
 struct worker_lines {
 	struct account_lines agents;
 	struct sources_lines sources; /* of standard sFlow */
-	uint32_t spread_ms; /* the longest that an agent said; 0: none */
+	uint32_t spread_ms;           /* the longest that an agent said; 0: none */
 	struct worker_refused refused[COLLECTOR_REJECTS];
 };
 

@@ -207,8 +207,8 @@ static enum wire_error next_record(struct wire_datagram *d, struct wire_record *
 		ret->sample_sequence = d->in.sequence;
 		ret->sampling_rate = d->in.sampling_rate;
 		ret->sample_pool = d->in.pool;
-		ret->drops = d->in.drops;
 	}
+	ret->drops = d->in.drops;
 	if (!next_part(&d->sample, &ret->enterprise, &ret->format, &ret->body, &cut)) {
 		d->records_left = 0;
 		d->sample.p = d->sample.end;

@@ -100,7 +100,7 @@ struct wire_record {
 	uint8_t kind;     /* enum wire_kind: of the sample it stands in */
 	uint32_t enterprise, format;
 	struct str body;
-	/* of the flow sample it stands in, else 0 */
+	/* of the flow sample it stands in, else 0 (drops: of a discarded packet too) */
 	uint32_t sample_sequence, sampling_rate, sample_pool, drops;
 };
 

@@ -32,6 +32,7 @@
 
 #define EPOCH 1700000040u /* a multiple of 60 */
 #define MAX_WORDS 48
+#define LONGEST 8192 /* line */
 
 struct script {
 	struct world *world;
@@ -207,7 +208,7 @@ static void do_listener(struct script *s, char **w, int n)
 
 static void do_noise(struct script *s, char **w, int n)
 {
-	uint8_t bytes[512];
+	uint8_t bytes[LONGEST / 2];
 	size_t len = strlen(w[2]) / 2;
 	struct ip from = address(s, w[1]);
 
@@ -390,7 +391,7 @@ static void run_line(struct script *s, char *line)
 int main(int argc, char **argv)
 {
 	struct script s = {.path = argc == 2 ? argv[1] : ""};
-	char line[4096];
+	static char line[LONGEST];
 	FILE *file = argc == 2 ? fopen(argv[1], "r") : NULL;
 
 	if (!file) {
