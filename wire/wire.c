@@ -37,6 +37,7 @@ enum {
 	SAMPLE_COUNTERS_EXPANDED = 4,
 	SAMPLE_DISCARD = 5,
 };
+enum { FLOW_WORDS = 7, FLOW_WORDS_EXPANDED = 10 }; /* of a flow sample's head before the count of records */
 
 const char *wire_error_name(enum wire_error e)
 {
@@ -103,54 +104,73 @@ enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint
 }
 
 /* Format, length and the bytes of a sample or record, cut to what there is. False: not even that. */
-static bool next_part(struct cursor *c, uint32_t *ret_enterprise, uint32_t *ret_format, struct str *ret_body,
-		      bool *ret_cut)
+static inline bool next_part(struct cursor *c, uint32_t *ret_enterprise, uint32_t *ret_format, struct str *ret_body,
+			     bool *ret_cut)
 {
-	uint32_t format = cursor_u32(c), n = cursor_u32(c);
-	size_t room = ((size_t)n + 3) & ~(size_t)3;
+	const uint8_t *p = cursor_take(c, 8);
+	size_t n, room, left;
 
-	if (c->err)
+	if (!p)
 		return false;
-	*ret_cut = room > cursor_left(c);
+	*ret_enterprise = cursor_load32(p) >> 12;
+	*ret_format = cursor_load32(p) & 0xfff;
+	n = cursor_load32(p + 4);
+	room = (n + 3) & ~(size_t)3;
+	left = (size_t)(c->end - c->p);
+	*ret_cut = room > left;
 	if (*ret_cut)
-		room = n = cursor_left(c);
-	*ret_enterprise = format >> 12;
-	*ret_format = format & 0xfff;
-	*ret_body = (struct str){(const char *)cursor_take(c, room), n};
+		room = n = left;
+	*ret_body = (struct str){(const char *)c->p, n};
+	c->p += room;
 	return true;
 }
 
-/* The words before the records of a sample; `wide` ones are two in the expanded forms. */
-static bool read_sample_head(struct cursor *c, struct wire_sample *s)
+static inline uint32_t next_word(const uint8_t **p)
 {
-	bool wide = s->format > 2; /* 0:5 has no compact form */
-	bool flow = s->kind == WIRE_KIND_FLOW, discard = s->kind == WIRE_KIND_DISCARD;
-	uint32_t v;
+	uint32_t v = cursor_load32(*p);
 
-	s->sequence = cursor_u32(c);
-	v = cursor_u32(c);
-	s->source_class = wide ? v : v >> 24;
-	s->source_index = wide ? cursor_u32(c) : v & 0xffffff;
+	*p += 4;
+	return v;
+}
+
+/* An interface: two words in the expanded forms. */
+static inline uint32_t next_port(const uint8_t **p, bool wide, uint32_t *ret_format)
+{
+	uint32_t v = next_word(p);
+
+	*ret_format = wide ? v : v >> 30;
+	return wide ? next_word(p) : v & WIRE_PORT_INTERNAL;
+}
+
+/* The words before the records of a sample. */
+static inline bool read_sample_head(struct cursor *c, struct wire_sample *s)
+{
+	static const uint8_t words[WIRE_KINDS][2] = {
+		[WIRE_KIND_FLOW] = {8, 11}, [WIRE_KIND_COUNTERS] = {3, 4}, [WIRE_KIND_DISCARD] = {8, 8}};
+	bool wide = s->format > 2, flow = s->kind == WIRE_KIND_FLOW; /* 0:5 has no compact form */
+	const uint8_t *p = cursor_take(c, words[s->kind][wide] * 4u);
+	uint32_t source;
+
+	if (!p)
+		return false;
+	s->sequence = next_word(&p);
+	source = next_word(&p);
+	s->source_class = wide ? source : source >> 24;
+	s->source_index = wide ? next_word(&p) : source & 0xffffff;
 	if (flow) {
-		s->sampling_rate = cursor_u32(c);
-		s->pool = cursor_u32(c);
+		s->sampling_rate = next_word(&p);
+		s->pool = next_word(&p);
+		s->drops = next_word(&p);
+		s->input = next_port(&p, wide, &s->input_format);
+		s->output = next_port(&p, wide, &s->output_format);
+	} else if (s->kind == WIRE_KIND_DISCARD) {
+		s->drops = next_word(&p);
+		s->input = next_word(&p);
+		s->output = next_word(&p);
+		s->reason = next_word(&p);
 	}
-	if (flow || discard)
-		s->drops = cursor_u32(c);
-	if (discard) {
-		s->input = cursor_u32(c);
-		s->output = cursor_u32(c);
-		s->reason = cursor_u32(c);
-	} else if (flow) {
-		v = cursor_u32(c);
-		s->input_format = wide ? v : v >> 30;
-		s->input = wide ? cursor_u32(c) : v & WIRE_PORT_INTERNAL;
-		v = cursor_u32(c);
-		s->output_format = wide ? v : v >> 30;
-		s->output = wide ? cursor_u32(c) : v & WIRE_PORT_INTERNAL;
-	}
-	s->n_records = cursor_u32(c);
-	return !c->err;
+	s->n_records = next_word(&p);
+	return true;
 }
 
 enum wire_error wire_sample_next(struct wire_datagram *d, const struct wire_sample **ret)
@@ -197,18 +217,18 @@ enum wire_error wire_sample_next(struct wire_datagram *d, const struct wire_samp
 	return WIRE_OK;
 }
 
-static enum wire_error next_record(struct wire_datagram *d, struct wire_record *ret)
+static inline enum wire_error next_record(struct wire_datagram *d, struct wire_record *ret)
 {
-	bool cut, at_end = !cursor_left(&d->sample), flow = d->in.kind == WIRE_KIND_FLOW;
+	const struct wire_sample *s = &d->in;
+	bool cut, at_end = !cursor_left(&d->sample), flow = s->kind == WIRE_KIND_FLOW;
 
 	d->records_left--;
-	*ret = (struct wire_record){.kind = d->in.kind};
-	if (flow) {
-		ret->sample_sequence = d->in.sequence;
-		ret->sampling_rate = d->in.sampling_rate;
-		ret->sample_pool = d->in.pool;
-	}
-	ret->drops = d->in.drops;
+	ret->sample_only = false;
+	ret->kind = s->kind;
+	ret->sample_sequence = flow ? s->sequence : 0;
+	ret->sampling_rate = s->sampling_rate;
+	ret->sample_pool = s->pool;
+	ret->drops = s->drops;
 	if (!next_part(&d->sample, &ret->enterprise, &ret->format, &ret->body, &cut)) {
 		d->records_left = 0;
 		d->sample.p = d->sample.end;
@@ -259,19 +279,29 @@ enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret)
 	}
 }
 
-bool wire_has_ours(const struct wire_datagram *datagram)
+/* Looked at for every datagram before its records are: so only their lengths are. */
+bool wire_has_ours(const struct wire_datagram *d)
 {
-	struct wire_datagram d = *datagram;
-	const struct wire_sample *s;
-	struct wire_record r;
-	enum wire_error e;
+	struct cursor samples = d->cur;
+	uint32_t left = d->samples_left, enterprise, format;
+	struct str body;
+	bool cut = false;
 
-	while ((e = wire_sample_next(&d, &s)) != WIRE_END) {
-		if (e || s->kind != WIRE_KIND_FLOW)
+	while (left-- && !cut && next_part(&samples, &enterprise, &format, &body, &cut)) {
+		struct cursor records = cursor_over(body);
+		uint32_t n;
+
+		if (enterprise || (format != SAMPLE_FLOW && format != SAMPLE_FLOW_EXPANDED))
 			continue;
-		while ((e = wire_record_next(&d, &r)) != WIRE_END)
-			if (!e && r.ours)
+		cursor_take(&records, format == SAMPLE_FLOW ? FLOW_WORDS * 4 : FLOW_WORDS_EXPANDED * 4);
+		for (n = cursor_u32(&records); n; n--) {
+			bool ends;
+
+			if (!next_part(&records, &enterprise, &format, &body, &ends))
+				break;
+			if (enterprise == d->enterprise && format != WIRE_PAD)
 				return true;
+		}
 	}
 	return false;
 }
