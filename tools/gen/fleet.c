@@ -9,11 +9,12 @@
 #include "policy/inventory.h"
 #include "tools/gen/dice.h"
 
-#define TOP_BYTES_S 40e6 /* of the greatest edge */
-#define TRIES 200        /* per edge, until a pair is found that is not called yet */
+#define TOP_BYTES_S 40e6     /* of the greatest edge */
+#define FLEET_AGENTS6 0xffff /* subnet of the agents' own IPv6 addresses */
+#define TRIES 200            /* per edge, until a pair is found that is not called yet */
 
 /* Keys of dice: each question has its own. */
-enum { ASK_HOST = 1, ASK_KIND, ASK_CLIENT, ASK_SERVER, ASK_RANK, ASK_SIGN, ASK_SHAPE, ASK_PAIR };
+enum { ASK_HOST = 1, ASK_KIND, ASK_CLIENT, ASK_SERVER, ASK_RANK, ASK_SIGN, ASK_SHAPE, ASK_PAIR, ASK_FAMILY };
 
 static uint64_t fleet_key(const struct fleet *f, unsigned ask)
 {
@@ -74,6 +75,17 @@ static void fleet_services(struct fleet *f)
 	}
 }
 
+static bool fleet_v6(const struct fleet *f, unsigned nth, uint32_t i)
+{
+	return dice_unit(fleet_key(f, ASK_FAMILY) + nth, i) < f->conf.ipv6;
+}
+
+static struct ip fleet_ip6(unsigned subnet, uint32_t n)
+{
+	return (struct ip){{0xfd, 0, 0, 0, (uint8_t)(subnet >> 8), (uint8_t)subnet, [12] = (uint8_t)(n >> 24),
+			    (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n}};
+}
+
 static void fleet_hosts(struct fleet *f)
 {
 	char name[FLEET_NAME];
@@ -83,6 +95,8 @@ static void fleet_hosts(struct fleet *f)
 
 		h->ip = ip_from_v4(
 			(uint8_t[]){172, (uint8_t)(16 + (i + 1) / 65536), (uint8_t)((i + 1) / 256), (uint8_t)(i + 1)});
+		if (fleet_v6(f, 0, i))
+			h->ip = fleet_ip6(FLEET_AGENTS6, i + 1);
 		h->zone = i % f->conf.zones;
 		snprintf(h->id, sizeof(h->id), "%.32s-%07u", f->conf.net[0] ? f->conf.net : "gen", i);
 		fleet_hostname(i, h->zone, f->conf.odd_names, name);
@@ -106,7 +120,8 @@ static int fleet_instances(struct fleet *f)
 
 			if (n >= 65535)
 				return -ENOSPC;
-			v->ip = ip_from_v4((uint8_t[]){10, (uint8_t)s->zone, (uint8_t)(n >> 8), (uint8_t)n});
+			v->ip[0] = ip_from_v4((uint8_t[]){10, (uint8_t)s->zone, (uint8_t)(n >> 8), (uint8_t)n});
+			v->ip[1] = fleet_ip6(s->zone, n);
 			v->service = i;
 			v->host = s->zone + f->conf.zones * (uint32_t)((begin + k) % hosts);
 			v->netns = 4026532000u + s->first + k;
@@ -118,7 +133,7 @@ static int fleet_instances(struct fleet *f)
 	for (uint32_t i = 0; i < f->conf.hosts; i++) {
 		struct fleet_host *h = &f->hosts[i];
 
-		if (h->n_instances > FLEET_HOST_INSTANCES)
+		if (h->n_instances * (f->conf.ipv6 > 0 ? 2 : 1) > FLEET_HOST_ADDRESSES)
 			return -ENOSPC;
 		h->first_instance = at;
 		at += h->n_instances;
@@ -205,11 +220,13 @@ static void edge_shape(const struct fleet *f, struct fleet_edge *e, uint32_t i, 
 		e->sign = (enum fleet_sign)(1 + dice(fleet_key(f, ASK_SIGN), i) / 40 % (FLEET_SIGNS - 1));
 }
 
-static struct ip outside_ip(int32_t end, uint32_t i)
+static struct ip outside_ip(int32_t end, uint32_t i, bool v6)
 {
 	static const uint8_t nets[FLEET_OUTSIDE][3] = {{198, 51, 100}, {203, 0, 113}, {192, 0, 2}, {198, 18, 7}};
 	const uint8_t *n = nets[-1 - end];
 
+	if (v6)
+		return (struct ip){{0x20, 0x01, 0x0d, 0xb8, 0, (uint8_t)-end, [15] = (uint8_t)(1 + i % 250)}};
 	return ip_from_v4((uint8_t[]){n[0], n[1], n[2], (uint8_t)(1 + i % 250)});
 }
 
@@ -229,19 +246,21 @@ static void edge_pair(struct fleet *f, uint32_t i, uint32_t k)
 		s = &f->services[e->server];
 		p->server = (int32_t)(s->first + ((nth >> 32) + k) % s->n);
 	}
-	p->client_ip = p->client < 0 ? outside_ip(e->client, (uint32_t)nth + k) : f->instances[p->client].ip;
-	p->server_ip = p->server < 0 ? outside_ip(e->server, (uint32_t)nth + k) : f->instances[p->server].ip;
+	p->client_ip =
+		p->client < 0 ? outside_ip(e->client, (uint32_t)nth + k, e->v6) : f->instances[p->client].ip[e->v6];
+	p->server_ip =
+		p->server < 0 ? outside_ip(e->server, (uint32_t)nth + k, e->v6) : f->instances[p->server].ip[e->v6];
 }
 
 /* What the end will be called in the store, and its zone. */
-static void edge_end_name(struct fleet *f, int32_t end, struct str *ret_service, struct str *ret_zone)
+static void edge_end_name(struct fleet *f, int32_t end, bool v6, struct str *ret_service, struct str *ret_zone)
 {
 	char text[INVENTORY_TEXT];
 	struct ip ip;
 
 	*ret_zone = (struct str){0};
 	if (end < 0) {
-		ip = outside_ip(end, 0);
+		ip = outside_ip(end, 0, v6);
 		*ret_service = fleet_text(f, inventory_unknown(&ip, str_from(f->conf.net), text));
 		return;
 	}
@@ -259,13 +278,14 @@ static void edge_make(struct fleet *f, uint32_t i, uint32_t rank)
 		 servers = e->server < 0 ? 4 : f->services[e->server].n;
 
 	edge_shape(f, e, i, rank);
+	e->v6 = fleet_v6(f, 1, i);
 	e->first = f->n_pairs;
 	e->n = rank < f->conf.edges / 10 && clients > 1 && servers > 1 ? 2 : 1;
 	for (uint32_t k = 0; k < e->n; k++)
 		edge_pair(f, i, k);
 	e->name = (struct flow_edge_name){.net = str_from(f->conf.net), .port = e->port, .protocol = IPPROTO_TCP};
-	edge_end_name(f, e->client, &e->name.client_service, &e->name.client_zone);
-	edge_end_name(f, e->server, &e->name.server_service, &e->name.server_zone);
+	edge_end_name(f, e->client, e->v6, &e->name.client_service, &e->name.client_zone);
+	edge_end_name(f, e->server, e->v6, &e->name.server_service, &e->name.server_zone);
 }
 
 /* Places in the order of size, by chance. */
@@ -318,6 +338,8 @@ static int row_cmp(const void *a, const void *b)
 {
 	const struct fleet_row *x = a, *y = b;
 
+	if (x->v6 != y->v6)
+		return x->v6 ? 1 : -1;
 	if (x->instance != y->instance)
 		return x->instance < y->instance ? -1 : 1;
 	return x->pair < y->pair ? -1 : x->pair > y->pair;
@@ -354,11 +376,30 @@ static void fleet_rows(struct fleet *f)
 			if (instance < 0)
 				continue;
 			h = &f->hosts[f->instances[instance].host];
-			f->rows[h->first_row + h->n_rows++] = (struct fleet_row){i, server, (uint32_t)instance};
+			f->rows[h->first_row + h->n_rows++] =
+				(struct fleet_row){i, server, f->edges[p->edge].v6, (uint32_t)instance};
 		}
 	}
 	for (uint32_t i = 0; i < f->conf.hosts; i++)
 		qsort(&f->rows[f->hosts[i].first_row], f->hosts[i].n_rows, sizeof(*f->rows), row_cmp);
+}
+
+/* Takes rows away until they are as many as asked for. */
+static int fleet_trim(struct fleet *f)
+{
+	uint32_t keys = f->conf.keys;
+
+	if (!keys)
+		return 0;
+	if (f->n_rows < keys)
+		return -ENOSPC;
+	for (uint32_t i = 0; f->n_rows > keys; i = (i + 1) % f->conf.hosts) {
+		if (f->hosts[i].n_rows) {
+			f->hosts[i].n_rows--;
+			f->n_rows--;
+		}
+	}
+	return 0;
 }
 
 /* --- all of it */
@@ -442,6 +483,12 @@ int fleet_new(struct fleet **ret, const struct fleet_conf *conf, char *why, size
 		return r;
 	}
 	fleet_rows(f);
+	r = fleet_trim(f);
+	if (r < 0) {
+		snprintf(why, why_len, "%u edges make %u keys: take more edges", conf->edges, f->n_rows);
+		fleet_free(f);
+		return r;
+	}
 	*ret = f;
 	return 0;
 }
@@ -455,6 +502,9 @@ bool fleet_inventory(const struct fleet *f, FILE *out)
 		fleet_zone(z, name);
 		fprintf(out, "  - cidr: 10.%u.0.0/16\n    owner: %s-network\n    site: gen\n    zone: %s\n", z, name,
 			name);
+		if (f->conf.ipv6 > 0)
+			fprintf(out, "  - cidr: fd00:0:%x::/48\n    owner: %s-network\n    site: gen\n    zone: %s\n",
+				z, name, name);
 	}
 	return !ferror(out);
 }

@@ -7,7 +7,8 @@
  *     service at either end, and what both ends measure is known to the byte.
  *   - The sizes of edges follow Zipf: bytes/s of the k-th are 1/k^0.9 of the first's.
  *   - One edge in twenty comes from networks without an agent, one in twenty goes there: those have one observer.
- *   - Zone z has the addresses 10.z.0.0/16. That zones have names is the inventory's doing (fleet_inventory()).
+ *   - Zone z has the addresses 10.z.0.0/16 and fd00:0:z::/48. That zones have names is the inventory's doing (fleet_inventory()).
+ *   - Every instance has an address of either family; an edge is of one.
  */
 #pragma once
 
@@ -20,7 +21,7 @@
 #define FLEET_LAYERS 3
 #define FLEET_ZONES 200
 #define FLEET_HOSTS 1000000
-#define FLEET_HOST_INSTANCES 250 /* with the host's own address as many as a host record holds */
+#define FLEET_HOST_ADDRESSES 250 /* of its instances: with the host's own as many as a host record holds */
 #define FLEET_OUTSIDE 4          /* networks without an agent */
 
 /* What is wrong with an edge. */
@@ -40,6 +41,8 @@ struct fleet_conf {
 	const char *net; /* address space; "" the default */
 	bool odd_names;  /* some services and hosts are called as nobody should */
 	bool inventory;  /* zones are known by name */
+	double ipv6;     /* share of the edges, and of the agents' own addresses */
+	uint32_t keys;   /* exactly so many rows; 0: what the edges give */
 };
 
 struct fleet_service {
@@ -51,7 +54,7 @@ struct fleet_service {
 };
 
 struct fleet_instance {
-	struct ip ip;
+	struct ip ip[2]; /* IPv4, IPv6 */
 	uint32_t service, host, netns;
 	char container[13];
 };
@@ -59,6 +62,7 @@ struct fleet_instance {
 struct fleet_edge {
 	int32_t client, server; /* service; -1 - k: outside network k */
 	enum fleet_sign sign;
+	bool v6;
 	uint16_t port;
 	double bytes_s, c2s_share, conns_s, rtt_us;
 	uint32_t first, n;          /* pairs */
@@ -75,14 +79,14 @@ struct fleet_pair {
 /* What one host measures of a pair. */
 struct fleet_row {
 	uint32_t pair;
-	bool server;
+	bool server, v6;
 	uint32_t instance; /* whose names it carries */
 };
 
 struct fleet_host {
 	struct ip ip;
 	unsigned zone;
-	uint32_t first_row, n_rows;           /* rows with the same names are neighbours */
+	uint32_t first_row, n_rows;           /* rows of one family and the same names are neighbours */
 	uint32_t first_instance, n_instances; /* in fleet.by_host */
 	char id[48];
 	struct str hostname;
@@ -116,3 +120,6 @@ void fleet_name(unsigned layer, uint32_t i, bool odd, char name[FLEET_NAME], con
 		uint16_t *ret_port);
 void fleet_hostname(uint32_t host, unsigned zone, bool odd, char name[FLEET_NAME]);
 void fleet_zone(unsigned zone, char name[32]);
+
+/* The names an instance's rows and listeners carry. */
+void fleet_names(const struct fleet *f, uint32_t instance, struct flow_names *ret);

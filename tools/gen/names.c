@@ -106,3 +106,14 @@ void fleet_hostname(uint32_t host, unsigned zone, bool odd, char name[FLEET_NAME
 	else
 		snprintf(name, FLEET_NAME, "%s-%05u.example", text, host);
 }
+
+void fleet_names(const struct fleet *f, uint32_t instance, struct flow_names *ret)
+{
+	const struct fleet_instance *v = &f->instances[instance];
+	const struct fleet_service *s = &f->services[v->service];
+
+	*ret = (struct flow_names){.service = s->name,
+				   .process = s->process,
+				   .container = {v->container, 12},
+				   .quality = FLOW_OWNER_EXACT};
+}

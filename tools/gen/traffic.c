@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/gen/traffic.h"
 
+#include <math.h>
+
 #include "tools/gen/dice.h"
 
 #define MSS 1448
@@ -87,14 +89,94 @@ static void traffic_sends(const struct happened *h, bool server, uint32_t second
 	}
 }
 
+static uint64_t traffic_key(const struct fleet *f, const struct fleet_row *row)
+{
+	return dice(f->conf.seed ^ 0x7ea77c, row->pair);
+}
+
 void traffic_row(const struct fleet *f, const struct fleet_row *row, uint32_t index, uint32_t seconds,
-		 struct flow_stats *ret)
+		 struct traffic_item *ret)
 {
 	const struct fleet_edge *e = &f->edges[f->pairs[row->pair].edge];
 	struct happened h;
 
-	traffic_happened(e, dice(f->conf.seed ^ 0x7ea77c, row->pair), index, seconds, &h);
-	*ret = (struct flow_stats){0};
-	traffic_conns(&h, row->server, ret);
-	traffic_sends(&h, row->server, seconds, ret);
+	traffic_happened(e, traffic_key(f, row), index, seconds, &h);
+	*ret = (struct traffic_item){.ports_more = (uint32_t)h.opened};
+	traffic_conns(&h, row->server, &ret->stats);
+	traffic_sends(&h, row->server, seconds, &ret->stats);
+}
+
+/* --- events */
+
+/* P(ports >= n) = n^-PORTS_TAIL up to TRAFFIC_PORTS has the mean 3.3; events of a port are geometric with the mean 8.6 / 3.3. */
+#define PORTS_TAIL 1.3001417
+#define EVENTS_MEAN (12 / 1.4 / 3.3)
+#define GOLDEN 0.6180339887498949
+#define EPHEMERAL 32768u
+#define EPHEMERALS 28232u /* net.ipv4.ip_local_port_range's default */
+#define PORT_STEP 7919u   /* no divisor of that: no port twice */
+
+/* Evenly spread over the pairs, so that a small fleet has the published mean too. */
+uint32_t traffic_ports(const struct fleet *f, const struct fleet_row *row, uint32_t index)
+{
+	double u = row->pair * GOLDEN + dice_unit(f->conf.seed ^ 0x90475, index), n;
+
+	u -= floor(u);
+	n = u > 0 ? pow(u, -1 / PORTS_TAIL) : TRAFFIC_PORTS;
+	return n < TRAFFIC_PORTS ? (uint32_t)n : TRAFFIC_PORTS;
+}
+
+static uint64_t traffic_port_key(const struct fleet *f, const struct fleet_row *row, uint32_t index, uint32_t port)
+{
+	return dice(dice(traffic_key(f, row), index), port);
+}
+
+uint32_t traffic_events(const struct fleet *f, const struct fleet_row *row, uint32_t index, uint32_t port)
+{
+	double u = dice_unit(traffic_port_key(f, row, index, port), 0);
+	double n = 1 + log(u > 0 ? u : 1e-9) / log(1 - 1 / EVENTS_MEAN);
+
+	return n < 1000 ? (uint32_t)n : 1000;
+}
+
+static uint16_t traffic_port(const struct fleet *f, const struct fleet_row *row, uint32_t index, uint32_t port)
+{
+	uint64_t first = dice(traffic_key(f, row) + 1, index);
+
+	return (uint16_t)(EPHEMERAL + (first + (uint64_t)port * PORT_STEP) % EPHEMERALS);
+}
+
+/* One sample of one connection: what both ends saw is the same, each says it of its own side. */
+void traffic_event(const struct fleet *f, const struct fleet_row *row, uint32_t index, uint32_t port, uint32_t event,
+		   struct traffic_item *ret)
+{
+	const struct fleet_edge *e = &f->edges[f->pairs[row->pair].edge];
+	uint64_t key = dice(traffic_port_key(f, row, index, port), event + 1);
+	uint32_t c2s = 100 + dice_skewed(key, 0, 20000), s2c = 200 + dice_skewed(key, 1, 200000);
+	struct flow_stats *s = &ret->stats;
+	uint64_t rtt_us = (uint64_t)(e->rtt_us * (0.8 + 0.4 * dice_unit(key, 2))) + 20;
+
+	*ret = (struct traffic_item){.n_ports = 1, .ports = {traffic_port(f, row, index, port)}};
+	s->rows = 1;
+	s->opened = event == 0;
+	s->attempts = event == 0 && !row->server;
+	s->closed = event == 0;
+	s->open_ms = 1 + dice_skewed(key, 3, 4000);
+	s->tx_bytes = row->server ? s2c : c2s;
+	s->rx_bytes = row->server ? c2s : s2c;
+	s->tx_segs = s->tx_bytes / MSS + 1;
+	s->rx_segs = s->rx_bytes / MSS + 1;
+	s->retransmitted = dice_unit(key, 4) < 0.01;
+	s->srtt[flow_bucket(rtt_us)] = 1;
+	s->jitter_us = rtt_us / 10;
+	s->cwnd_segs = 10 + dice_skewed(key, 5, 90);
+	s->rtt_samples = 1;
+	s->busy_us = s->tx_bytes / 50 + 1;
+	if (event == 0)
+		s->handshake[flow_bucket(rtt_us + rtt_us / 5)] = 1;
+}
+
+uint32_t traffic_packet(const struct traffic_item *item, bool v6)
+{
+	return (v6 ? 60 : 40) + (uint32_t)(item->stats.tx_bytes < MSS ? item->stats.tx_bytes : MSS);
 }

@@ -7,25 +7,42 @@
 #include <string.h>
 
 struct truth_edge {
-	uint8_t observed;           /* bits 1 << enum flow_view */
-	struct flow_stats views[2]; /* client, server */
+	uint8_t observed; /* bits 1 << enum flow_view */
+	bool unsent;
+	uint64_t twice;
+	struct flow_stats *views, *missing; /* client, server; made when needed */
+};
+
+struct truth_row {
+	bool any;
+	struct flow_stats sums;
+	uint64_t unsent, twice;
+	uint32_t n_ports;
+	uint16_t ports[TRAFFIC_PORTS];
 };
 
 struct truth {
 	const struct fleet *fleet;
-	FILE *out;
+	FILE *out, *rows_out;
 	struct truth_edge *edges;
+	struct truth_row *rows; /* of the host at work */
+	int err;
 };
 
-int truth_new(struct truth **ret, const struct fleet *f, FILE *out)
+int truth_new(struct truth **ret, const struct fleet *f, FILE *edges, FILE *rows)
 {
 	struct truth *t = calloc(1, sizeof(*t));
+	uint32_t most = 1;
 
 	if (!t)
 		return -ENOMEM;
-	*t = (struct truth){f, out, calloc(f->conf.edges, sizeof(*t->edges))};
-	if (!t->edges) {
-		free(t);
+	for (uint32_t i = 0; i < f->conf.hosts; i++)
+		most = f->hosts[i].n_rows > most ? f->hosts[i].n_rows : most;
+	*t = (struct truth){.fleet = f, .out = edges, .rows_out = rows};
+	t->edges = calloc(f->conf.edges, sizeof(*t->edges));
+	t->rows = calloc(most, sizeof(*t->rows));
+	if (!t->edges || !t->rows) {
+		truth_free(t);
 		return -ENOMEM;
 	}
 	*ret = t;
@@ -36,20 +53,89 @@ void truth_free(struct truth *t)
 {
 	if (!t)
 		return;
+	for (uint32_t i = 0; t->edges && i < t->fleet->conf.edges; i++) {
+		free(t->edges[i].views);
+		free(t->edges[i].missing);
+	}
 	free(t->edges);
+	free(t->rows);
 	free(t);
 }
 
-void truth_add(struct truth *t, const struct fleet_row *row, const struct flow_stats *s)
+static void sums_add(struct flow_stats *to, const struct flow_stats *s, uint32_t times)
 {
-	struct truth_edge *e;
+	struct flow_stats all = *s;
+
+	for (unsigned f = 0; f < FLOW_FIELDS && times > 1; f++) {
+		uint32_t *hist = flow_stats_hist(&all, f);
+
+		if (flow_fields[f].width != FLOW_HIST)
+			*flow_stats_u64(&all, f) *= times;
+		for (unsigned b = 0; b < FLOW_BUCKETS && flow_fields[f].width == FLOW_HIST; b++)
+			hist[b] *= times;
+	}
+	if (times)
+		flow_stats_add(to, &all);
+}
+
+static struct flow_stats *edge_sums(struct truth *t, struct flow_stats **views)
+{
+	if (!*views)
+		*views = calloc(2, sizeof(**views));
+	if (!*views)
+		t->err = -ENOMEM;
+	return *views;
+}
+
+static void edge_add(struct truth *t, const struct fleet_row *row, const struct flow_stats *s, uint32_t sent,
+		     uint32_t unsent, uint32_t twice)
+{
+	struct truth_edge *e = &t->edges[t->fleet->pairs[row->pair].edge];
+
+	if (sent && edge_sums(t, &e->views)) {
+		e->observed |= (uint8_t)(1u << row->server);
+		sums_add(&e->views[row->server], s, sent);
+	}
+	if (unsent && edge_sums(t, &e->missing)) {
+		e->unsent = true;
+		sums_add(&e->missing[row->server], s, unsent);
+	}
+	e->twice += twice * s->rows;
+}
+
+static void row_add(struct truth_row *r, const struct traffic_item *item, uint32_t sent, uint32_t unsent,
+		    uint32_t twice)
+{
+	r->any = true;
+	sums_add(&r->sums, &item->stats, sent);
+	r->unsent += unsent * item->stats.rows;
+	r->twice += twice * item->stats.rows;
+	for (unsigned i = 0; sent && i < item->n_ports; i++) {
+		uint32_t k = 0;
+
+		while (k < r->n_ports && r->ports[k] != item->ports[i])
+			k++;
+		if (k == r->n_ports && k < TRAFFIC_PORTS)
+			r->ports[r->n_ports++] = item->ports[i];
+	}
+}
+
+void truth_add(struct truth *t, uint32_t row, const struct traffic_item *item, uint32_t sent, uint32_t unsent,
+	       uint32_t twice)
+{
+	const struct fleet *f = t ? t->fleet : NULL;
+	const struct fleet_row *r;
 
 	if (!t)
 		return;
-	e = &t->edges[t->fleet->pairs[row->pair].edge];
-	e->observed |= (uint8_t)(1u << row->server);
-	flow_stats_add(&e->views[row->server], s);
+	r = &f->rows[row];
+	if (t->out)
+		edge_add(t, r, &item->stats, sent, unsent, twice);
+	if (t->rows_out)
+		row_add(&t->rows[row - f->hosts[f->instances[r->instance].host].first_row], item, sent, unsent, twice);
 }
+
+/* --- writing */
 
 static void put_text(FILE *out, const char *key, struct str s)
 {
@@ -67,30 +153,11 @@ static void put_text(FILE *out, const char *key, struct str s)
 	fputc('"', out);
 }
 
-static void put_sums(FILE *out, const struct truth_edge *e)
-{
-	const char *comma = "";
-	char name[64];
-
-	fputs(",\"sums\":{", out);
-	for (unsigned v = 0; v < 2; v++) {
-		for (unsigned i = 0; i < FLOW_FIELDS; i++) {
-			uint64_t n = flow_fields[i].width == FLOW_HIST ? 0 : flow_stats_get(&e->views[v], i);
-
-			if (!n)
-				continue;
-			fprintf(out, "%s\"%s\":%" PRIu64, comma, flow_column(i, v, name), n);
-			comma = ",";
-		}
-	}
-	fputc('}', out);
-}
-
-static void put_histogram(FILE *out, const char *column, const uint32_t *hist)
+static void put_histogram(FILE *out, const uint32_t *hist)
 {
 	const char *comma = "";
 
-	fprintf(out, "\"%s\":{", column);
+	fputc('{', out);
 	for (unsigned b = 0; b < FLOW_BUCKETS; b++) {
 		if (!hist[b])
 			continue;
@@ -100,52 +167,122 @@ static void put_histogram(FILE *out, const char *column, const uint32_t *hist)
 	fputc('}', out);
 }
 
-static void put_histograms(FILE *out, const struct truth_edge *e)
+/* What is not 0 of both views, under the column's name; `views` NULL: nothing. One view alone (FLOW_VIEWS): the field's name. */
+static void put_stats(FILE *out, const char *key, const struct flow_stats *views, unsigned view, bool histograms)
 {
+	unsigned from = view == FLOW_VIEWS ? 0 : view, n = view == FLOW_VIEWS ? 1 : 2;
 	const char *comma = "";
-	char name[64];
+	char column[64];
 
-	fputs(",\"histograms\":{", out);
-	for (unsigned v = 0; v < 2; v++) {
+	fprintf(out, ",\"%s\":{", key);
+	for (unsigned v = from; views && v < n; v++) {
+		uint64_t present = flow_stats_present(&views[v]);
+
 		for (unsigned i = 0; i < FLOW_FIELDS; i++) {
-			const uint32_t *hist =
-				flow_fields[i].width == FLOW_HIST ? flow_stats_hist_get(&e->views[v], i) : NULL;
+			const char *name = view == FLOW_VIEWS ? flow_fields[i].name : flow_column(i, v, column);
 
-			if (!hist || !flow_hist_count(hist))
+			if (!(present >> i & 1) || (flow_fields[i].width == FLOW_HIST) != histograms)
 				continue;
-			fputs(comma, out);
-			put_histogram(out, flow_column(i, v, name), hist);
+			fprintf(out, "%s\"%s\":", comma, name);
+			if (histograms)
+				put_histogram(out, flow_stats_hist_get(&views[v], i));
+			else
+				fprintf(out, "%" PRIu64, flow_stats_get(&views[v], i));
 			comma = ",";
 		}
 	}
 	fputc('}', out);
 }
 
-int truth_write(struct truth *t, uint32_t interval, uint32_t interval_s)
+static void put_row(FILE *out, const struct fleet *f, const struct fleet_row *row, const struct truth_row *r)
+{
+	const struct fleet_pair *p = &f->pairs[row->pair];
+	char client[IP_TEXT], server[IP_TEXT];
+	struct flow_names names;
+
+	fleet_names(f, row->instance, &names);
+	fprintf(out, ",\"view\":%u", row->server ? FLOW_VIEW_SERVER : FLOW_VIEW_CLIENT);
+	put_text(out, "net", str_from(f->conf.net));
+	fprintf(out, ",\"scope\":\"\",\"protocol\":%d,\"client\":\"%s\",\"server\":\"%s\",\"port\":%u,\"other_port\":0",
+		IPPROTO_TCP, ip_format(&p->client_ip, client), ip_format(&p->server_ip, server),
+		f->edges[p->edge].port);
+	put_text(out, "service", names.service);
+	put_text(out, "process", names.process);
+	put_text(out, "container", names.container);
+	fputs(",\"ports\":[", out);
+	for (uint32_t i = 0; i < r->n_ports; i++)
+		fprintf(out, i ? ",%u" : "%u", r->ports[i]);
+	fputc(']', out);
+	put_stats(out, "sums", &r->sums, FLOW_VIEWS, false);
+	put_stats(out, "histograms", &r->sums, FLOW_VIEWS, true);
+	fprintf(out, ",\"unsent_rows\":%" PRIu64 ",\"twice_rows\":%" PRIu64 "}\n", r->unsent, r->twice);
+}
+
+static int truth_said(const struct truth *t, FILE *out)
+{
+	return t->err ? t->err : fflush(out) || ferror(out) ? -EIO : 0;
+}
+
+int truth_host(struct truth *t, uint32_t host, uint32_t interval, uint32_t interval_s)
+{
+	const struct fleet_host *h = t ? &t->fleet->hosts[host] : NULL;
+
+	if (!t || !t->rows_out)
+		return 0;
+	for (uint32_t i = 0; i < h->n_rows; i++) {
+		if (!t->rows[i].any)
+			continue;
+		fprintf(t->rows_out, "{\"interval\":%u,\"interval_s\":%u", interval, interval_s);
+		put_row(t->rows_out, t->fleet, &t->fleet->rows[h->first_row + i], &t->rows[i]);
+	}
+	memset(t->rows, 0, h->n_rows * sizeof(*t->rows));
+	return truth_said(t, t->rows_out);
+}
+
+static void put_edge(FILE *out, const struct flow_edge_name *n, const struct truth_edge *e)
 {
 	char text[48], protocol[8];
 
-	if (!t)
-		return 0;
-	for (uint32_t i = 0; i < t->fleet->conf.edges; i++) {
-		const struct flow_edge_name *n = &t->fleet->edges[i].name;
-		const struct truth_edge *e = &t->edges[i];
+	fprintf(out, ",\"id\":\"%016" PRIx64 "\"", flow_edge_id(n));
+	put_text(out, "net", n->net);
+	put_text(out, "client_service", n->client_service);
+	put_text(out, "client_zone", n->client_zone);
+	put_text(out, "server_service", n->server_service);
+	put_text(out, "server_zone", n->server_zone);
+	fprintf(out, ",\"protocol\":\"%s\",\"port\":%u,\"observed_by\":\"%s\"",
+		flow_protocol_name(n->protocol, protocol), n->port, flow_observed_text(e->observed, text));
+	put_stats(out, "sums", e->observed ? e->views : NULL, 0, false);
+	put_stats(out, "histograms", e->observed ? e->views : NULL, 0, true);
+	if (e->unsent)
+		put_stats(out, "unsent", e->missing, 0, false);
+	if (e->twice)
+		fprintf(out, ",\"twice\":%" PRIu64, e->twice);
+	fputs("}\n", out);
+}
 
-		if (!e->observed)
+static void edge_clear(struct truth_edge *e)
+{
+	struct flow_stats *views = e->views, *missing = e->missing;
+
+	if (views)
+		memset(views, 0, 2 * sizeof(*views));
+	if (missing)
+		memset(missing, 0, 2 * sizeof(*missing));
+	*e = (struct truth_edge){.views = views, .missing = missing};
+}
+
+int truth_interval(struct truth *t, uint32_t interval, uint32_t interval_s)
+{
+	if (!t || !t->out)
+		return t ? t->err : 0;
+	for (uint32_t i = 0; i < t->fleet->conf.edges; i++) {
+		struct truth_edge *e = &t->edges[i];
+
+		if (!e->observed && !e->unsent)
 			continue;
-		fprintf(t->out, "{\"interval\":%u,\"interval_s\":%u,\"id\":\"%016" PRIx64 "\"", interval, interval_s,
-			flow_edge_id(n));
-		put_text(t->out, "net", n->net);
-		put_text(t->out, "client_service", n->client_service);
-		put_text(t->out, "client_zone", n->client_zone);
-		put_text(t->out, "server_service", n->server_service);
-		put_text(t->out, "server_zone", n->server_zone);
-		fprintf(t->out, ",\"protocol\":\"%s\",\"port\":%u,\"observed_by\":\"%s\"",
-			flow_protocol_name(n->protocol, protocol), n->port, flow_observed_text(e->observed, text));
-		put_sums(t->out, e);
-		put_histograms(t->out, e);
-		fputs("}\n", t->out);
+		fprintf(t->out, "{\"interval\":%u,\"interval_s\":%u", interval, interval_s);
+		put_edge(t->out, &t->fleet->edges[i].name, e);
+		edge_clear(e);
 	}
-	memset(t->edges, 0, t->fleet->conf.edges * sizeof(*t->edges));
-	return fflush(t->out) || ferror(t->out) ? -EIO : 0;
+	return truth_said(t, t->out);
 }

@@ -1,24 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What was sent, edge by edge, as JSON lines: {"interval", "interval_s", "id", "net", "client_service", "client_zone",
- * "server_service", "server_zone", "protocol", "port", "observed_by", "sums": {column: n}, "histograms": {column: {bucket: n}}}.
- * Columns are the store's and the API's; of sums only those that are not 0.
+ * What was sent, as JSON lines.
+ *
+ * By edge: {"interval", "interval_s", "id", "net", "client_service", "client_zone", "server_service", "server_zone", "protocol",
+ * "port", "observed_by", "sums": {column: n}, "histograms": {column: {bucket: n}}}. Columns are the store's and the API's; of
+ * sums only those that are not 0. What was lost on purpose or could not be sent is not in it; where there is such, "unsent" has
+ * its sums, and "twice" the rows that went a second time beside.
+ *
+ * By row, what a collector folds into one: {"interval", "interval_s", "view", "net", "scope", "protocol", "client", "server",
+ * "port", "other_port", "service", "process", "container", "ports": [n], "sums": {field: n}, "histograms": {field: {bucket: n}},
+ * "unsent_rows", "twice_rows"}. view: 0 client, 1 server. ports: all ephemeral ports that were named, each once.
  */
 #pragma once
 
 #include <stdio.h>
 
-#include "flow/stats.h"
-#include "tools/gen/fleet.h"
+#include "tools/gen/pack.h"
 
 struct truth;
 
-/* Writes to `out`, which stays the caller's. -ENOMEM. */
-int truth_new(struct truth **ret, const struct fleet *f, FILE *out);
+/* Writes to `edges` and `rows`, each may be NULL, both stay the caller's. -ENOMEM. */
+int truth_new(struct truth **ret, const struct fleet *f, FILE *edges, FILE *rows);
 void truth_free(struct truth *t);
 
-/* t may be NULL: nothing is done then. */
-void truth_add(struct truth *t, const struct fleet_row *row, const struct flow_stats *s);
+/* An item that was sent `sent` times as another (new sequence number), not sent `unsent` times, and repeated `twice` times. Items of
+ * a host come together. t may be NULL, also below: nothing is done then. */
+void truth_add(struct truth *t, uint32_t row, const struct traffic_item *item, uint32_t sent, uint32_t unsent,
+	       uint32_t twice);
 
-/* Writes what was added, and begins anew. -EIO. */
-int truth_write(struct truth *t, uint32_t interval, uint32_t interval_s);
+/* All items of the host in this interval have been added: writes its rows. -EIO. */
+int truth_host(struct truth *t, uint32_t host, uint32_t interval, uint32_t interval_s);
+
+/* All hosts: writes the edges. */
+int truth_interval(struct truth *t, uint32_t interval, uint32_t interval_s);
