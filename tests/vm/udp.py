@@ -2,7 +2,7 @@
 """Each datagram counted, to the byte, from both ends, on kernels as they come: the programs that see them are no tracing
 programs, so the machine's kernel decides only whether they load and what a packet looks like there."""
 
-NAMES = ["unconnected", "connected", "segments", "mmsg"]
+NAMES = ["unconnected", "connected", "segments", "mmsg", "ipv6"]
 COLUMNS = ("udp",)
 SECONDS = 240
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A 5.10 without BTF: built from Debian's linux-source-5.10 without DEBUG_INFO_BTF, kept in the cache by its version.
 
-Small: what the cases need is in the kernel, nothing is a module. Its types, for the mode that has them in a file, are made
-by pahole from the debug information the build leaves in vmlinux; the kernel that boots has none of it."""
+Small: what the cases need is in the kernel, nothing is a module, and nothing has debug information, which would double the
+time. Its types, for the mode that has them in a file, are those of the same tree in the same configuration: one object,
+once more with debug information, of which pahole makes BTF. The file of another build of 5.10 would not do."""
 
 import glob
 import os
@@ -20,17 +21,28 @@ TOOLS = {"flex": "flex", "bison": "bison", "bc": "bc", "pahole": "pahole", "make
 HEADERS = "/usr/include/libelf.h"
 LOCAL = "-nobtf"  # of the release's name
 
-ON = """64BIT SMP X86_64 PRINTK BLK_DEV_INITRD RD_GZIP BINFMT_ELF BINFMT_SCRIPT TTY SERIAL_8250 SERIAL_8250_CONSOLE MULTIUSER
+ON = """64BIT SMP X86_64 X86_MPPARSE PRINTK BLK_DEV_INITRD BINFMT_ELF BINFMT_SCRIPT TTY SERIAL_8250 SERIAL_8250_CONSOLE MULTIUSER
 PROC_FS PROC_SYSCTL SYSFS TMPFS DEVTMPFS FUTEX EPOLL SIGNALFD TIMERFD EVENTFD SHMEM AIO IO_URING POSIX_TIMERS ADVISE_SYSCALLS
-MEMBARRIER FILE_LOCKING UNIX98_PTYS HIGH_RES_TIMERS NO_HZ_IDLE PREEMPT_VOLUNTARY HZ_250 SYSVIPC INOTIFY_USER
-PCI ACPI HYPERVISOR_GUEST PARAVIRT KVM_GUEST VIRTIO_MENU VIRTIO_PCI NETDEVICES NET_CORE VIRTIO_NET VETH TUN
-NET UNIX INET IPV6 PACKET NETLINK_DIAG UNIX_DIAG INET_DIAG INET_TCP_DIAG INET_UDP_DIAG INET_DIAG_DESTROY MPTCP MPTCP_IPV6
-SYN_COOKIES IP_ADVANCED_ROUTER IP_MULTIPLE_TABLES RPS XPS NET_SCHED NET_SCH_NETEM NET_SCH_FIFO NET_SCH_TBF
-CGROUPS CGROUP_BPF CGROUP_PIDS CGROUP_SCHED SOCK_CGROUP_DATA NAMESPACES NET_NS PID_NS UTS_NS USER_NS IPC_NS
-PERF_EVENTS BPF BPF_SYSCALL BPF_JIT FTRACE TRACING FUNCTION_TRACER KPROBES KPROBE_EVENTS BPF_EVENTS FTRACE_SYSCALLS
-KALLSYMS DEBUG_KERNEL DEBUG_FS DEBUG_INFO SECCOMP SECCOMP_FILTER STACKTRACE
-MODULES""".split()  # BPF_JIT and KPROBES want MODULES; none is built
-OFF = """DEBUG_INFO_BTF DEBUG_INFO_SPLIT DEBUG_INFO_REDUCED""".split()
+MEMBARRIER FILE_LOCKING HIGH_RES_TIMERS NO_HZ_IDLE HZ_250 SYSVIPC INOTIFY_USER SLUB
+PCI PCI_MSI VIRTIO_MENU VIRTIO_PCI NETDEVICES NET_CORE VIRTIO_NET VETH TUN
+NET UNIX INET IPV6 PACKET INET_DIAG INET_TCP_DIAG INET_UDP_DIAG INET_DIAG_DESTROY
+SYN_COOKIES IP_ADVANCED_ROUTER IP_MULTIPLE_TABLES RPS XPS NET_SCHED NET_SCH_NETEM NET_SCH_FIFO
+CGROUPS CGROUP_BPF CGROUP_PIDS SOCK_CGROUP_DATA NAMESPACES NET_NS PID_NS UTS_NS USER_NS IPC_NS
+PERF_EVENTS BPF BPF_SYSCALL BPF_JIT BPF_JIT_ALWAYS_ON FTRACE TRACING KPROBES KPROBE_EVENTS BPF_EVENTS
+KALLSYMS SECCOMP SECCOMP_FILTER KERNEL_GZIP
+MODULES""".split()  # BPF_JIT and KPROBES want MODULES; none is built. The rest is what programs, agent and machine ask for.
+OFF = """DEBUG_INFO DEBUG_INFO_BTF SLOB MPTCP ACPI VT INPUT SERIO HID WIRELESS WLAN ETHERNET HYPERVISOR_GUEST CPU_FREQ CPU_IDLE
+THERMAL LEGACY_PTYS UNIX98_PTYS KERNEL_XZ RD_GZIP RD_BZIP2 RD_LZMA RD_XZ RD_LZO RD_LZ4 RD_ZSTD DEBUG_FS SCHED_DEBUG
+SERIAL_8250_EXAR SERIAL_8250_LPSS SERIAL_8250_MID IPV6_SIT POWER_SUPPLY CRYPTO_HW NETWORK_FILESYSTEMS FUNCTION_TRACER
+FTRACE_SYSCALLS PERF_EVENTS_INTEL_UNCORE PERF_EVENTS_INTEL_RAPL PERF_EVENTS_INTEL_CSTATE PROFILING EFI STACKPROTECTOR""".split()
+# Its types: of an object compiled as the kernel is, but with debug information, of every header that the agent's programs
+# have a struct from.
+TYPES = "net/ipv4/tcp.o"
+HEADERS_OF_TYPES = ("linux/bpf", "linux/cgroup", "linux/file", "linux/filter", "linux/fs", "linux/kernfs", "linux/net",
+                    "linux/nsproxy", "linux/pid_namespace", "linux/sched/signal", "linux/seq_file", "linux/skbuff",
+                    "net/inet_sock", "net/net_namespace", "net/sock", "net/tcp")
+TYPES_FLAGS = " ".join(("-g -gdwarf-4 -fno-eliminate-unused-debug-types",
+                        *(f"-include {header}.h" for header in HEADERS_OF_TYPES)))
 
 
 class Btfless:
@@ -79,10 +91,12 @@ def build(apt, version, folder, say):
     say(f"{tree} is built; {os.path.join(work, 'log')} tells how far it is")
     make(tree, work, "-j", str(os.cpu_count()), "bzImage")
     types = os.path.join(work, "types")
-    run(["pahole", f"--btf_encode_detached={types}", os.path.join(tree, "vmlinux")], tree, work)
+    shutil.copy(os.path.join(tree, "arch/x86/boot/bzImage"), os.path.join(work, "image"))
+    make(tree, work, f"KCFLAGS={TYPES_FLAGS}", TYPES)
+    run(["pahole", f"--btf_encode_detached={types}", os.path.join(tree, TYPES)], tree, work)
     os.makedirs(folder, exist_ok=True)
     shutil.copy(types, os.path.join(folder, "types"))
-    shutil.copy(os.path.join(tree, "arch/x86/boot/bzImage"), os.path.join(folder, "image"))
+    shutil.copy(os.path.join(work, "image"), os.path.join(folder, "image"))
     release = run(["make", "-s", "kernelrelease"], tree, work, told=True)
     with open(os.path.join(folder, "release"), "w", encoding="ascii") as file:  # the last: what is here is whole
         file.write(release)
@@ -112,7 +126,7 @@ def configure(tree):
     with open(os.path.join(tree, ".config"), encoding="utf-8") as file:
         config = file.read()
     lost = [name for name in ON if f"CONFIG_{name}=y" not in config]
-    if lost or "CONFIG_DEBUG_INFO_BTF=y" in config:
+    if lost or "CONFIG_DEBUG_INFO" in config.replace("# CONFIG_DEBUG_INFO is not set", ""):
         raise NoKernel(f"this configuration cannot be: without {' '.join(lost) or 'BTF'}")
 
 

@@ -40,11 +40,13 @@ def run(busybox, programs, scripts, types, words, seconds):
                  os.path.join(folder, "guest", "run"), words],
                 env={**os.environ, "GUEST": folder}, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True) as process:
+            machine.running.add(process, lambda: end(process.pid))
             try:
                 process.wait(seconds)
             except subprocess.TimeoutExpired:
                 raise machine.Failed(f"not done in {seconds} s\n{machine.tail(log)}") from None
             finally:
+                machine.running.remove(process)
                 end(process.pid)
         return machine.words_of(said, log) if os.path.exists(said) else machine.words_of(log, log)
 

@@ -5,20 +5,50 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
 
 # Plain `max` makes 6.12 fault at boot under translation.
 CPU = "max,-cx16"
-COMMAND = ("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2", "-m", "512", "-nodefaults",
-           "-display", "none", "-no-reboot", "-no-user-config")
+# It ends with who started it, however that ends.
+COMMAND = ("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU, "-smp", "2",
+           "-m", "512", "-nodefaults", "-display", "none", "-no-reboot", "-no-user-config")
 # Two network cards on one wire: what one sends the other receives, by interrupts.
 for card in ("0", "1"):
     COMMAND += ("-netdev", f"hubport,id=card{card},hubid=0", "-device", f"virtio-net-pci,netdev=card{card},romfile=")
-CMDLINE = "console=ttyS0 quiet panic=-1 rdinit=/init"
+# A late machine must not take its timer for a broken one.
+CMDLINE = "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init"
 CONSOLE_LINES = 30
 
 
 class Failed(Exception):
     """The machine did not do what it was told; the text holds the end of its console."""
+
+
+class Running:
+    """What runs just now in any thread; after end_all() nothing does, and nothing begins."""
+
+    def __init__(self):
+        self.lock, self.ends, self.over = threading.Lock(), {}, False
+
+    def add(self, process, end):
+        with self.lock:
+            self.ends[process] = end
+            if self.over:
+                end()
+
+    def remove(self, process):
+        with self.lock:
+            self.ends.pop(process)
+
+    def end_all(self):
+        with self.lock:
+            self.over = True
+            for end in self.ends.values():
+                end()
+
+
+running = Running()
+end_all = running.end_all
 
 
 def run(kernel, archive, seconds, cmdline=""):
@@ -34,11 +64,13 @@ def run(kernel, archive, seconds, cmdline=""):
                  "-append", f"{CMDLINE} {cmdline}", "-serial", f"file:{console}", "-serial", f"file:{said}"]
         with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE) as qemu:
+            running.add(qemu, qemu.kill)
             try:
                 _, error = qemu.communicate(timeout=seconds)
             except subprocess.TimeoutExpired:
                 raise Failed(f"not done in {seconds} s\n{tail(console)}") from None
             finally:
+                running.remove(qemu)
                 qemu.kill()
         if qemu.returncode:
             raise Failed(f"qemu: exit {qemu.returncode}: {error.decode(errors='replace').strip()}")
