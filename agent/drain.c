@@ -10,8 +10,7 @@
 #include "agent/nat.h"
 
 #define BATCH 256
-#define DIAL_NS 200000000ULL        /* a connect call takes less than this to its SYN */
-#define DIAL_IDLE_NS 10000000000ULL /* a thread's place is kept this long after its last call */
+#define DIAL_US 200000ULL /* a connect call takes less than this to its SYN (agent/bpf/dial.bpf.h: twice DIAL_OWN_US) */
 
 static void *swap(void *arg)
 {
@@ -93,10 +92,10 @@ static bool dial_take(struct load *l, uint64_t thread, const struct sky_dial *se
 		   bpf_map__delete_elem(map, &thread, sizeof(thread), 0)) {
 		return false;
 	}
-	if (d.at_ns == seen->at_ns && d.pending == seen->pending)
-		return true;
-	(void)bpf_map__update_elem(map, &thread, sizeof(thread), &d, sizeof(d), BPF_NOEXIST);
-	return false;
+	if (d.at != seen->at && !bpf_map__update_elem(map, &thread, sizeof(thread), &d, sizeof(d), BPF_NOEXIST))
+		return false;
+	__atomic_fetch_sub(&l->counters->dials_made, 1, __ATOMIC_SEQ_CST);
+	return d.at == seen->at;
 }
 
 static void dial_failed(const struct sky_dial *d, struct agent_rows *rows, struct drain_counts *counts)
@@ -112,11 +111,44 @@ static void dial_failed(const struct sky_dial *d, struct agent_rows *rows, struc
 	row->val.tgid = d->tgid;
 }
 
-int drain_dials(struct load *l, uint64_t now_ns, struct agent_rows *rows, struct drain_counts *counts)
+struct dials {
+	struct load *load;
+	uint64_t now;
+	struct agent_rows *rows;
+	struct drain_counts *counts;
+};
+
+static bool dial_old(const struct dials *s, const struct sky_dial *d)
 {
-	uint64_t keys[BATCH], left = 0;
+	uint64_t age = s->now > d->at ? s->now - d->at : 0;
+
+	return d->pending && age * 1000000 / s->load->hz > DIAL_US;
+}
+
+/* A mark this old is changed by nobody but its own thread's SYN, and a later one is another. */
+static void dials_places(const struct dials *s)
+{
+	struct sky_dial_place *places = s->load->skel->data_dials->dial_places;
+
+	for (unsigned i = 0; i < SKY_DIALS; i++) {
+		uint32_t mark = __atomic_load_n(&places[i].dial.pending, __ATOMIC_ACQUIRE);
+		struct sky_dial d;
+
+		if (!mark)
+			continue;
+		d = places[i].dial;
+		if (mark == sky_dial_mark(d.at) && dial_old(s, &d) &&
+		    __atomic_compare_exchange_n(&places[i].dial.pending, &mark, 0, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED))
+			dial_failed(&d, s->rows, s->counts);
+	}
+}
+
+static int dials_map(const struct dials *s)
+{
+	uint64_t keys[BATCH];
 	struct sky_dial *dials = malloc(BATCH * sizeof(*dials));
-	int fd = bpf_map__fd(l->skel->maps.dials), err = dials ? 0 : ENOMEM;
+	int fd = bpf_map__fd(s->load->skel->maps.dials), err = dials ? 0 : ENOMEM;
 	uint32_t at = 0, n;
 	bool first = true;
 
@@ -125,20 +157,25 @@ int drain_dials(struct load *l, uint64_t now_ns, struct agent_rows *rows, struct
 		err = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, keys, dials, &n, NULL) ? errno : 0;
 		if (err && err != ENOENT)
 			break;
-		for (uint32_t i = 0; i < n; i++) {
-			uint64_t age = now_ns > dials[i].at_ns ? now_ns - dials[i].at_ns : 0;
-			bool old = age > (dials[i].pending ? DIAL_NS : DIAL_IDLE_NS);
-
-			if (!old || !dial_take(l, keys[i], &dials[i]))
-				left++;
-			else if (dials[i].pending)
-				dial_failed(&dials[i], rows, counts);
-		}
+		for (uint32_t i = 0; i < n; i++)
+			if (dial_old(s, &dials[i]) && dial_take(s->load, keys[i], &dials[i]))
+				dial_failed(&dials[i], s->rows, s->counts);
 		first = false;
 	}
 	free(dials);
-	l->counters->dials_made = left;
 	return err == ENOENT ? 0 : -err;
+}
+
+int drain_dials(struct load *l, struct agent_rows *rows, struct drain_counts *counts)
+{
+	struct dials s = {.load = l, .rows = rows, .counts = counts};
+	uint64_t ns;
+	int r = load_clock(l, &s.now, &ns);
+
+	if (r)
+		return r;
+	dials_places(&s);
+	return l->counters->dials_made > 0 ? dials_map(&s) : 0;
 }
 
 int drain_listeners(struct load *l)

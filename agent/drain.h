@@ -28,8 +28,8 @@ int drain_end(struct drain *d, struct agent_rows *rows, struct drain_counts *cou
 /* The map in use is 3/4 full. */
 bool drain_needed(const struct load *l);
 
-/* Connect calls that never became a SYN: attempts failed without a route. Forgets threads that call no more. */
-int drain_dials(struct load *l, uint64_t now_ns, struct agent_rows *rows, struct drain_counts *counts);
+/* Connect calls that never became a SYN: attempts failed without a route. */
+int drain_dials(struct load *l, struct agent_rows *rows, struct drain_counts *counts);
 
 /* Removes addresses on which nobody listens any more. */
 int drain_listeners(struct load *l);

@@ -69,6 +69,8 @@ void ease_collected(struct ease *e, struct load *l, struct walk *w)
 	ease_empty(l->skel->maps.socks);
 	ease_empty(l->skel->maps.closed);
 	ease_empty(l->skel->maps.dials);
+	for (unsigned i = 0; i < SKY_DIALS; i++)
+		l->skel->data_dials->dial_places[i].dial.pending = 0;
 	if (l->adopt) { /* else nobody would tell them again */
 		ease_empty(l->skel->maps.listening);
 		ease_empty(l->skel->maps.listeners);

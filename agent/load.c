@@ -214,7 +214,6 @@ static int load_try(struct load *l, const struct load_opts *opts, const struct w
 	l->skel->rodata->hook_typed = way->typed;
 	l->skel->rodata->dial_typed = way->dial_typed;
 	l->skel->rodata->watch_some = opts->n_netns > 0;
-	l->skel->rodata->dials_max = l->max_dials;
 	l->skel->rodata->socks_keep = l->socks_keep;
 	l->skel->rodata->nat_rows_max = l->max_rows / 16 * NAT_ROWS;
 	r = flow__load(l->skel);
@@ -229,7 +228,7 @@ fail:
 	return r;
 }
 
-static int run_tick(struct load *l, uint64_t *ret_jiffies, uint64_t *ret_ns)
+int load_clock(const struct load *l, uint64_t *ret_jiffies, uint64_t *ret_ns)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, run);
 
@@ -249,11 +248,11 @@ static int measure_hz(struct load *l)
 	double hz, best = 1e9;
 	int r;
 
-	r = run_tick(l, &j0, &t0);
+	r = load_clock(l, &j0, &t0);
 	if (r)
 		return r;
 	nanosleep(&wait, NULL);
-	r = run_tick(l, &j1, &t1);
+	r = load_clock(l, &j1, &t1);
 	if (r)
 		return r;
 	hz = (double)(j1 - j0) * 1e9 / (double)(t1 - t0);

@@ -47,6 +47,9 @@ int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t 
 int load_attach(struct load *l, char *why, size_t why_len);
 void load_close(struct load *l);
 
+/* The kernel's two clocks at one moment. -errno */
+int load_clock(const struct load *l, uint64_t *ret_jiffies, uint64_t *ret_ns);
+
 /* Copy `i` of the hook; the first `copies` run. */
 struct bpf_program *load_hook(const struct load *l, unsigned i);
 

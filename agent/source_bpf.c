@@ -229,7 +229,7 @@ static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_row
 	walked = ease_walk_due(&s->ease) ? walk_run(s->walk, &s->load, cut_us * 1000, rows)
 					 : walk_closed(s->walk, &s->load, rows);
 	if (s->load.dial && !walked)
-		walked = drain_dials(&s->load, (uint64_t)mono_ns(), rows, &s->drained);
+		walked = drain_dials(&s->load, rows, &s->drained);
 	if (++s->collects % SWEEP_EVERY == 0 && !walked)
 		walked = drain_listeners(&s->load);
 	r = drain_end(&swap, rows, &s->drained);
@@ -261,8 +261,8 @@ static int source_bpf_relieve(struct source *s, struct agent_rows *rows)
 
 	if (s->load.counters->closed_made > s->load.max_closed / 4 * 3)
 		r = walk_closed(s->walk, &s->load, rows);
-	if (!r && s->load.counters->dials_made > s->load.max_dials / 2)
-		r = drain_dials(&s->load, (uint64_t)mono_ns(), rows, &s->drained);
+	if (!r && s->load.counters->dials_made > (int64_t)s->load.max_dials / 2)
+		r = drain_dials(&s->load, rows, &s->drained);
 	if (r || !drain_needed(&s->load))
 		return r;
 	s->counts.early_drains++;

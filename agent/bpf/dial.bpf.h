@@ -5,17 +5,26 @@
  * clears the mark. A mark still set at the next connect of that thread, or after DIAL_NS (user space,
  * agent/drain.c), was such a failure.
  *
- * Who counts it: the one that removed the entry. Here that is delete (0 for one caller only), there
- * lookup-and-delete (one step from 5.14 on; two before, with a window of a microsecond in which a mark just
- * overwritten could be counted twice). An entry without a mark is reused in place, which is cheaper than an
- * insert and a delete for each connection; programs that make a thread for each connection would fill the
- * map, so past half of it the entry goes with the mark.
+ * A thread's mark lies in a place found by its number, without a look-up: of all that connection makers run here, two
+ * look-ups and a reading of the clock were the half. So the moment is in jiffies, too.
+ *
+ *  - A place is written by who holds it (`busy` was 0: a locked add, then a look) and found no mark of another thread in
+ *    it. Who cannot have it puts the mark into the map `dials`, which is empty else, and not asked while it is.
+ *  - A thread's next connect settles what the map holds of it before anything else, so a mark there is of its last call.
+ *  - Who counts a mark left over: its thread, while it is younger than DIAL_OWN_US; user space, past twice that, if it can
+ *    exchange the mark, which is different each time, for none. In between nobody: then the thread's next one goes
+ *    to the map. In the map it is the one that removed the entry: here that is delete (0 for one caller only), there
+ *    lookup-and-delete (one step from 5.14 on; two before, with a window of a microsecond in which a mark just
+ *    overwritten could be counted twice).
  */
 #pragma once
 
+#include "agent/bpf/entry.bpf.h"
 #include "agent/bpf/owner.bpf.h"
 #include "agent/bpf/row.bpf.h"
 #include "agent/bpf/sock.bpf.h"
+
+#define DIAL_OWN_US 100000
 
 static __always_inline void dial_failed(const struct sky_row_key *key, __u32 tgid)
 {
@@ -28,47 +37,110 @@ static __always_inline void dial_failed(const struct sky_row_key *key, __u32 tgi
 	row_hint(row, tgid);
 }
 
+static __always_inline struct sky_dial_place *dial_place(__u64 thread)
+{
+	return &dial_places[thread & (SKY_DIALS - 1)];
+}
+
+/* Takes the thread's mark out of the map; true: there was one. `failed`: it is left over from its last call. */
+static __always_inline bool dial_take(__u64 thread, bool failed)
+{
+	struct sky_dial *d, was;
+
+	if (counters.dials_made <= 0)
+		return false;
+	d = bpf_map_lookup_elem(&dials, &thread);
+	if (!d)
+		return false;
+	was = *d;
+	if (bpf_map_delete_elem(&dials, &thread))
+		return true;
+	__sync_fetch_and_add(&counters.dials_made, -1);
+	if (failed)
+		dial_failed(&was.key, was.tgid);
+	return true;
+}
+
 /* SYN_SENT: the connect call of this thread got as far as the hook. */
 static __always_inline void dial_done(void)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
-	struct sky_dial *d = bpf_map_lookup_elem(&dials, &thread);
+	struct sky_dial_place *p = dial_place(thread);
 
-	if (!d)
-		return;
-	d->pending = 0;
-	if (counters.dials_made > dials_max / 2)
-		bpf_map_delete_elem(&dials, &thread);
+	if (!dial_take(thread, false) && p->thread == thread && p->dial.pending)
+		p->dial.pending = 0;
+}
+
+/* A connect call: whose, when, where to. */
+struct dial {
+	struct sock *sk;
+	const __u8 *remote;
+	__u64 thread, now;
+	__u32 netns;
+	__u16 port;
+	bool v4;
+};
+
+static __always_inline void dial_fill(struct sky_dial *d, const struct dial *call, bool typed)
+{
+	d->key.owner.flags = 0;
+	owner_current(&d->key.owner, call->sk, &d->tgid, typed);
+	__builtin_memcpy(d->key.remote, call->remote, sizeof(d->key.remote));
+	__builtin_memset(d->key.local, 0, sizeof(d->key.local));
+	if (call->v4)
+		addr_v4(d->key.local, 0);
+	d->key.netns = call->netns;
+	d->key.service_port = call->port;
+	d->key.other_port = 0;
+	d->key.protocol = IPPROTO_TCP;
+	d->key.role = SKY_ROLE_CLIENT;
+	d->key.flags = 0;
+	d->key.sample = 0;
+	d->key.via = 0;
+	d->at = call->now;
+}
+
+/* Writes the mark into the place. False: it is not to be had. */
+static __always_inline bool dial_put(struct sky_dial_place *p, const struct dial *call, bool typed)
+{
+	bool mine = true;
+
+	__sync_fetch_and_add(&p->busy, 1);
+	if (*(volatile __u32 *)&p->busy != 1) {
+		mine = false;
+	} else if (p->dial.pending) {
+		mine = p->thread == call->thread && (call->now - p->dial.at) * us_per_jiffy < DIAL_OWN_US;
+		if (mine) {
+			dial_failed(&p->dial.key, p->dial.tgid);
+			p->dial.pending = 0;
+		}
+	}
+	if (mine) {
+		p->thread = call->thread;
+		dial_fill(&p->dial, call, typed);
+		ORDER();
+		p->dial.pending = sky_dial_mark(call->now);
+	}
+	__sync_fetch_and_add(&p->busy, -1);
+	return mine;
 }
 
 static __always_inline void dial_mark(struct sock *sk, __u16 port, const __u8 remote[16], bool v4, bool typed)
 {
-	struct sky_dial fresh = {.at_ns = bpf_ktime_get_ns(), .pending = 1}, *d;
-	__u64 thread = bpf_get_current_pid_tgid();
+	struct dial call = {.sk = sk, .remote = remote, .port = port, .v4 = v4};
+	struct sky_dial fresh = {};
 
-	fresh.key.netns = sock_netns(sk, typed);
-	if (!netns_watched(fresh.key.netns))
+	call.netns = sock_netns(sk, typed);
+	if (!netns_watched(call.netns))
 		return;
-	d = bpf_map_lookup_elem(&dials, &thread);
-	if (d && d->pending) {
-		struct sky_dial failed = *d;
-
-		if (!bpf_map_delete_elem(&dials, &thread))
-			dial_failed(&failed.key, failed.tgid);
-		d = NULL;
-	}
-	owner_current(&fresh.key.owner, sk, &fresh.tgid, typed);
-	__builtin_memcpy(fresh.key.remote, remote, sizeof(fresh.key.remote));
-	if (v4)
-		addr_v4(fresh.key.local, 0);
-	fresh.key.service_port = port;
-	fresh.key.protocol = IPPROTO_TCP;
-	fresh.key.role = SKY_ROLE_CLIENT;
-	if (d) {
-		*d = fresh;
+	call.thread = bpf_get_current_pid_tgid();
+	call.now = bpf_jiffies64();
+	dial_take(call.thread, true);
+	if (dial_put(dial_place(call.thread), &call, typed))
 		return;
-	}
-	if (!put(&dials, &thread, &fresh, BPF_ANY, SKY_SITE_DIALS))
+	dial_fill(&fresh, &call, typed);
+	fresh.pending = sky_dial_mark(call.now);
+	if (!put(&dials, &call.thread, &fresh, BPF_NOEXIST, SKY_SITE_DIALS))
 		__sync_fetch_and_add(&counters.dials_made, 1);
 }
 

@@ -194,13 +194,27 @@ struct sky_listener {
 	__s64 specific;
 };
 
-/* A connect call that has not become a SYN yet, by thread. */
+/* A connect call that has not become a SYN yet. */
 struct sky_dial {
 	struct sky_row_key key;
-	__u64 at_ns;
+	__u64 at; /* jiffies */
 	__u32 tgid;
-	__u32 pending;
+	__u32 pending; /* sky_dial_mark(); 0: none, or it became one */
 };
+
+/* Places of marks, by the lowest bits of a thread's number; the map `dials`, by thread, holds what finds none there. */
+#define SKY_DIALS 512
+struct sky_dial_place {
+	struct sky_dial dial;
+	__u64 thread; /* tgid << 32 | tid */
+	__u32 busy;   /* programs that write, or would */
+	__u32 pad[5]; /* whole cache lines */
+};
+
+static inline __u32 sky_dial_mark(__u64 at)
+{
+	return (__u32)at | 1;
+}
 
 /* Call sites of map updates, and how they failed. */
 enum sky_site { SKY_SITE_SOCKS, SKY_SITE_ROWS, SKY_SITE_CLOSED, SKY_SITE_LISTENERS, SKY_SITE_DIALS, SKY_SITES };
@@ -227,7 +241,7 @@ struct sky_counters {
 	__u64 recovered;   /* connections whose ESTABLISHED reached no program, counted all the same */
 	__s64 socks_made;  /* places in `socks` by the kernel's count, free ones too */
 	__u64 rows_made;   /* in the map in use; user space sets it to 0 at a swap */
-	__u64 dials_made;  /* entries made since user space swept */
+	__s64 dials_made;  /* entries in `dials` */
 	__u64 closed_made; /* entries of `closed` made since user space drained it */
 };
 
@@ -240,6 +254,7 @@ _Static_assert(sizeof(struct sky_answer) == 96, "answer");
 _Static_assert(sizeof(struct sky_listener_key) == 24, "listener key");
 _Static_assert(sizeof(struct sky_listener) == 48, "listener");
 _Static_assert(sizeof(struct sky_dial) == 96, "dial");
+_Static_assert(sizeof(struct sky_dial_place) == 128, "dial place");
 /* An element of a hash map is these bytes of the kernel's, the key, the value, side by side from a page's start. Whole
  * cache lines each, and a row's sums begin on one: two CPUs that add to neighbours, or one that looks for a key while
  * another adds, do not disturb each other. */

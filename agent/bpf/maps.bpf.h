@@ -65,7 +65,6 @@ struct {
 } watched SEC(".maps");
 
 const volatile __u32 watch_some = 0;
-const volatile __u32 dials_max = 4096;  /* of the map dials */
 const volatile __u32 socks_keep = 256;  /* `socks` keeps free places while it holds no more than these */
 const volatile __u32 hook_last = 0;     /* of the programs a, b, c, d: up to which the hook is attached */
 const volatile bool hook_typed = false; /* the hook is attached through BTF: its pointers are typed */
@@ -73,6 +72,7 @@ const volatile bool dial_typed = false; /* the watchers of connect calls may use
 
 struct sky_handled handled[SKY_CPUS] = {};
 struct sky_counters counters = {};
+struct sky_dial_place dial_places[SKY_DIALS] SEC(".data.dials") = {};
 struct sky_walk walk_data SEC(".data.walk") = {};
 __u64 walk_marks SEC(".data.walk") = 0; /* what the walker set of `walked` */
 struct sky_guest guest SEC(".data.guest") = {};

@@ -2,10 +2,25 @@
 """Exactness: programs of known behaviour, both views of their edge to the byte and the connection, from the API and
 from SQLite, and a ledger that adds up after each."""
 
+import os
+import subprocess
 import time
 
 from lab import case, work
 from lab.wait import middle_of_interval, until
+
+FAIL_IN_THREADS = """
+import errno, socket, sys, threading
+failed = []
+def fail():
+    with socket.socket() as s:
+        failed.append(s.connect_ex((sys.argv[1], int(sys.argv[2]))))
+threads = [threading.Thread(target=fail) for _ in range(int(sys.argv[3]))]
+for t in threads: t.start()
+for t in threads: t.join()
+print(failed.count(errno.ENETUNREACH), flush=True)
+sys.stdin.read()
+"""
 
 
 class Exact(case.Case):
@@ -304,6 +319,17 @@ class Failures(case.Case):
     def test_no_route(self):
         self.attempts(self.connect("203.0.113.5", "n=5"), "ENETUNREACH", "failed_no_route", 5,
                       "unknown:203.0.113.0/24")
+
+    def test_no_route_of_many_threads(self):
+        """More threads than there are places for marks of connect calls: each fails once, so none settles its own."""
+        n = 1500
+        with self.lab.popen("a", ["/usr/bin/python3", "-c", FAIL_IN_THREADS, "203.0.113.5", str(self.port), str(n)],
+                            env={**os.environ, "SKYFALL_SERVICE": self.client_service}, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE) as client:
+            self.assertEqual(int(client.stdout.readline()), n, "what the program saw")
+            self.expect({"client": {"attempts": n, "failed_no_route": n}}, observed="client",
+                        server="unknown:203.0.113.0/24")
+        self.adds_up()
 
     def test_blackhole_route(self):
         self.attempts(self.connect("198.51.100.7", "n=5"), "EINVAL", "failed_no_route", 5,

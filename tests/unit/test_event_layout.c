@@ -89,8 +89,10 @@ static void both_compilers_agree(void **state)
 					      M(sky_final, at_ns),  M(sky_final, end),   M(sky_final, rtt_ok)};
 	static const struct member ask[] = {M(sky_ask, sk), M(sky_ask, id), M(sky_ask, how)};
 	static const struct member answer[] = {M(sky_answer, id), M(sky_answer, status), M(sky_answer, totals)};
-	static const struct member dial[] = {M(sky_dial, key), M(sky_dial, at_ns), M(sky_dial, tgid),
+	static const struct member dial[] = {M(sky_dial, key), M(sky_dial, at), M(sky_dial, tgid),
 					     M(sky_dial, pending)};
+	static const struct member place[] = {M(sky_dial_place, dial), M(sky_dial_place, thread),
+					      M(sky_dial_place, busy), M(sky_dial_place, pad)};
 	struct flow *skel = flow__open();
 	struct btf *btf;
 
@@ -106,6 +108,7 @@ static void both_compilers_agree(void **state)
 	CHECK(btf, sky_ask, ask);
 	CHECK(btf, sky_answer, answer);
 	CHECK(btf, sky_dial, dial);
+	CHECK(btf, sky_dial_place, place);
 	flow__destroy(skel);
 }
 
