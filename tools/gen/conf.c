@@ -295,6 +295,7 @@ static void conf_sizes(struct conf *c)
 
 	services = services < 40 ? 40 : services > 30000 ? 30000 : services;
 	hosts = c->keys ? services / 20 + c->keys / 5000 : 20;
+	hosts = c->keys && hosts < c->sockets ? c->sockets : hosts;
 	c->edges = c->edges ? c->edges : edges;
 	c->services = c->services ? c->services : services;
 	c->hosts = c->hosts ? c->hosts : hosts < 20 ? 20 : hosts;
@@ -319,6 +320,8 @@ static int conf_mode(const struct conf *c)
 		return conf_usage(c->flat_out ? "flat-out" : "rate", "is without --past, --late, --start, --spread");
 	if (!c->load && (c->for_ms || c->rows || c->threads > 1))
 		return conf_usage(c->for_ms ? "for" : c->rows ? "rows" : "threads", "goes with --flat-out or --rate");
+	if (c->truth && !strcmp(c->profile, "standard"))
+		return conf_usage("truth", "who calls whom is not in standard samples: use --truth-rows");
 	if (c->json && ((c->truth && !strcmp(c->truth, "-")) || (c->truth_rows && !strcmp(c->truth_rows, "-"))))
 		return conf_usage("json", "standard output has the truth");
 	return 0;

@@ -36,14 +36,14 @@ struct emit {
 static void emit_failed(void *arg, uint32_t tag)
 {
 	struct emit *e = arg;
-	uint32_t rows;
+	const struct pack_datagram *d;
 
 	if (tag == EMIT_AGAIN)
 		return;
-	rows = e->pack->datagrams[tag].rows;
+	d = &e->pack->datagrams[tag];
 	e->became[tag].is = EMIT_FAILED;
-	wire_sender_failed(&e->senders[e->pack->datagrams[tag].host], rows);
-	e->failed_rows += rows;
+	wire_sender_failed(&e->senders[d->host], d->pool);
+	e->failed_rows += d->rows;
 }
 
 static uint32_t emit_socket(const struct emit *e, uint32_t host, bool again)
@@ -262,7 +262,7 @@ static int emit_host(struct emit *e, uint32_t host, uint32_t interval, bool intr
 	emit_look_back(e, interval, &line);
 	if (ours)
 		agent_health(&e->agent, &line);
-	return truth_host(e->truth, host, interval, e->opts.pack.interval_s);
+	return truth_host(e->truth, host);
 }
 
 int emit_interval(struct emit *e, uint32_t interval, int64_t from_us, bool introduce)
@@ -270,7 +270,8 @@ int emit_interval(struct emit *e, uint32_t interval, int64_t from_us, bool intro
 	int r = 0;
 
 	e->from_us = from_us;
+	truth_begin(e->truth, interval, e->opts.pack.interval_s);
 	for (uint32_t i = 0; i < e->fleet->conf.hosts && r == 0; i++)
 		r = emit_host(e, i, interval, introduce);
-	return r < 0 ? r : truth_interval(e->truth, interval, e->opts.pack.interval_s);
+	return r < 0 ? r : truth_interval(e->truth);
 }

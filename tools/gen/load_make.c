@@ -15,7 +15,7 @@ static void load_failed(void *arg, uint32_t tag)
 	if (tag == LOAD_AGAIN)
 		return;
 	d = &t->pack->datagrams[tag];
-	wire_sender_failed(&t->load->senders[d->host], d->rows);
+	wire_sender_failed(&t->load->senders[d->host], d->pool);
 	t->counts.sent.datagrams--;
 	t->counts.sent.rows -= d->rows;
 	counts_put(&t->counts.failed, d->rows);

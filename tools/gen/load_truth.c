@@ -18,7 +18,7 @@ static int load_truth_host(struct load *l, struct load_thread *t, uint32_t k, ui
 			truth_add(l->truth, t->pack->items[i].row, &item, times->sent, times->unsent, times->twice);
 		}
 	}
-	return truth_host(l->truth, host, v->interval, l->opts.emit.pack.interval_s);
+	return truth_host(l->truth, host);
 }
 
 /* Of one interval, what all threads sent. */
@@ -26,6 +26,7 @@ static int load_truth_interval(struct load *l, uint32_t interval)
 {
 	int r = 0;
 
+	truth_begin(l->truth, interval, l->opts.emit.pack.interval_s);
 	for (uint32_t i = 0; i < l->opts.threads; i++) {
 		struct load_thread *t = &l->threads[i];
 		uint32_t k = 0, at = 0;
@@ -36,7 +37,7 @@ static int load_truth_interval(struct load *l, uint32_t interval)
 		     h += l->opts.threads)
 			r = load_truth_host(l, t, k, &at, h);
 	}
-	return r < 0 ? r : truth_interval(l->truth, interval, l->opts.emit.pack.interval_s);
+	return r < 0 ? r : truth_interval(l->truth);
 }
 
 int load_truth(struct load *l)

@@ -237,7 +237,8 @@ static int gen_run(struct gen *g)
 
 	if (r == 0)
 		r = gen_open("truth-rows", g->conf->truth_rows, &g->rows_out);
-	if (r == 0 && (g->truth_out || g->rows_out) && truth_new(&g->truth, g->fleet, g->truth_out, g->rows_out) < 0)
+	if (r == 0 && (g->truth_out || g->rows_out) &&
+	    truth_new(&g->truth, g->fleet, g->truth_out, g->rows_out, !g->conf->opts.emit.pack.profile->ours) < 0)
 		return gen_fail("--truth", strerror(ENOMEM));
 	if (r || !g->conf->intervals)
 		return r;

@@ -93,7 +93,8 @@ void pack_done(struct pack *p, size_t n)
 	d->n_items = p->n_items - d->first_item;
 	d->n_spots = p->n_spots - d->first_spot;
 	for (uint32_t i = d->first_spot; i < p->n_spots; i++)
-		d->rows += p->spots[i].rows;
+		d->pool += p->spots[i].rows;
+	d->rows = p->opts.profile->ours ? d->pool : d->n_items;
 	p->n_bytes += n;
 }
 
@@ -126,7 +127,7 @@ static void packed_close(struct pack *p)
 	pack_done(p, wire_build_close(&p->build, &s, 0, p->opts.equal ? p->build.size : 0, dst, WIRE_SIZE_MAX));
 }
 
-const struct pack_profile pack_packed = {"packed", true, packed_open, packed_add, packed_close};
+const struct pack_profile pack_packed = {"packed", true, packed_open, packed_add, packed_close, NULL};
 
 /* --- hosts */
 
@@ -140,6 +141,17 @@ void pack_head(const struct pack *p, uint32_t host, uint32_t interval, struct wi
 				  .host = str_from(p->fleet->hosts[host].id)};
 }
 
+static void pack_values(const struct pack *p, const struct pack_item *item, uint32_t interval, struct traffic_item *ret)
+{
+	const struct fleet_row *row = &p->fleet->rows[item->row];
+	uint32_t index = interval / p->opts.interval_s;
+
+	if (p->opts.events)
+		traffic_event(p->fleet, row, index, item->port, item->event, ret);
+	else
+		traffic_row(p->fleet, row, index, p->opts.interval_s, ret);
+}
+
 static void pack_add(struct pack *p, const struct pack_item *item, bool *open)
 {
 	const struct fleet *f = p->fleet;
@@ -150,7 +162,7 @@ static void pack_add(struct pack *p, const struct pack_item *item, bool *open)
 
 	fleet_names(f, row.row->instance, &names);
 	row.pair = &f->pairs[row.row->pair];
-	pack_item_get(p, item, p->head.interval, &values);
+	pack_values(p, item, p->head.interval, &values);
 	row.flow = (struct wire_flow){
 		.local = row.row->server ? row.pair->server_ip : row.pair->client_ip,
 		.remote = row.row->server ? row.pair->client_ip : row.pair->server_ip,
@@ -214,13 +226,9 @@ int pack_host(struct pack *p, uint32_t host, uint32_t interval, uint32_t not_edg
 
 void pack_item_get(const struct pack *p, const struct pack_item *item, uint32_t interval, struct traffic_item *ret)
 {
-	const struct fleet_row *row = &p->fleet->rows[item->row];
-	uint32_t index = interval / p->opts.interval_s;
-
-	if (p->opts.events)
-		traffic_event(p->fleet, row, index, item->port, item->event, ret);
-	else
-		traffic_row(p->fleet, row, index, p->opts.interval_s, ret);
+	pack_values(p, item, interval, ret);
+	if (p->opts.profile->read)
+		p->opts.profile->read(p, &p->fleet->rows[item->row], ret);
 }
 
 void pack_stamp(struct pack *p, const struct pack_datagram *d, struct wire_sender *s, uint32_t interval,

@@ -35,7 +35,8 @@ struct pack_datagram {
 	uint64_t at; /* in pack.bytes */
 	uint32_t len, host;
 	uint32_t first_item, n_items, first_spot, n_spots;
-	uint32_t rows; /* sum(rows): the sum over its spots */
+	uint32_t rows; /* sum(rows) in it; of standard samples how many there are */
+	uint32_t pool; /* what the agent's count of rows grows by: the sum over its spots */
 };
 
 struct pack {
@@ -66,7 +67,7 @@ void pack_head(const struct pack *p, uint32_t host, uint32_t interval, struct wi
 /* Appends the datagrams of all the host's rows in the interval; rows of the edge `not` (an index) are left out. -ENOMEM. */
 int pack_host(struct pack *p, uint32_t host, uint32_t interval, uint32_t not_edge);
 
-/* The item's values, as they are in its datagram. */
+/* The item's values, as whoever reads its datagram sums them up. */
 void pack_item_get(const struct pack *p, const struct pack_item *item, uint32_t interval, struct traffic_item *ret);
 
 /* Writes the sender's running counts and the interval into a datagram, and counts it in `s`. */
@@ -89,9 +90,14 @@ struct pack_profile {
 	void (*open)(struct pack *p);
 	int (*add)(struct pack *p, const struct pack_row *row); /* -ENOSPC: close, open, add again */
 	void (*close)(struct pack *p);                          /* calls pack_done(); not with nothing added */
+	/* Makes of an item's values what a reader can make of what was sent; NULL: the same. */
+	void (*read)(const struct pack *p, const struct fleet_row *row, struct traffic_item *item);
 };
 
 extern const struct pack_profile pack_packed, pack_standard;
+
+/* The ephemeral port that a standard sample of the item has. */
+uint16_t standard_port(const struct traffic_item *item);
 
 /* For profiles: room for `n` bytes of a datagram at the end (NULL: no memory), a spot in it, and that it is done. */
 uint8_t *pack_room(struct pack *p, size_t n);

@@ -43,9 +43,14 @@ static uint8_t *put_packet(uint8_t *b, const struct wire_flow *f, uint16_t local
 	return put_u32(put_u32(b, local_port), remote_port);
 }
 
+static uint32_t standard_rtt_us(const struct traffic_item *item)
+{
+	return item->stats.rtt_samples ? (uint32_t)(item->stats.jitter_us * 10 / item->stats.rtt_samples) : 0;
+}
+
 static uint8_t *put_tcp(uint8_t *b, const struct traffic_item *item)
 {
-	uint32_t rtt_us = (uint32_t)item->stats.jitter_us * 10;
+	uint32_t rtt_us = standard_rtt_us(item);
 	const uint32_t words[] = {2,           1448,
 				  1448,        0,
 				  0,           (uint32_t)item->stats.retransmitted,
@@ -59,11 +64,16 @@ static uint8_t *put_tcp(uint8_t *b, const struct traffic_item *item)
 	return b;
 }
 
+uint16_t standard_port(const struct traffic_item *item)
+{
+	return item->n_ports ? item->ports[0] : 40000;
+}
+
 static int standard_add(struct pack *p, const struct pack_row *row)
 {
 	bool v6 = row->row->v6, server = row->row->server;
 	uint32_t bytes = v6 ? V6_BYTES : V4_BYTES;
-	uint16_t ephemeral = row->item->n_ports ? row->item->ports[0] : 40000, port = row->flow.port;
+	uint16_t ephemeral = standard_port(row->item), port = row->flow.port;
 	uint8_t *b = p->sample + p->n_sample;
 
 	if (p->n_samples == SAMPLES || HEADER_V6 + p->n_sample + bytes > p->opts.size)
@@ -100,4 +110,21 @@ static void standard_close(struct pack *p)
 	pack_done(p, (size_t)(b - begin));
 }
 
-const struct pack_profile pack_standard = {"standard", false, standard_open, standard_add, standard_close};
+/* A packet sent by the end the agent is on, scaled by the rate; the round trip is a reading and is not. */
+static void standard_read(const struct pack *p, const struct fleet_row *row, struct traffic_item *item)
+{
+	uint32_t rtt_us = standard_rtt_us(item), cwnd = (uint32_t)item->stats.cwnd_segs;
+	struct flow_stats *s = &item->stats;
+	uint64_t payload = traffic_packet(item, row->v6) - (row->v6 ? 60 : 40);
+
+	*s = (struct flow_stats){.rows = 1, .tx_bytes = payload * p->opts.rate, .tx_segs = payload ? p->opts.rate : 0};
+	if (!rtt_us)
+		return;
+	s->srtt[flow_bucket(rtt_us)] = 1;
+	s->jitter_us = rtt_us / 10;
+	s->cwnd_segs = cwnd;
+	s->rtt_samples = 1;
+}
+
+const struct pack_profile pack_standard = {"standard",   false,          standard_open,
+					   standard_add, standard_close, standard_read};

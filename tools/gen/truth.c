@@ -26,10 +26,16 @@ struct truth {
 	FILE *out, *rows_out;
 	struct truth_edge *edges;
 	struct truth_row *rows; /* of the host at work */
+	bool samples;
+	uint32_t interval, interval_s; /* of what was added */
+	struct {
+		uint32_t row;
+		uint16_t port;
+	} at; /* of samples: whose sums rows[0] are */
 	int err;
 };
 
-int truth_new(struct truth **ret, const struct fleet *f, FILE *edges, FILE *rows)
+int truth_new(struct truth **ret, const struct fleet *f, FILE *edges, FILE *rows, bool samples)
 {
 	struct truth *t = calloc(1, sizeof(*t));
 	uint32_t most = 1;
@@ -38,7 +44,7 @@ int truth_new(struct truth **ret, const struct fleet *f, FILE *edges, FILE *rows
 		return -ENOMEM;
 	for (uint32_t i = 0; i < f->conf.hosts; i++)
 		most = f->hosts[i].n_rows > most ? f->hosts[i].n_rows : most;
-	*t = (struct truth){.fleet = f, .out = edges, .rows_out = rows};
+	*t = (struct truth){.fleet = f, .out = edges, .rows_out = rows, .samples = samples};
 	t->edges = calloc(f->conf.edges, sizeof(*t->edges));
 	t->rows = calloc(most, sizeof(*t->rows));
 	if (!t->edges || !t->rows) {
@@ -120,21 +126,6 @@ static void row_add(struct truth_row *r, const struct traffic_item *item, uint32
 	}
 }
 
-void truth_add(struct truth *t, uint32_t row, const struct traffic_item *item, uint32_t sent, uint32_t unsent,
-	       uint32_t twice)
-{
-	const struct fleet *f = t ? t->fleet : NULL;
-	const struct fleet_row *r;
-
-	if (!t)
-		return;
-	r = &f->rows[row];
-	if (t->out)
-		edge_add(t, r, &item->stats, sent, unsent, twice);
-	if (t->rows_out)
-		row_add(&t->rows[row - f->hosts[f->instances[r->instance].host].first_row], item, sent, unsent, twice);
-}
-
 /* --- writing */
 
 static void put_text(FILE *out, const char *key, struct str s)
@@ -194,18 +185,31 @@ static void put_stats(FILE *out, const char *key, const struct flow_stats *views
 	fputc('}', out);
 }
 
-static void put_row(FILE *out, const struct fleet *f, const struct fleet_row *row, const struct truth_row *r)
+/* port: of samples, the ephemeral one. */
+static void put_row(struct truth *t, const struct fleet_row *row, uint16_t port, const struct truth_row *r)
 {
+	const struct fleet *f = t->fleet;
 	const struct fleet_pair *p = &f->pairs[row->pair];
+	uint16_t service = f->edges[p->edge].port;
+	bool turned = t->samples && row->server;
 	char client[IP_TEXT], server[IP_TEXT];
-	struct flow_names names;
+	struct flow_names names = {0};
+	FILE *out = t->rows_out;
 
-	fleet_names(f, row->instance, &names);
-	fprintf(out, ",\"view\":%u", row->server ? FLOW_VIEW_SERVER : FLOW_VIEW_CLIENT);
-	put_text(out, "net", str_from(f->conf.net));
-	fprintf(out, ",\"scope\":\"\",\"protocol\":%d,\"client\":\"%s\",\"server\":\"%s\",\"port\":%u,\"other_port\":0",
-		IPPROTO_TCP, ip_format(&p->client_ip, client), ip_format(&p->server_ip, server),
-		f->edges[p->edge].port);
+	if (!t->samples)
+		fleet_names(f, row->instance, &names);
+	fprintf(out, "{\"interval\":%u,\"interval_s\":%u,\"view\":%u", t->interval, t->interval_s,
+		t->samples    ? FLOW_VIEW_NETWORK
+		: row->server ? FLOW_VIEW_SERVER
+			      : FLOW_VIEW_CLIENT);
+	put_text(out, "net", str_from(t->samples ? "" : f->conf.net));
+	fprintf(out,
+		",\"scope\":\"\",\"protocol\":%d,\"client\":\"%s\",\"server\":\"%s\",\"port\":%u,\"other_port\":%u",
+		IPPROTO_TCP, ip_format(turned ? &p->server_ip : &p->client_ip, client),
+		ip_format(turned ? &p->client_ip : &p->server_ip, server), t->samples && !turned ? port : service,
+		!t->samples ? 0
+		: turned    ? port
+			    : service);
 	put_text(out, "service", names.service);
 	put_text(out, "process", names.process);
 	put_text(out, "container", names.container);
@@ -223,17 +227,56 @@ static int truth_said(const struct truth *t, FILE *out)
 	return t->err ? t->err : fflush(out) || ferror(out) ? -EIO : 0;
 }
 
-int truth_host(struct truth *t, uint32_t host, uint32_t interval, uint32_t interval_s)
+/* Samples: the sums of one row and port are whole. */
+static void truth_sample(struct truth *t)
+{
+	if (t->rows[0].any)
+		put_row(t, &t->fleet->rows[t->at.row], t->at.port, &t->rows[0]);
+	t->rows[0] = (struct truth_row){0};
+}
+
+void truth_begin(struct truth *t, uint32_t interval, uint32_t interval_s)
+{
+	if (!t)
+		return;
+	t->interval = interval;
+	t->interval_s = interval_s;
+}
+
+void truth_add(struct truth *t, uint32_t row, const struct traffic_item *item, uint32_t sent, uint32_t unsent,
+	       uint32_t twice)
+{
+	const struct fleet *f = t ? t->fleet : NULL;
+	const struct fleet_row *r;
+
+	if (!t)
+		return;
+	r = &f->rows[row];
+	if (t->out)
+		edge_add(t, r, &item->stats, sent, unsent, twice);
+	if (t->rows_out && t->samples) {
+		if (t->at.row != row || t->at.port != standard_port(item))
+			truth_sample(t);
+		t->at.row = row;
+		t->at.port = standard_port(item);
+		row_add(&t->rows[0], item, sent, unsent, twice);
+		t->rows[0].n_ports = 0;
+	} else if (t->rows_out) {
+		row_add(&t->rows[row - f->hosts[f->instances[r->instance].host].first_row], item, sent, unsent, twice);
+	}
+}
+
+int truth_host(struct truth *t, uint32_t host)
 {
 	const struct fleet_host *h = t ? &t->fleet->hosts[host] : NULL;
 
 	if (!t || !t->rows_out)
 		return 0;
+	if (t->samples)
+		truth_sample(t);
 	for (uint32_t i = 0; i < h->n_rows; i++) {
-		if (!t->rows[i].any)
-			continue;
-		fprintf(t->rows_out, "{\"interval\":%u,\"interval_s\":%u", interval, interval_s);
-		put_row(t->rows_out, t->fleet, &t->fleet->rows[h->first_row + i], &t->rows[i]);
+		if (t->rows[i].any)
+			put_row(t, &t->fleet->rows[h->first_row + i], 0, &t->rows[i]);
 	}
 	memset(t->rows, 0, h->n_rows * sizeof(*t->rows));
 	return truth_said(t, t->rows_out);
@@ -271,7 +314,7 @@ static void edge_clear(struct truth_edge *e)
 	*e = (struct truth_edge){.views = views, .missing = missing};
 }
 
-int truth_interval(struct truth *t, uint32_t interval, uint32_t interval_s)
+int truth_interval(struct truth *t)
 {
 	if (!t || !t->out)
 		return t ? t->err : 0;
@@ -280,7 +323,7 @@ int truth_interval(struct truth *t, uint32_t interval, uint32_t interval_s)
 
 		if (!e->observed && !e->unsent)
 			continue;
-		fprintf(t->out, "{\"interval\":%u,\"interval_s\":%u", interval, interval_s);
+		fprintf(t->out, "{\"interval\":%u,\"interval_s\":%u", t->interval, t->interval_s);
 		put_edge(t->out, &t->fleet->edges[i].name, e);
 		edge_clear(e);
 	}

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a collector makes of what a fleet sends: every sum of every row equal to the truth, or to the truth less what was counted
+as lost. From skyfall-gen over UDP to the messages on the bus."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from lab import net, paths
+from lab.wait import until
+
+KEY = ("view", "net", "scope", "protocol", "client", "server", "port", "other_port", "service", "process", "container")
+NOT_SUMS = {"type", "interval", "interval_s", "flags", "unit", "pod", "via", "owner_quality", "ports", "ports_more", *KEY}
+THREADS = (1, 2, 4)
+
+
+def add(into, values):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            add(into.setdefault(name, {}), value)
+        else:
+            into[name] = into.get(name, 0) + value
+
+
+class Sums:
+    """What several messages of one key come to."""
+
+    def __init__(self):
+        self.sums, self.ports, self.more, self.messages = {}, set(), 0, 0
+
+    def take(self, message):
+        add(self.sums, {name: value for name, value in message.items() if name not in NOT_SUMS})
+        self.ports.update(message["ports"])
+        self.more += message["ports_more"]
+        self.messages += 1
+
+
+class Run:
+    """One collector that a fleet sent to: both are over."""
+
+    def __init__(self, folder, threads, words, listen="127.0.0.1:0", more=()):
+        self.folder = folder
+        self.log = open(self.file("log"), "ab")
+        self.process = subprocess.Popen(
+            [paths.SKYFALL, "collector", "--sflow", listen, "--interval", "1s", "--threads", str(threads), "--out",
+             self.file("messages"), "--metrics", self.file("metrics"), "--rows", "400000", "--rcvbuf", "64M", "--json", *more],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=net.die_with_parent)
+        try:
+            port = json.loads(self.process.stdout.readline())["sflow_port"]
+            self.sent = self.send(listen.rsplit(":", 1)[0] + f":{port}", words)
+            self.process.send_signal(signal.SIGINT)
+            self.totals = json.loads(self.process.stdout.read())
+            self.exit = self.process.wait(20)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+            self.log.close()
+        self.read()
+
+    def file(self, name):
+        return os.path.join(self.folder, name)
+
+    def send(self, collector, words):
+        done = subprocess.run([paths.GEN, "--collector", collector, "--truth-rows", self.file("truth"), "--json", "--quiet",
+                               *words], capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise AssertionError(f"skyfall-gen {words}: {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def read(self):
+        self.messages = {}
+        with open(self.file("messages"), encoding="utf-8") as file:
+            for line in file:
+                message = json.loads(line)
+                self.messages.setdefault(message["type"], []).append(message)
+        with open(self.file("truth"), encoding="utf-8") as file:
+            self.truth = [json.loads(line) for line in file]
+        with open(self.file("metrics"), encoding="utf-8") as file:
+            self.metrics = {name: int(value) for name, value in re.findall(r"^skyfall_collector_(\S+) (\d+)$", file.read(), re.M)}
+
+    def folded(self, interval=True):
+        """{key: Sums} of the messages."""
+        keys = {}
+        for message in self.messages.get("Flow", ()):
+            key = (message["interval"] if interval else 0, *(message[name] for name in KEY))
+            keys.setdefault(key, Sums()).take(message)
+        return keys
+
+    def expected(self, interval=True):
+        """{key: what its sums should be} of the truth, histograms among them; those that were never sent are left out."""
+        keys = {}
+        for line in self.truth:
+            if line["sums"]:
+                key = (line["interval"] if interval else 0, *(line[name] for name in KEY))
+                at = keys.setdefault(key, ({}, set()))
+                add(at[0], {**line["sums"], **line["histograms"]})
+                at[1].update(line["ports"])
+        return keys
+
+
+class Truth(unittest.TestCase):
+    def start(self, threads, *words, **more):
+        folder = tempfile.mkdtemp(prefix="skyfall-e2e-truth-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        run = Run(folder, threads, words, **more)
+        self.assertEqual(run.exit, 0)
+        self.assertEqual(run.metrics["kernel_drops_total"], 0, "sent slowly enough for this machine")
+        return run
+
+    def check_sums(self, run, interval=True):
+        """Every row of the truth, and no other, with every sum, histogram and ephemeral port."""
+        got, want = run.folded(interval), run.expected(interval)
+        self.assertGreater(len(want), 0)
+        wrong = [f"{key}: {'nobody sent it' if key not in want else 'never came'}" for key in got.keys() ^ want.keys()]
+        for key in got.keys() & want.keys():
+            sums, ports = want[key]
+            if got[key].sums != sums:
+                differ = {n for n in sums.keys() | got[key].sums.keys() if sums.get(n) != got[key].sums.get(n)}
+                wrong.append(f"{key}: " + ", ".join(f"{n} {got[key].sums.get(n)} of {sums.get(n)}" for n in sorted(differ)))
+            elif not got[key].ports <= ports or (len(ports) <= 16 and got[key].ports != ports):
+                wrong.append(f"{key}: ports {sorted(got[key].ports)} of {sorted(ports)}")
+        self.assertFalse(wrong, f"{len(wrong)} of {len(want)} rows\n" + "\n".join(wrong[:10]))
+        return got
+
+    def check_books(self, run):
+        """Rows come and go: what was sent is in the messages, in the markers, and in the ledger."""
+        flows = run.messages["Flow"]
+        rows = sum(m["rows"] for m in flows)
+        self.assertEqual((rows, run.metrics["rows_total"], run.metrics["rows_out_total"]), (run.sent["rows"],) * 3)
+        markers = run.messages["Marker"]
+        self.assertEqual((sum(m["rows"] for m in markers), sum(m["messages"] for m in markers)), (rows, len(flows)))
+        lines = {}
+        for line in run.messages["Ledger"]:
+            lines[line["role"], line["instance"], line["interval"]] = line  # written again it replaces its former self
+            self.assertEqual(line["rows_in"], line["rows_out"] + sum(line["lost"].values()), line)
+        self.assertEqual(sum(n["rows_out"] for (role, *_), n in lines.items() if role == "collector"), rows)
+        return lines
+
+    def check_agents(self, run, lines):
+        """The agents' own lines: what they sent is what came and what is missing on the way."""
+        sent = sum(n["rows_out"] for (role, *_), n in lines.items() if role == "agent")
+        self.assertEqual(sent, run.sent["made_rows"])
+        self.assertEqual(sent, run.metrics["rows_total"] + self.lost(run, "rows"))
+
+    @staticmethod
+    def lost(run, what):
+        return run.metrics[f"lost_network_{what}_total"] - run.metrics[f"found_network_{what}_total"]
+
+    def all_threads(self, *words, **more):
+        for threads in THREADS:
+            with self.subTest(threads=threads):
+                run = self.start(threads, *words, **more)
+                self.check_sums(run)
+                self.check_agents(run, self.check_books(run))
+                self.assertEqual(run.metrics["threads"], threads)
+
+    def test_rows(self):
+        """As agents fold them, half of all IPv6; interval by interval."""
+        self.all_threads("--intervals", "2", "--ipv6", "50%", "--sockets", "40", "--hosts", "40")
+
+    def test_events(self):
+        self.all_threads("--intervals", "2", "--ipv6", "0.3", "--events", "--sockets", "20", "--gso")
+
+    def test_over_ipv6(self):
+        run = self.start(2, "--intervals", "2", "--ipv6", "1", "--sockets", "8", "--net", "far", listen="[::1]:0")
+        self.check_sums(run)
+        self.check_agents(run, self.check_books(run))
+        self.assertTrue(all(":" in m["client"] and m["net"] == "far" for m in run.messages["Flow"]))
+
+    def test_bad_way(self):
+        """1 % lost, 3 % overtaken, 2 % twice: the truth less what is lost, and that counted to the datagram and the row."""
+        for threads in THREADS:
+            with self.subTest(threads=threads):
+                run = self.start(threads, "--intervals", "2", "--events", "--ipv6", "20%", "--sockets", "50", "--hosts", "30",
+                                 "--keys", "2000", "--loss", "1%", "--reorder", "3%", "--duplicate", "2%")
+                self.check_sums(run)
+                self.check_agents(run, self.check_books(run))
+                sent = run.sent
+                self.assertGreater(min(sent["lost_rows"], sent["overtaken_rows"], sent["twice_rows"]), 0)
+                self.assertEqual(sent["made_rows"], sent["rows"] + sent["lost_rows"])
+                self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")),
+                                 (sent["lost_datagrams"], sent["lost_rows"]))
+                self.assertEqual(run.metrics["duplicates_total"], sent["twice_datagrams"])
+                self.assertEqual(run.metrics["late_datagrams_total"], sent["overtaken_datagrams"])
+                self.assertEqual(sum(line["unsent_rows"] for line in run.truth), sent["lost_rows"])
+
+    def test_any_socket(self):
+        """An agent's datagrams come to any of the threads, some are lost: none is counted as lost that only came elsewhere."""
+        for threads in THREADS:
+            with self.subTest(threads=threads):
+                run = self.start(threads, "--intervals", "2", "--events", "--keys", "1500", "--sockets", "64", "--spray", "--loss",
+                                 "2%", "--reorder", "2%")
+                self.check_sums(run)
+                self.check_agents(run, self.check_books(run))
+                self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")),
+                                 (run.sent["lost_datagrams"], run.sent["lost_rows"]))
+                if threads > 1:
+                    load = [n for name, n in run.metrics.items() if name.startswith("thread_datagrams_total")]
+                    self.assertGreater(min(load), 0)
+
+    def test_load(self):
+        """Round and round at a rate, with runs cut by the kernel, from two threads; over several intervals."""
+        for more in ((), ("--gso",), ("--gso", "--loss", "1%", "--duplicate", "1%", "--reorder", "1%")):
+            with self.subTest(more=more):
+                run = self.start(2, "--keys", "3000", "--ipv6", "20%", "--rate", "40000", "--for", "1500ms", "--threads", "2",
+                                 "--sockets", "60", *more)
+                self.check_sums(run)
+                self.check_books(run)
+                self.assertGreater(run.sent["made_rows"], 40000)
+                self.assertEqual(self.lost(run, "rows"), run.sent["lost_rows"])
+                self.assertEqual(run.metrics["duplicates_total"], run.sent["twice_datagrams"])
+
+    def test_published_mix(self):
+        """12 events to 1.4 messages, and over 3 ephemeral ports a conversation: what folding saves."""
+        run = self.start(2, "--intervals", "1", "--spread", "900ms", "--events", "--keys", "8000", "--sockets", "100")
+        got = self.check_sums(run)
+        self.check_books(run)
+        sent = run.sent
+        self.assertEqual(len(got), 8000)
+        self.assertAlmostEqual(sent["made_rows"] / sent["keys"], 12 / 1.4, delta=0.5)
+        self.assertAlmostEqual(sent["tuples"] / sent["keys"], 3.3, delta=0.2)
+        self.assertLessEqual(len(run.messages["Flow"]), sent["made_rows"] / 8)
+
+    def test_standard(self):
+        """Samples of others, scaled by their rate; the interval is that in which they came."""
+        for threads, rate in ((1, 1), (2, 400), (4, 7)):
+            with self.subTest(threads=threads, rate=rate):
+                run = self.start(threads, "--intervals", "2", "--events", "--ipv6", "40%", "--profile", "standard", "--sampling",
+                                 str(rate), "--sockets", "20", "--loss", "1%")
+                self.check_sums(run, interval=False)
+                self.check_books(run)
+                self.assertEqual(run.metrics["sampled_rows_total"], run.sent["rows"])
+                self.assertGreater(run.sent["lost_rows"], 0)
