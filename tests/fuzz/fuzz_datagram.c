@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a datagram: every record is walked to its end and printed in both forms. The library's asserts and the
- * sanitizers are the judges. With libFuzzer:
+ * Any bytes as a datagram: every record is walked to its end, printed in both forms and read by a collector's receive thread,
+ * ours and the standard's. The library's asserts and the sanitizers are the judges. With libFuzzer:
  *
- *     clang -g -O1 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined tests/fuzz/fuzz_datagram.c \
- *         $(find wire flow -name '*.c') base/{buf,hash,ip}.c -lxxhash && ./a.out tests/fuzz/corpus_datagram
+ *     tests/fuzz/run [SECONDS | libFuzzer's options]
  *
  * The unit test of the same name replays the corpus and mutations of it without libFuzzer.
  */
-#include "tests/unit/wire_walk.h"
+#include "tests/unit/wire_feed.h"
 #include "wire/ack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	static struct walk_memory memory;
+	static struct feed feed;
 	static struct wire_print print;
-	static struct walk w;
 	struct wire_ack ack;
 	struct buf out;
 
-	walk_datagram(&w, &memory, p, n);
+	if (!feed.worker)
+		feed_open(&feed);
+	feed_datagram(&feed, p, n);
 	(void)wire_ack_read(p, n, &ack);
 	assert(wire_extent(p, n) <= n);
 	buf_init(&out, 16 << 20);
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		unsigned bad = wire_print(&print, p, n, &out);
 
 		/* both ways of reading agree on whether all is well */
-		assert(!bad == !walk_errors(&w) || !wire_ack_read(p, n, &ack));
+		assert(!bad == !walk_errors(&feed.walk) || !wire_ack_read(p, n, &ack));
 		buf_clear(&out);
 	}
 	buf_deinit(&out);

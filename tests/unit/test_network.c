@@ -130,9 +130,9 @@ static uint64_t info_sum(const struct rig *r, const char *name)
 		if (r->messages[i].topic != BUS_LEDGER)
 			continue;
 		rig_decode(r, i, &msg);
-		if (!str_eq(msg.ledger.role, STR("collector")) || seen >> (msg.ledger.interval - T0) / L & 1)
+		if (!str_eq(msg.ledger.role, STR("collector")) || seen >> msg.ledger.interval / L % 64 & 1)
 			continue;
-		seen |= 1ull << (msg.ledger.interval - T0) / L;
+		seen |= 1ull << msg.ledger.interval / L % 64;
 		sum += flow_count_get(msg.ledger.info, msg.ledger.n_info, name);
 	}
 	return sum;
