@@ -154,6 +154,11 @@ static const struct opt conf_opts[] = {
 	 .offset = AT(local_nets),
 	 .arg = "CIDR",
 	 .help = "addresses that mean something on this host only, such as a bridge's; several"},
+	{.name = "no-local-net",
+	 .type = OPT_LIST,
+	 .offset = AT(no_local_nets),
+	 .arg = "CIDR",
+	 .help = "this network is routed: it is not this host's only because a bridge such as docker0 has it; several"},
 	{.name = "rules",
 	 .type = OPT_STRING,
 	 .offset = AT(rules_file),
@@ -306,6 +311,12 @@ static int conf_check_all(struct conf *c, const struct conf *now, char *why, siz
 			snprintf(why, why_len, "--local-net: '%s' is not a network such as 172.17.0.0/16",
 				 c->local_nets.v[i]);
 	}
+	for (i = 0; r == 0 && i < c->no_local_nets.n; i++) {
+		r = locals_route(&c->locals, c->no_local_nets.v[i]);
+		if (r < 0)
+			snprintf(why, why_len, "--no-local-net: '%s' is not a network such as 172.17.0.0/16",
+				 c->no_local_nets.v[i]);
+	}
 	for (i = 0; r == 0 && i < c->netns.n; i++) {
 		r = netns_resolve(c->netns.v[i], &c->netns_inum[i], reason, sizeof(reason));
 		if (r < 0)
@@ -427,7 +438,7 @@ static size_t conf_size(enum opt_type type)
 /* Options that take effect at a start only stay as they were; those that differ are named in `why`. */
 static void conf_keep(struct conf *c, const struct conf *first, char *why, size_t why_len)
 {
-	static const char *const live = " collector rules interval spread budget local-net ";
+	static const char *const live = " collector rules interval spread budget local-net no-local-net ";
 	const struct opt *o;
 	char word[64];
 	size_t n = 0;

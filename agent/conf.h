@@ -17,7 +17,7 @@
 
 struct conf {
 	/* as given */
-	struct opt_list collectors, netns, local_nets;
+	struct opt_list collectors, netns, local_nets, no_local_nets;
 	uint32_t interval_ms, spread_ms; /* spread UINT32_MAX: 0.8 of the interval */
 	const char *net, *host_id, *hostname, *rules_file, *source, *budget, *config;
 	bool print, json, once, features, no_ack, quiet, man, completion, version;

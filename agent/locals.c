@@ -15,10 +15,24 @@ int locals_add(struct locals *l, const char *cidr)
 	return r;
 }
 
+int locals_route(struct locals *l, const char *cidr)
+{
+	int r;
+
+	if (l->n_routed == LOCALS_ROUTED)
+		return -ENOSPC;
+	r = ip_parse_prefix(cidr, &l->routed[l->n_routed].prefix, &l->routed[l->n_routed].bits);
+	l->n_routed += r == 0;
+	return r;
+}
+
 void locals_bridge(struct locals *l, const struct ip *ip, unsigned bits, bool inside)
 {
 	size_t i;
 
+	for (i = 0; i < l->n_routed; i++)
+		if (ip_in_prefix(ip, &l->routed[i].prefix, l->routed[i].bits))
+			return;
 	for (i = 0; i < l->n; i++)
 		if (l->v[i].bits <= bits && ip_in_prefix(ip, &l->v[i].prefix, l->v[i].bits) && l->v[i].inside <= inside)
 			return;

@@ -2,6 +2,7 @@
 """Translated addresses: what two hosts see of one connection meets in one edge, under the tuple on the wire, and says
 what was dialled. The hosts are lab/nat.py's."""
 
+import signal
 import time
 
 from lab import case, nat, work
@@ -9,6 +10,7 @@ from lab.nat import BACKENDS, FRESH, FRESH6, PLAIN, PUBLISHED, REFUSING, SERVICE
 from lab.wait import middle_of_interval, until
 
 CLIENT = "c-nat"
+LOST_CONNECTIONS = 15000
 
 
 class Nat(case.Case):
@@ -186,6 +188,45 @@ class Nat4(Same, Nat):
                 self.assertEqual(edge["via"], f"{FRESH}:80")
                 self.assertLessEqual(edge.get("client_c2s_bytes", 0), self.did(edge["port"], "received"))
         self.adds_up()
+
+    def told(self, name):
+        """What host a's agent counted since the case began."""
+        return sum(line["info"].get(name, 0) for line in self.lines())
+
+    def lines(self):
+        return self.stack.api("ledger", instance="id-a", from_=int(self.began), to=int(time.time()) + 60)["lines"]
+
+    def test_lost_messages_of_tracking(self):
+        """The agent stands still while more is translated than the kernel keeps messages of: counted, and the table is read
+        again. What it does not tell any more is flagged, nothing is put where it did not go."""
+        client, agent = self.client(host="p"), self.stack.agents["a"].process
+        until(lambda: self.lines(), case.VISIBLE_SECONDS, "the agent's lines")
+        self.assertEqual(self.told("nat_overflows"), 0)
+        agent.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(LOST_CONNECTIONS // 1000):
+                client.do(f"connect {self.service} 80 n=1000")
+                client.do("close")
+        finally:
+            agent.send_signal(signal.SIGCONT)
+        client.do("report")
+
+        def all_seen():
+            self.edges = self.stack.edges(self.began, client=self.client_service)
+            return sum(e.get("client_closed", 0) for e in self.edges)
+        until(lambda: all_seen() == client.tally["closed"], 30, lambda: f"{all_seen()} of {client.tally}")
+        self.assertGreater(self.told("nat_overflows"), 0)
+        self.ended(client)
+        for edge in self.edges:
+            if edge["port"] == 80:
+                self.assertIn("nat_unsplit", edge["flags"])
+            else:
+                self.assertLessEqual(edge.get("client_closed", 0), self.did(edge["port"], "closed"))
+        self.assertGreater(sum(e.get("client_closed", 0) for e in self.edges if e["port"] != 80), LOST_CONNECTIONS // 4)
+        # and goes on
+        self.began = int(time.time()) + 2
+        self.base = {port: dict(server.do("report")) for port, server in self.servers.items()}
+        self.balanced("p")
 
     def test_bridges_of_two_hosts_do_not_mix(self):
         """The same addresses and port on both hosts, at the same time: two edges, each with its own sums."""

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which addresses are one host's only. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -122,13 +123,30 @@ static void test_private(void **state)
 	}
 }
 
+static void test_a_routed_bridge(void **state)
+{
+	struct ip a = ip("172.17.0.2"), b = ip("10.0.0.2"), c = ip("172.18.0.2");
+	struct locals l = {0};
+
+	assert_int_equal(locals_route(&l, "172.17.0.0/16"), 0);
+	bridge(&l, "172.17.0.1/16", false);
+	bridge(&l, "172.18.0.1/16", false);
+	assert_int_equal(locals_scope_pair(&l, &a, &b, netns), 0);
+	assert_int_equal(locals_scope_pair(&l, &c, &b, netns), 1);
+	/* said to be this host's all the same */
+	assert_int_equal(locals_add(&l, "172.17.0.0/24"), 0);
+	assert_int_equal(locals_scope_pair(&l, &a, &b, netns), 1);
+	assert_int_equal(locals_route(&l, "172.17.0.0/40"), -EINVAL);
+	for (unsigned i = 1; i < LOCALS_ROUTED; i++)
+		assert_int_equal(locals_route(&l, "10.0.0.0/8"), 0);
+	assert_int_equal(locals_route(&l, "10.0.0.0/8"), -ENOSPC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_scopes),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_private),
+		cmocka_unit_test(test_scopes), cmocka_unit_test(test_a_routed_bridge), cmocka_unit_test(test_full),
+		cmocka_unit_test(test_names),  cmocka_unit_test(test_private),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
