@@ -2,6 +2,7 @@
 #include "agent/budget.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,17 @@ bool budget_interval(struct budget *b, uint64_t cost_us, int64_t now_us)
 		return budget_under(b, began, now_us);
 	b->over = b->under = 0;
 	return false;
+}
+
+void budget_names(uint32_t able, char *ret, size_t size)
+{
+	size_t n = 0;
+	unsigned i;
+
+	ret[0] = '\0';
+	for (i = BUDGET_FULL + 1; i < BUDGET_STEPS && n < size; i++)
+		if (able & 1u << i)
+			n += (size_t)snprintf(ret + n, size - n, "%s%s", n ? " " : "", budget_steps[i].name);
 }
 
 int budget_parse(const char *text, uint64_t *ret_ppm)

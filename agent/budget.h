@@ -13,6 +13,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -59,6 +60,9 @@ void budget_init(struct budget *b, uint64_t limit_ppm, uint32_t able);
 
 /* cost_us: since the former call. True: `step` is another one now. now_us never steps. */
 bool budget_interval(struct budget *b, uint64_t cost_us, int64_t now_us);
+
+/* The names of these steps, with blanks between. */
+void budget_names(uint32_t able, char *ret, size_t size);
 
 /* "1", "0.5", "2%": percent of one core, into millionths; 0: no bound. -EINVAL, also above 100,000 %. */
 int budget_parse(const char *text, uint64_t *ret_ppm);

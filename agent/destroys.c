@@ -24,6 +24,7 @@ struct destroys {
 	struct destroys_ns *v;
 	size_t n, cap;
 	uint64_t dropped, bad;
+	bool behind;
 	char *buf;
 };
 
@@ -42,14 +43,20 @@ int destroys_new(struct destroys **ret)
 	return 0;
 }
 
-void destroys_free(struct destroys *d)
+static void destroys_silence(struct destroys *d)
 {
 	size_t i;
 
-	if (!d)
-		return;
 	for (i = 0; i < d->n; i++)
 		close(d->v[i].fd);
+	d->n = 0;
+}
+
+void destroys_free(struct destroys *d)
+{
+	if (!d)
+		return;
+	destroys_silence(d);
 	free(d->v);
 	free(d->buf);
 	free(d);
@@ -170,6 +177,7 @@ int destroys_read(struct destroys *d, int (*fn)(void *arg, uint32_t netns, const
 	size_t i;
 	int r = 0;
 
+	d->behind = false;
 	for (i = 0; r == 0 && i < d->n; i++) {
 		struct destroys_ns *ns = &d->v[i];
 		unsigned reads = 0;
@@ -183,9 +191,15 @@ int destroys_read(struct destroys *d, int (*fn)(void *arg, uint32_t netns, const
 				break;
 			r = destroys_messages(d, ns->inum, (size_t)n, fn, arg);
 		}
+		d->behind |= reads > DESTROYS_READS;
 		destroys_count(d, ns);
 	}
 	return r;
+}
+
+bool destroys_behind(const struct destroys *d)
+{
+	return d->behind;
 }
 
 uint64_t destroys_dropped(const struct destroys *d)

@@ -17,8 +17,11 @@ void destroys_free(struct destroys *d);
 /* Listens in new namespaces, and no longer in those that are gone. Returns 0, -ENOMEM, or -errno when nobody listens. */
 int destroys_follow(struct destroys *d, const struct netns_set *ns);
 
-/* Calls fn for each message that waits. fn returns 0, or -errno to end it. */
+/* Calls fn for messages that wait, for all of them or as many as one go may be. fn returns 0, or -errno to end it. */
 int destroys_read(struct destroys *d, int (*fn)(void *arg, uint32_t netns, const struct diag_sock *s), void *arg);
+
+/* The last go was not enough: messages of long ago may still wait. */
+bool destroys_behind(const struct destroys *d);
 
 uint64_t destroys_dropped(const struct destroys *d); /* messages the kernel had no room for */
 uint64_t destroys_bad(const struct destroys *d);     /* messages that could not be read */

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#define PROBE_MAX 32 /* features there may be */
+
 struct probe_result {
 	const char *name;
 	const char *lost; /* what is missing without it */
@@ -17,5 +19,5 @@ struct probe_result {
 size_t probe_all(struct probe_result *ret, size_t max, const char *btf); /* btf: as for btf_choose() */
 
 /* One line a feature: "ok"/"no", name, why; without it, what is lost. Or one JSON object a line. Last the mode the
- * agent would run in, and why. */
+ * agent would run in, why, and the steps it can take when it is above its budget (agent/budget.h). agent/probe_print.c */
 void probe_print(FILE *to, const char *btf, bool json);

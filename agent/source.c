@@ -10,6 +10,16 @@
 static const struct source_ops *const sources[] = {&source_bpf, &source_stable,
 						   &source_diag}; /* the better one first */
 
+const struct source_ops *source_named(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(sources); i++)
+		if (strcmp(sources[i]->name, name) == 0)
+			return sources[i];
+	return NULL;
+}
+
 int source_pick(const char *name, const struct source_opts *opts, const struct source_ops **ret_ops,
 		struct source **ret, char *why, size_t why_len)
 {

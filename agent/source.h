@@ -43,9 +43,9 @@ struct source_counts {
 	uint64_t hook_ns;              /* what our programs took from applications; agent/cost.h */
 	uint64_t hook_estimated_ns;    /* the part of it that is no measurement */
 	uint64_t walk_us;              /* CPU spent in walks */
-	uint64_t walk_piece_us;        /* gauge: the longest run of the kernel's half of the last walk */
-	uint64_t socks_open;           /* gauge: entries tracked now */
-	uint64_t rows_map_used;        /* gauge: rows in the map drained last */
+	uint64_t walk_piece_us;  /* gauge: the longest run of the kernel's half of the last walk */
+	uint64_t socks_open;     /* gauge: entries tracked now */
+	uint64_t rows_map_used;  /* gauge: rows in the map drained last */
 	uint64_t early_drains;
 };
 
@@ -69,6 +69,9 @@ struct source_ops {
 };
 
 extern const struct source_ops source_bpf, source_stable, source_diag;
+
+/* NULL: there is none of this name. */
+const struct source_ops *source_named(const char *name);
 
 /* Opens the source called `name`, or with "auto" the best that works here. `why`: what did not work, also when another one
  * did; "" if nothing failed. -errno */

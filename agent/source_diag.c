@@ -20,12 +20,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/budget.h"
 #include "agent/diag.h"
 #include "agent/fdscan.h"
 #include "agent/nat.h"
 #include "agent/opens.h"
 #include "agent/procs.h"
 #include "agent/source.h"
+#include "agent/stable_sums.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "flow/key.h"
@@ -34,13 +36,7 @@
 #define DIAG_ASKS 3         /* a namespace's translations may be read later than its first connection */
 #define DIAG_SCAN_FDS 50000 /* descriptors looked at in one collect */
 
-enum {
-	TCP_ESTABLISHED = 1,
-	TCP_FIN_WAIT2 = 5,
-	TCP_CLOSE_WAIT = 8,
-	TCP_LAST_ACK = 9,
-	TCP_CLOSING = 11
-}; /* linux/tcp_states.h */
+enum { TCP_FIN_WAIT2 = 5, TCP_CLOSE_WAIT = 8, TCP_LAST_ACK = 9, TCP_CLOSING = 11 }; /* linux/tcp_states.h */
 
 /* What tcp_info said at the last list. */
 struct diag_last {
@@ -80,7 +76,8 @@ struct source {
 	size_t mask;
 	struct diag_listener *listeners;
 	size_t n_listeners, cap_listeners;
-	bool first;
+	unsigned walk_every, walks; /* a list each so many collects; collects since */
+	bool bypass, first;
 	int64_t former_us, now_us; /* of the lists; never steps */
 	struct source_counts counts;
 	/* of the list under way */
@@ -146,20 +143,9 @@ static int diag_on_listener(void *arg, const struct diag_sock *d)
 
 static uint8_t diag_role(const struct source *s, const struct diag_sock *d, uint8_t former)
 {
-	const struct tcp_info *t = &d->info;
+	uint8_t role = former != SKY_ROLE_UNKNOWN ? former : (uint8_t)stable_sums_role(d);
 
-	if (former != SKY_ROLE_UNKNOWN)
-		return former;
-	if (HAS(d, tcpi_bytes_retrans) && t->tcpi_unacked == 0 &&
-	    (d->state == TCP_ESTABLISHED || d->state == TCP_CLOSE_WAIT || d->state == TCP_FIN_WAIT2)) {
-		uint64_t payload = t->tcpi_bytes_sent - t->tcpi_bytes_retrans + (d->state == TCP_FIN_WAIT2);
-
-		if (t->tcpi_bytes_acked == payload + 1)
-			return SKY_ROLE_CLIENT;
-		if (t->tcpi_bytes_acked == payload)
-			return SKY_ROLE_SERVER;
-	}
-	return diag_listens(s, s->inum, d->lport) ? SKY_ROLE_SERVER : SKY_ROLE_UNKNOWN;
+	return role == SKY_ROLE_UNKNOWN && diag_listens(s, s->inum, d->lport) ? SKY_ROLE_SERVER : role;
 }
 
 static void diag_role_set(struct diag_conn *c, uint8_t role)
@@ -383,6 +369,20 @@ static int diag_lists(struct source *s)
 	return r;
 }
 
+/* What is open now is older than we are: it is only remembered. */
+static int diag_first(struct source *s)
+{
+	int r;
+
+	s->n = 0;
+	memset(s->index, 0, (s->mask + 1) * sizeof(*s->index));
+	s->first = true;
+	s->now_us = s->former_us = clock_mono_us();
+	r = diag_lists(s);
+	s->first = false;
+	return r;
+}
+
 static int source_diag_open(struct source **ret, const struct source_opts *opts, char *why, size_t why_len)
 {
 	struct source *s = calloc(1, sizeof(*s));
@@ -415,13 +415,10 @@ static int source_diag_open(struct source **ret, const struct source_opts *opts,
 		r = -ENOENT;
 	if (r < 0)
 		goto fail;
-	/* what is open now is older than we are: the first list is only remembered */
-	s->first = true;
-	s->now_us = s->former_us = clock_mono_us();
-	r = diag_lists(s);
+	s->walk_every = 1;
+	r = diag_first(s);
 	if (r < 0)
 		goto fail;
-	s->first = false;
 	*ret = s;
 	return 0;
 fail:
@@ -431,14 +428,9 @@ fail:
 	return r;
 }
 
-static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_rows *rows,
-			       struct source_counts *ret_counts)
+static int diag_look(struct source *s)
 {
-	int r;
-
-	s->now_us = cut_us;
-	s->rows = rows;
-	r = netns_scan(&s->ns, s->netns, s->n_netns);
+	int r = netns_scan(&s->ns, s->netns, s->n_netns);
 	if (r == 0)
 		r = diag_follow(&s->diag, &s->ns);
 	if (r == 0)
@@ -446,9 +438,25 @@ static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_ro
 	if (r < 0)
 		return r;
 	diag_sweep(s);
+	s->former_us = s->now_us;
+	return 0;
+}
+
+static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_rows *rows,
+			       struct source_counts *ret_counts)
+{
+	int r;
+
+	if (!s->bypass && ++s->walks >= s->walk_every) {
+		s->walks = 0;
+		s->now_us = cut_us;
+		s->rows = rows;
+		r = diag_look(s);
+		if (r < 0)
+			return r;
+	}
 	opens_read(s->opens, &s->counts.active_opens, &s->counts.passive_opens);
 	opens_scan(s->opens, cut_us / 1000);
-	s->former_us = s->now_us;
 	agent_rows_stamp(rows);
 	s->counts.rows_out += agent_rows_count(rows);
 	s->counts.socks_open = s->n;
@@ -459,6 +467,15 @@ static int source_diag_collect(struct source *s, int64_t cut_us, struct agent_ro
 static int source_diag_relieve(struct source *s, struct agent_rows *rows)
 {
 	return 0; /* nothing is held in the kernel */
+}
+
+static int source_diag_ease(struct source *s, const struct budget_step *step)
+{
+	bool was = s->bypass;
+
+	s->walk_every = step->walk_every;
+	s->bypass = step->bypass;
+	return was && !s->bypass ? diag_first(s) : 0;
 }
 
 #define BIT(field) (1ull << FLOW_F_##field)
@@ -473,5 +490,7 @@ const struct source_ops source_diag = {
 	.open = source_diag_open,
 	.collect = source_diag_collect,
 	.relieve = source_diag_relieve,
+	.ease = source_diag_ease,
+	.eases = 1u << BUDGET_WALK_2 | 1u << BUDGET_WALK_4 | 1u << BUDGET_BYPASS,
 	.close = source_diag_close,
 };

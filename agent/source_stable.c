@@ -31,6 +31,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/budget.h"
+#include "agent/cost.h"
 #include "agent/destroys.h"
 #include "agent/diag.h"
 #include "agent/opens.h"
@@ -56,6 +58,8 @@ struct source {
 	struct opens *opens;
 	struct stable_rows to;
 	struct source_counts counts;
+	struct cost cost;
+	unsigned walk_every, walks; /* open ones are listed each so many collects; collects since */
 	uint64_t bad;
 };
 
@@ -63,6 +67,7 @@ static void source_stable_close(struct source *s)
 {
 	if (!s)
 		return;
+	cost_deinit(&s->cost);
 	stable_close(s->to.hook);
 	destroys_free(s->destroys);
 	diag_set_deinit(&s->diag);
@@ -120,19 +125,28 @@ static int dump(struct source *s, uint32_t states, bool info, int (*fn)(void *ar
 	return r;
 }
 
+static bool due(struct source *s)
+{
+	if (!s->to.first && ++s->walks < s->walk_every)
+		return false;
+	s->walks = 0;
+	return true;
+}
+
 /* Listeners, what ended, what is open. rows NULL: the first look, which only remembers. */
 static int look(struct source *s, struct agent_rows *rows)
 {
+	bool open = due(s);
 	int r;
 
 	s->to.rows = rows;
-	s->to.round++;
+	s->to.round += open;
 	stable_rows_begin(&s->to);
 	stable_live_begin(s->to.live);
 	procs_begin(s->procs);
 	stable_owners_begin(s->to.owners, s->to.now_us);
 	r = stable_listening(s->to.hook, on_listening, s);
-	if (r == 0)
+	if (r == 0 && open)
 		r = dump(s, DIAG_LISTEN, false, on_listener, s);
 	if (r == 0 && s->to.first)
 		r = dump(s, DIAG_CONNECTED, false, on_new, s);
@@ -141,11 +155,12 @@ static int look(struct source *s, struct agent_rows *rows)
 		r = dump(s, DIAG_LISTEN, false, on_listener, s);
 	if (r == 0 && rows)
 		r = destroys_read(s->destroys, stable_rows_destroyed, &s->to);
-	if (r == 0)
+	if (r == 0 && open)
 		r = dump(s, DIAG_CONNECTED, true, stable_rows_open, &s->to);
-	if (r == 0 && rows)
+	if (r == 0 && rows &&
+	    !destroys_behind(s->destroys)) /* else an end would be told now, and by its message again */
 		r = stable_ended(s->to.hook, stable_rows_left, &s->to);
-	if (r == 0 && rows)
+	if (r == 0 && rows && open)
 		stable_rows_sweep(&s->to);
 	return r;
 }
@@ -158,6 +173,18 @@ static int follow(struct source *s)
 		r = destroys_follow(s->destroys, &s->ns);
 	if (r == 0)
 		r = diag_follow(&s->diag, &s->ns);
+	return r;
+}
+
+/* What is open now is older than we are. */
+static int begin(struct source *s)
+{
+	int r;
+
+	s->to.first = true;
+	s->to.now_us = clock_mono_us();
+	r = look(s, NULL);
+	s->to.first = false;
 	return r;
 }
 
@@ -186,10 +213,7 @@ static int source_stable_start(struct source *s, char *why, size_t why_len)
 	r = stable_open(&s->to.hook, s->max_socks, why, why_len);
 	if (r < 0)
 		return r;
-	s->to.first = true;
-	s->to.now_us = clock_mono_us();
-	r = look(s, NULL);
-	s->to.first = false;
+	r = begin(s);
 	if (r < 0)
 		snprintf(why, why_len, "sock_diag: %s", diag_error(r));
 	return r;
@@ -211,6 +235,8 @@ static int source_stable_open(struct source **ret, const struct source_opts *opt
 	s->to.counts = &s->counts;
 	s->to.nat = opts->nat;
 	s->max_socks = opts->max_socks ? opts->max_socks : SOURCE_SOCKS;
+	s->walk_every = 1;
+	cost_init(&s->cost);
 	r = source_stable_start(s, why, why_len);
 	if (r < 0) {
 		source_stable_close(s);
@@ -238,6 +264,10 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	c->lost_update = k->listening_full + k->ended_full + destroys_bad(s->destroys) + s->bad;
 	c->socks_open = conns_count(s->to.conns);
 	stable_cost(s->to.hook, &c->bpf_run_ns, &c->bpf_runs, &c->recursion_misses[0]);
+	cost_interval(&s->cost, c->bpf_run_ns, c->attempts + c->opened_client + c->opened_server + c->closed,
+		      clock_mono_us());
+	c->hook_ns = s->cost.ns;
+	c->hook_estimated_ns = s->cost.estimated_ns;
 	*ret = *c;
 	ret->lost_socks_full += k->socks_full;
 	ret->lost_destroys = destroys_dropped(s->destroys);
@@ -272,6 +302,12 @@ static int source_stable_relieve(struct source *s, struct agent_rows *rows)
 	return r < 0 ? r : destroys_read(s->destroys, stable_rows_destroyed, &s->to);
 }
 
+static int source_stable_ease(struct source *s, const struct budget_step *step)
+{
+	s->walk_every = step->walk_every;
+	return 0;
+}
+
 #define BIT(field) (1ull << FLOW_F_##field)
 
 const struct source_ops source_stable = {
@@ -286,5 +322,7 @@ const struct source_ops source_stable = {
 	.open = source_stable_open,
 	.collect = source_stable_collect,
 	.relieve = source_stable_relieve,
+	.ease = source_stable_ease,
+	.eases = 1u << BUDGET_WALK_2 | 1u << BUDGET_WALK_4,
 	.close = source_stable_close,
 };

@@ -3,6 +3,7 @@
 collector does not answer. The host here is c, which no other agent watches; rows are read from standard output (Printing) or from
 the stores of two collectors (Failover)."""
 
+import ctypes
 import json
 import os
 import signal
@@ -130,6 +131,8 @@ class Privileges(GuestCase):
             self.assertEqual((int(status["CapInh"], 16), int(status["CapAmb"], 16)), (0, 0))
             self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
         self.assertEqual(os.getpriority(os.PRIO_PROCESS, agent.process.pid), 19)
+        io = ctypes.CDLL(None, use_errno=True).syscall(252, 1, agent.process.pid)  # ioprio_get of a process
+        self.assertEqual(io >> 13, 3, "the idle class")
 
     def test_everything_still_works(self):
         """Behind the fence: a network namespace that appears later, a container's cgroup, names, a reload."""
@@ -248,6 +251,45 @@ class Budget(GuestCase):
         after, was = agent.sums(view="client", port=self.port), before
         self.assertEqual(after["tx_bytes"] + after["rx_bytes"], (was["tx_bytes"] + was["rx_bytes"]) // 2 + 10 * (4000 + HEADER))
         self.assertEqual(after["opened"], was["opened"] // 2)
+
+    def steps_without_sampling(self, source):
+        """The steps of a mode that takes no samples: open ones listed less often, to the byte all the same; then nothing; then
+        everything again."""
+        config = self.file("conf", "budget 0.0001\n")
+        agent = Agent(self, "--config", config, "--interval", "1s", "--source", source)
+        server, client = self.pair()
+        client.do(self.connect(HOST, "n=3"))
+        for step in ("every 2nd", "every 4th", "no TCP connection is measured"):
+            client.do("talk 100 200")
+            until(lambda step=step: step in agent.tail(30), 20, lambda: agent.tail(30))
+        self.assertNotIn("1 of ", agent.tail(30))
+        until(lambda: agent.counted("eased_bypass") >= 2, 10, "it stays there")
+        self.assertTrue(agent.counted("eased_walk_2") and agent.counted("eased_walk_4"))
+        before = agent.sums(view="client", port=self.port)
+        self.assertEqual(before["tx_bytes"] + before["rx_bytes"], 3 * 3 * (300 + HEADER))
+        client.do("talk 100 200")
+        client.do(self.connect(HOST, "n=7"))
+        until(lambda: server.do("report")["opened"] >= 10, 10, "the connections are open")
+        quiet = agent.intervals()
+        until(lambda: agent.intervals() >= quiet + 2, 10, "intervals of bypass")
+        self.assertEqual(agent.sums(view="client", port=self.port), before)
+        self.file("conf", "budget 0\n")
+        agent.reload()
+        until(lambda: "eased" not in agent.lines("health")[-1]["info"], 10, "everything is measured")
+        agent.next_interval()
+        client.do("talk 1000 3000")
+        want = 10 * (4000 + HEADER)
+
+        def grown():
+            now = agent.sums(view="client", port=self.port)
+            return sum(now[name] - before[name] for name in ("tx_bytes", "rx_bytes"))
+        until(lambda: grown() == want, 10, lambda: (grown(), want))
+        client.do("close")
+        until(lambda: agent.sums(view="client", port=self.port).get("closed") == 10, 10, "all are closed")
+        self.assertEqual(agent.sums(view="client", port=self.port)["opened"], before["opened"])
+
+    def test_sock_diag_steps(self):
+        self.steps_without_sampling("sock_diag")
 
     def test_visible_in_the_api(self):
         program = Program(self.lab, "a", "agent", [

@@ -83,6 +83,7 @@ class BtfFile(Modes):
         """A file for this release wins; one for another release does not; a corrupt one is told, and the next rung taken."""
         found, mode = features("--btf", self.folder.name)
         self.assertEqual((found["btf-kernel"]["ok"], found["btf-file"]["ok"], mode["mode"]), (False, True, "bpf"))
+        self.assertEqual(mode["steps"], "walk_2 walk_4 udp_off sample_4 sample_16 sample_64 bypass")
         good = os.path.join(self.folder.name, f"{platform.release()}.btf")
         with tempfile.TemporaryDirectory(prefix="skyfall-btf-") as other, open(good, "rb") as file:
             data = file.read()
@@ -95,6 +96,7 @@ class BtfFile(Modes):
                 copy.write(data[:len(data) // 2])
             found, mode = features("--btf", other)
             self.assertEqual((found["btf-file"]["ok"], mode["mode"]), (False, "stable"))
+            self.assertEqual(mode["steps"], "walk_2 walk_4")
             self.assertIn("corrupt", found["btf-file"]["why"])
             self.assertIn("corrupt", mode["why"])
 
