@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 EVERYWHERE = True  # on this machine's kernel, and one built without BTF, as well
 MODES = ("btf", "file", "stable", "sock_diag")
 BIG_ON = ("6.12", "btf")  # the connection of more than 4 GiB: one kernel, one mode; it takes long there
-SECONDS = 420
+SECONDS = 600
 DELAY_US, LOSS = 40000, 0.05  # of guest/matrix
 
 PORTS = {"adopted": 7001, "adopted_back": 7002, "primes": 7003, "ipv6": 7004, "mapped": 7005, "reset": 7006,

@@ -18,7 +18,7 @@ MODES = {"off": "not steered", "one": "to one CPU", "all": "to all CPUs", "busy"
 INTERRUPTS = "interrupts the hook"
 NAMES = [*MODES.values(), INTERRUPTS]
 COLUMNS = ("steering",)
-SECONDS = 420
+SECONDS = 600
 COUNTED = ("attempts", "opened", "closed", "tx_bytes", "rx_bytes")
 
 RECURSION_COUNTED = (6, 1)  # before that a program interrupted by itself runs, and nothing is passed over

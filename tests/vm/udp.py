@@ -4,7 +4,7 @@ programs, so the machine's kernel decides only whether they load and what a pack
 
 NAMES = ["unconnected", "connected", "segments", "mmsg", "ipv6"]
 COLUMNS = ("udp",)
-SECONDS = 240
+SECONDS = 400
 
 
 def words(line, full):
