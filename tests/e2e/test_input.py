@@ -70,7 +70,17 @@ class Usage(case.Case):
         self.refused(2, [*gen, "--start", "3", "--past", "8"], "--start")
         self.refused(2, [*gen, "--spread", "1s"], "--spread")
         self.refused(2, [*gen, "--net", "a\tb"], "--net")
+        for option in ("ipv6", "loss", "duplicate", "reorder"):
+            for value in ("2", "101%", "-1", "nan", "1e-2", "0x1", "%", "1%%", "x"):
+                self.refused(2, [*gen, "--" + option, value], "--" + option)
+        for words, option in ((["--loss", "0.5", "--reorder", "0.6"], "loss"), (["--rate", "5", "--past", "1"], "rate"),
+                              (["--flat-out", "--rate", "5"], "rate"), (["--threads", "2"], "threads"),
+                              (["--for", "1s"], "for"), (["--profile", "standard", "--truth", "t"], "truth"),
+                              (["--truth-rows", "-", "--json"], "json")):
+            self.refused(2, [*gen, *words], "--" + option)
+        self.refused(2, [*gen, "--keys", "1000", "--edges", "100", "--services", "60"], "more edges")
         self.refused(1, [*gen, "--truth", "/nonexistent/truth"], "--truth", "/nonexistent/truth")
+        self.refused(1, [*gen, "--truth-rows", "/nonexistent/rows"], "--truth-rows", "/nonexistent/rows")
         self.refused(1, [*gen, "--inventory", "/nonexistent/zones"], "--inventory", "/nonexistent/zones")
         for words, option in (([paths.GEN], "collector"), ([paths.AGENT], "collector"), ([paths.SKYFALL, "run"], "sflow"),
                               ([paths.SKYFALL, "run"], "listen"), ([paths.SKYFALL, "server"], "listen"),

@@ -70,9 +70,14 @@ void truth_free(struct truth *t)
 
 static void sums_add(struct flow_stats *to, const struct flow_stats *s, uint32_t times)
 {
-	struct flow_stats all = *s;
+	struct flow_stats all;
 
-	for (unsigned f = 0; f < FLOW_FIELDS && times > 1; f++) {
+	if (times == 1)
+		flow_stats_add(to, s);
+	if (times < 2)
+		return;
+	all = *s;
+	for (unsigned f = 0; f < FLOW_FIELDS; f++) {
 		uint32_t *hist = flow_stats_hist(&all, f);
 
 		if (flow_fields[f].width != FLOW_HIST)
@@ -80,8 +85,7 @@ static void sums_add(struct flow_stats *to, const struct flow_stats *s, uint32_t
 		for (unsigned b = 0; b < FLOW_BUCKETS && flow_fields[f].width == FLOW_HIST; b++)
 			hist[b] *= times;
 	}
-	if (times)
-		flow_stats_add(to, &all);
+	flow_stats_add(to, &all);
 }
 
 static struct flow_stats *edge_sums(struct truth *t, struct flow_stats **views)
@@ -170,11 +174,10 @@ static void put_stats(FILE *out, const char *key, const struct flow_stats *views
 		uint64_t present = flow_stats_present(&views[v]);
 
 		for (unsigned i = 0; i < FLOW_FIELDS; i++) {
-			const char *name = view == FLOW_VIEWS ? flow_fields[i].name : flow_column(i, v, column);
-
 			if (!(present >> i & 1) || (flow_fields[i].width == FLOW_HIST) != histograms)
 				continue;
-			fprintf(out, "%s\"%s\":", comma, name);
+			fprintf(out, "%s\"%s\":", comma,
+				view == FLOW_VIEWS ? flow_fields[i].name : flow_column(i, v, column));
 			if (histograms)
 				put_histogram(out, flow_stats_hist_get(&views[v], i));
 			else
