@@ -36,6 +36,7 @@ class Packet:
     fragment: bool = False
     later: bool = False
     other: bool = False  # no IP in it
+    bad_from: int = 1 << 30  # it contradicts itself, which shows when so many bytes are kept
 
     def has_ports(self):
         return self.protocol in (TCP, UDP, SCTP) and not self.later
@@ -122,6 +123,35 @@ def ipv6(rng, p, payload):
                        ipaddress.IPv6Address(p.src).packed, ipaddress.IPv6Address(p.dst).packed) + between + body
 
 
+def no_length(p):
+    """As a host sees what its network card is to cut into segments: IP says 0, the frame's length holds."""
+    at = p.ip_at + (2 if p.ip_needs == 20 else 4)
+    p.data = p.data[:at] + bytes(2) + p.data[at + 2:]
+
+
+def spoil(rng, p):
+    """One thing wrong."""
+    data, four = bytearray(p.data), p.ip_needs == 20
+    head = p.ip_at + (20 if four else 40)
+    kind = rng.choice(("version", "length", "header", "header"))
+    if kind == "version":
+        data[p.ip_at] ^= 0x90
+        p.bad_from = head
+    elif kind == "length" and four:  # less than its own header
+        data[p.ip_at + 2:p.ip_at + 4] = struct.pack("!H", rng.randrange(1, 20))
+        p.bad_from = head
+    elif kind == "length" and p.inner_at > 40:  # less than its first extension header
+        data[p.ip_at + 4:p.ip_at + 6] = struct.pack("!H", rng.randrange(1, 8))
+        p.bad_from = head + 8
+    elif four and kind == "header":
+        data[p.ip_at] = 0x40 | rng.randrange(5)
+        p.bad_from = head
+    elif p.protocol == TCP and not p.later:
+        data[p.ip_at + p.inner_at + 12] = rng.randrange(5) << 4
+        p.bad_from = p.ip_at + p.inner_at + 14
+    p.data = bytes(data)
+
+
 def packet(rng: random.Random):
     """One at random."""
     p = Packet(rng.choice((ETHERNET, ETHERNET, ETHERNET, IPV4, IPV6)))
@@ -142,6 +172,10 @@ def packet(rng: random.Random):
         before += struct.pack("!H", kind)
     p.ip_at = len(before)
     p.data = before + (payload if p.other else (ipv4 if four else ipv6)(rng, p, payload))
+    if not p.other and rng.random() < 0.1:
+        no_length(p)
+    elif not p.other and rng.random() < 0.1:
+        spoil(rng, p)
     return p
 
 
@@ -149,6 +183,8 @@ def expected(p: Packet, kept: int, on_wire: int):
     """What can be known of it when `kept` bytes were sampled: as members of the decoded record."""
     tags = [v for i, v in enumerate(p.vlans) if kept >= p.tags_at + 2 + 4 * (i + 1)]
     out = {"packet_vlans": tags} if tags else {}
+    if kept >= p.bad_from:
+        return {**out, "packet_error": "bad"}
     if kept < p.ip_at or (not p.other and kept < p.ip_at + p.ip_needs):
         return {**out, "packet_error": "cut"}
     if p.other:
