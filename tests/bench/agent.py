@@ -13,10 +13,11 @@ import calls
 import crowd
 import measure
 import soak
+import translate
 from measure import work
 
 INTERVAL = 10  # the agent's default
-PARTS = ("connections", "calls", "crowd", "throughput")
+PARTS = ("connections", "calls", "crowd", "throughput", "nat")
 HOOKS = ("state_a", "state_b", "dial_v")  # the programs an application's calls run: both attachments, connect
 
 
@@ -164,6 +165,8 @@ def parts(bench, only):
     if "throughput" in only:
         bench.throughput("throughput_ratio_with_agent")
         bench.throughput("throughput_ratio_with_agent_1k", "up=1000", "down=1000")
+    if "nat" in only:
+        translate.run(bench.lab, bench.quick)
 
 
 def main():
