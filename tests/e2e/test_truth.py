@@ -208,11 +208,11 @@ class Truth(unittest.TestCase):
         """Round and round at a rate, with runs cut by the kernel, from two threads; over several intervals."""
         for more in ((), ("--gso",), ("--gso", "--loss", "1%", "--duplicate", "1%", "--reorder", "1%")):
             with self.subTest(more=more):
-                run = self.start(2, "--keys", "3000", "--ipv6", "20%", "--rate", "40000", "--for", "1500ms", "--threads", "2",
+                run = self.start(2, "--keys", "3000", "--ipv6", "20%", "--rate", "40000", "--for", "1s", "--threads", "2",
                                  "--sockets", "60", *more)
                 self.check_sums(run)
                 self.check_books(run)
-                self.assertGreater(run.sent["made_rows"], 40000)
+                self.assertGreater(run.sent["made_rows"], 30000)
                 self.assertEqual(self.lost(run, "rows"), run.sent["lost_rows"])
                 self.assertEqual(run.metrics["duplicates_total"], run.sent["twice_datagrams"])
 

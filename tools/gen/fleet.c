@@ -492,19 +492,3 @@ int fleet_new(struct fleet **ret, const struct fleet_conf *conf, char *why, size
 	*ret = f;
 	return 0;
 }
-
-bool fleet_inventory(const struct fleet *f, FILE *out)
-{
-	char name[32];
-
-	fprintf(out, "# written by skyfall-gen\nnetworks:\n");
-	for (unsigned z = 0; z < f->conf.zones; z++) {
-		fleet_zone(z, name);
-		fprintf(out, "  - cidr: 10.%u.0.0/16\n    owner: %s-network\n    site: gen\n    zone: %s\n", z, name,
-			name);
-		if (f->conf.ipv6 > 0)
-			fprintf(out, "  - cidr: fd00:0:%x::/48\n    owner: %s-network\n    site: gen\n    zone: %s\n",
-				z, name, name);
-	}
-	return !ferror(out);
-}

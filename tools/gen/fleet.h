@@ -109,9 +109,6 @@ struct fleet {
 int fleet_new(struct fleet **ret, const struct fleet_conf *conf, char *why, size_t why_len);
 void fleet_free(struct fleet *f);
 
-/* The zones as a file for --inventory. False: could not be written. */
-bool fleet_inventory(const struct fleet *f, FILE *out);
-
 /* --- tools/gen/names.c */
 
 /* What service `i` of its layer is called, its program and port. The name is NUL-terminated in `name`. */
@@ -123,3 +120,6 @@ void fleet_zone(unsigned zone, char name[32]);
 
 /* The names an instance's rows and listeners carry. */
 void fleet_names(const struct fleet *f, uint32_t instance, struct flow_names *ret);
+
+/* The zones as a file for --inventory. False: could not be written. */
+bool fleet_inventory(const struct fleet *f, FILE *out);

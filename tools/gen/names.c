@@ -117,3 +117,19 @@ void fleet_names(const struct fleet *f, uint32_t instance, struct flow_names *re
 				   .container = {v->container, 12},
 				   .quality = FLOW_OWNER_EXACT};
 }
+
+bool fleet_inventory(const struct fleet *f, FILE *out)
+{
+	char name[32];
+
+	fprintf(out, "# written by skyfall-gen\nnetworks:\n");
+	for (unsigned z = 0; z < f->conf.zones; z++) {
+		fleet_zone(z, name);
+		fprintf(out, "  - cidr: 10.%u.0.0/16\n    owner: %s-network\n    site: gen\n    zone: %s\n", z, name,
+			name);
+		if (f->conf.ipv6 > 0)
+			fprintf(out, "  - cidr: fd00:0:%x::/48\n    owner: %s-network\n    site: gen\n    zone: %s\n",
+				z, name, name);
+	}
+	return !ferror(out);
+}

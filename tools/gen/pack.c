@@ -16,6 +16,11 @@ int pack_new(struct pack **ret, const struct fleet *f, const struct pack_opts *o
 		return -ENOMEM;
 	p->fleet = f;
 	p->opts = *opts;
+	p->samples = calloc(f->conf.hosts, sizeof(*p->samples));
+	if (!p->samples) {
+		pack_free(p);
+		return -ENOMEM;
+	}
 	*ret = p;
 	return 0;
 }
@@ -27,6 +32,7 @@ void pack_free(struct pack *p)
 	free(p->bytes);
 	free(p->items);
 	free(p->spots);
+	free(p->samples);
 	free(p->datagrams);
 	free(p);
 }
@@ -241,7 +247,7 @@ void pack_stamp(struct pack *p, const struct pack_datagram *d, struct wire_sende
 	put_u32(put_u32(put_u32(head, s->sub_agent), s->sequence), uptime_ms);
 	for (uint32_t i = 0; i < d->n_spots; i++, spot++) {
 		s->pool += spot->rows;
-		put_u32(b + spot->sample, d->n_spots == 1 ? s->sequence : s->pool);
+		put_u32(b + spot->sample, p->opts.profile->ours ? s->sequence : ++p->samples[d->host]);
 		put_u32(put_u32(b + spot->sample + 12, s->pool), s->drops);
 		if (spot->interval)
 			put_u32(b + spot->interval, interval);

@@ -46,6 +46,7 @@ struct pack {
 	struct pack_item *items;
 	struct pack_spot *spots;
 	struct pack_datagram *datagrams;
+	uint32_t *samples; /* by host: sent so far, where a datagram has several */
 	size_t n_bytes, cap_bytes;
 	uint32_t n_items, cap_items, n_spots, cap_spots, n_datagrams, cap_datagrams;
 	int err; /* -ENOMEM, once */
