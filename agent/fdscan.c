@@ -10,12 +10,14 @@
 
 #define FDSCAN_AGAIN_US (60 * 1000000ll)
 #define FDSCAN_SHALLOW 64       /* descriptors of a process that a first walk looks at */
+#define FDSCAN_CUT 64           /* processes with more that are remembered for the second */
 #define FDSCAN_POOR_US 500000ll /* first wait before a poor answer is looked for again; doubles, seven times at most */
 
 struct fdscan_one {
 	uint32_t inode; /* 0: free */
 	uint32_t pid;
 	bool open;      /* wanted by the walk to come or under way */
+	bool late;      /* asked for after the walk under way began */
 	bool poor;      /* pid is one who makes sockets for others; a better one is looked for */
 	uint8_t tries;  /* walks that found no better one */
 	int64_t missed; /* when a whole walk did not find it, or only a poor one; 0 never */
@@ -29,10 +31,11 @@ struct fdscan {
 	DIR *proc;            /* a walk under way */
 	DIR *fds;
 	uint32_t pid;
-	int8_t pid_poor;  /* -1: not looked at */
-	unsigned pid_fds; /* looked at so far */
-	bool deep;        /* the walk is the second, over all descriptors */
-	bool fresh;       /* something was asked for after the walk began */
+	int8_t pid_poor;          /* -1: not looked at */
+	unsigned pid_fds;         /* looked at so far */
+	bool deep;                /* the walk is the second, over all descriptors */
+	uint32_t cut[FDSCAN_CUT]; /* whom the first left before the end */
+	unsigned n_cut;           /* more than FDSCAN_CUT: more than can be remembered */
 };
 
 int fdscan_new(struct fdscan **ret, const char *root, size_t max)
@@ -88,6 +91,13 @@ static struct fdscan_one *fdscan_find(struct fdscan *f, uint32_t inode)
 	return &f->v[i];
 }
 
+static void fdscan_ask(struct fdscan *f, struct fdscan_one *o)
+{
+	o->open = true;
+	o->late = f->proc;
+	f->n_open++;
+}
+
 uint32_t fdscan_pid(struct fdscan *f, uint32_t inode, int64_t now_us)
 {
 	struct fdscan_one *o;
@@ -103,11 +113,8 @@ uint32_t fdscan_pid(struct fdscan *f, uint32_t inode, int64_t now_us)
 		*o = (struct fdscan_one){.inode = inode};
 		f->n++;
 	}
-	if (!o->open && (o->missed == 0 || now_us - o->missed >= FDSCAN_AGAIN_US)) {
-		o->open = true;
-		f->n_open++;
-		f->fresh = true;
-	}
+	if (!o->open && (o->missed == 0 || now_us - o->missed >= FDSCAN_AGAIN_US))
+		fdscan_ask(f, o);
 	return 0;
 }
 
@@ -118,11 +125,8 @@ uint32_t fdscan_better(struct fdscan *f, uint32_t inode, int64_t now_us)
 
 	if (!o || !o->poor)
 		return pid;
-	if (!o->open && now_us - o->missed >= FDSCAN_POOR_US << o->tries) {
-		o->open = true;
-		f->n_open++;
-		f->fresh = true;
-	}
+	if (!o->open && now_us - o->missed >= FDSCAN_POOR_US << o->tries)
+		fdscan_ask(f, o);
 	return 0;
 }
 
@@ -213,23 +217,43 @@ static void fdscan_look(struct fdscan *f, const char *name)
 	f->n_open--;
 }
 
-/* A whole walk is done: what was asked for before it began is not there. */
+/* A whole walk is done: what was asked for before it began is not there, the rest is looked for by another one. */
 static void fdscan_missed(struct fdscan *f, int64_t now_us)
 {
 	size_t i;
 
 	fdscan_end(f);
 	f->deep = false;
-	if (f->fresh) /* walk once more for what came meanwhile; the others get a second chance with it */
-		return;
 	for (i = 0; i <= f->mask; i++) {
-		if (f->v[i].inode && f->v[i].open) {
-			f->v[i].open = false;
-			f->v[i].missed = now_us;
-			f->v[i].tries += f->v[i].tries < 7;
+		struct fdscan_one *o = &f->v[i];
+
+		if (!o->inode || !o->open)
+			continue;
+		if (!o->late) {
+			o->open = false;
+			o->missed = now_us;
+			o->tries += o->tries < 7;
+			f->n_open--;
 		}
+		o->late = false;
 	}
-	f->n_open = 0;
+}
+
+/* False: the first walk saw all of it. */
+static bool fdscan_was_cut(const struct fdscan *f, uint32_t pid)
+{
+	unsigned i;
+
+	for (i = 0; i < f->n_cut && i < FDSCAN_CUT && f->cut[i] != pid; i++)
+		;
+	return i < f->n_cut;
+}
+
+static void fdscan_cut(struct fdscan *f)
+{
+	if (f->n_cut < FDSCAN_CUT)
+		f->cut[f->n_cut] = f->pid;
+	f->n_cut++;
 }
 
 /* The next process with readable descriptors; false at the end. */
@@ -241,11 +265,13 @@ static bool fdscan_process(struct fdscan *f)
 	while ((e = readdir(f->proc))) {
 		if (e->d_name[0] < '1' || e->d_name[0] > '9' || strlen(e->d_name) > 10)
 			continue;
+		f->pid = (uint32_t)strtoul(e->d_name, NULL, 10);
+		if (f->deep && !fdscan_was_cut(f, f->pid))
+			continue;
 		snprintf(path, sizeof(path), "%s/%.10s/fd", f->root, e->d_name);
 		f->fds = opendir(path);
 		if (!f->fds)
 			continue;
-		f->pid = (uint32_t)strtoul(e->d_name, NULL, 10);
 		f->pid_poor = -1;
 		f->pid_fds = 0;
 		return true;
@@ -258,12 +284,13 @@ static bool fdscan_begin(struct fdscan *f, bool deep)
 	fdscan_end(f);
 	f->proc = opendir(f->root);
 	f->deep = deep;
-	f->fresh = false;
+	if (!deep)
+		f->n_cut = 0;
 	return f->proc;
 }
 
 /* Two walks: what is made to be handed over is among the first descriptors of whoever has it, and one process with very many
- * is not to keep it waiting. */
+ * is not to keep it waiting. The second is over those with more only. */
 bool fdscan_step(struct fdscan *f, size_t fds, int64_t now_us)
 {
 	struct dirent *e;
@@ -276,13 +303,17 @@ bool fdscan_step(struct fdscan *f, size_t fds, int64_t now_us)
 		return false;
 	while (fds > 0 && f->n_open > 0) {
 		if (!f->fds && !fdscan_process(f)) {
-			if (!f->deep && fdscan_begin(f, true))
+			if (!f->deep && f->n_cut && fdscan_begin(f, true))
 				continue;
 			fdscan_missed(f, now_us);
 			return f->n_open > 0;
 		}
 		e = readdir(f->fds);
-		if (!e || (!f->deep && f->pid_fds++ == FDSCAN_SHALLOW)) {
+		if (e && !f->deep && f->pid_fds++ == FDSCAN_SHALLOW) {
+			fdscan_cut(f);
+			e = NULL;
+		}
+		if (!e) {
 			closedir(f->fds);
 			f->fds = NULL;
 		} else if (e->d_name[0] != '.') {

@@ -312,6 +312,8 @@ static struct str names_path(struct names *n, uint64_t cgroup, const struct proc
 {
 	struct str path = {NULL, 0};
 
+	if (proc && (!proc->placed || proc->young))
+		procs_moved(n->procs, proc->pid);
 	if (holds && proc && proc->v2)
 		return str_from(proc->cgroup);
 	if (cgroup > 1) {

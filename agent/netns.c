@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/pids.h"
 #include "base/table.h"
 
 /* Where programs keep namespaces by name: iproute2, docker. */
@@ -177,33 +178,50 @@ static int netns_scan_proc(struct netns_set *set, const uint32_t *only, size_t n
 	return r;
 }
 
-/* The pid made last: the fifth word of /proc/loadavg. 0 unknown. */
-static uint32_t netns_last_pid(void)
-{
-	FILE *f = fopen("/proc/loadavg", "re");
-	unsigned last;
+struct netns_news {
+	struct netns_set *set;
+	const uint32_t *only;
+	size_t n_only;
+	uint32_t last;
+};
 
-	if (!f || fscanf(f, "%*s %*s %*s %*s %u", &last) != 1)
-		last = 0;
-	if (f)
-		fclose(f);
-	return last;
+static int netns_add_new(void *arg, uint32_t pid)
+{
+	struct netns_news *n = arg;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", pid);
+	return netns_add_process(n->set, text, &n->last, n->only, n->n_only);
+}
+
+/* Memory that is out leaves it to the slices. */
+static void netns_pids(struct netns_set *set)
+{
+	set->pids = malloc(sizeof(*set->pids));
+	if (set->pids && pids_init(set->pids, "/proc") < 0) {
+		free(set->pids);
+		set->pids = NULL;
+	}
 }
 
 static int netns_scan_new(struct netns_set *set, const uint32_t *only, size_t n_only)
 {
-	uint32_t from = set->last_pid, to = netns_last_pid(), last = 0, pid;
-	char text[16];
-	int r = 0;
+	struct netns_news n = {set, only, n_only, 0};
+	uint32_t from = set->past_pid, to;
 
+	if (!set->pids)
+		netns_pids(set);
+	to = set->pids ? pids_last(set->pids) : 0;
+	set->past_pid = set->last_pid;
 	set->last_pid = to;
-	if (!from || to - from > NETNS_SLICE) /* so many, or the pids went round: the slices find them */
-		return 0;
-	for (pid = from + 1; r == 0 && pid <= to; pid++) {
-		snprintf(text, sizeof(text), "%u", pid);
-		r = netns_add_process(set, text, &last, only, n_only);
-	}
-	return r;
+	return from && to && from != to ? pids_between(set->pids, from, to, netns_add_new, &n) : 0;
+}
+
+static size_t netns_slice(size_t processes)
+{
+	size_t n = processes / 16;
+
+	return n < NETNS_SLICE ? NETNS_SLICE : n > NETNS_SLICE_MAX ? NETNS_SLICE_MAX : n;
 }
 
 /* Each is still where it was found. */
@@ -242,18 +260,17 @@ int netns_again(struct netns_set *set, const uint32_t *only, size_t n_only)
 	bool end = false;
 	int r = 0;
 
-	if (processes <= NETNS_SLICE || set->n == 0 || !netns_there(set)) {
-		set->last_pid = netns_last_pid();
+	r = netns_scan_new(set, only, n_only);
+	if (r < 0)
+		return r;
+	if (processes == 0 || set->n == 0 || !netns_there(set))
 		return netns_scan(set, only, n_only);
-	}
 	if (!set->proc)
 		set->proc = opendir("/proc");
 	for (i = 0; r == 0 && i < ARRAY_LEN(netns_folders); i++)
 		r = netns_scan_names(set, netns_folders[i], only, n_only);
-	if (r == 0)
-		r = netns_scan_new(set, only, n_only);
 	if (r == 0 && set->proc)
-		r = netns_scan_some(set, set->proc, NETNS_SLICE, only, n_only, &end);
+		r = netns_scan_some(set, set->proc, netns_slice(processes), only, n_only, &end);
 	if (end) { /* once round: from the beginning the next time */
 		closedir(set->proc);
 		set->proc = NULL;
@@ -268,6 +285,9 @@ void netns_set_deinit(struct netns_set *set)
 {
 	if (set->proc)
 		closedir(set->proc);
+	if (set->pids)
+		pids_deinit(set->pids);
+	free(set->pids);
 	free(set->v);
 	*set = (struct netns_set){0};
 }

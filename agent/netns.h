@@ -8,12 +8,15 @@
 
 #define NETNS_MAX 4096 /* namespaces looked at */
 #define NETNS_PATH 280
-#define NETNS_SLICE 4096 /* processes netns_again() looks at */
+#define NETNS_SLICE 64       /* processes netns_again() looks at, */
+#define NETNS_SLICE_MAX 1024 /* a sixteenth of all, between these two */
 
 struct netns {
 	uint32_t inum;         /* inode number: its name in keys. The kernel may use it again for a later one */
 	char path[NETNS_PATH]; /* to open it by; may be gone by now. "" : the agent's own */
 };
+
+struct pids;
 
 struct netns_set {
 	struct netns *v;
@@ -21,9 +24,10 @@ struct netns_set {
 	uint64_t hidden; /* processes whose namespace could not be seen: not root */
 	uint64_t full;   /* names and processes whose namespace is past NETNS_MAX */
 	/* of netns_again() */
-	size_t processes;  /* there were, the last time all were looked at */
-	void *proc;        /* DIR: how far it came */
-	uint32_t last_pid; /* the one made last */
+	size_t processes;            /* there were, the last time all were looked at */
+	void *proc;                  /* DIR: how far it came */
+	struct pids *pids;           /* who is new */
+	uint32_t last_pid, past_pid; /* the one made last, at the former look and the one before it */
 };
 
 /* The agent's own namespace; 0 when /proc is not there. */
@@ -36,8 +40,9 @@ int netns_resolve(const char *text, uint32_t *ret_inum, char *why, size_t why_le
  * /run/docker/netns; of these only those in `only` if n_only is not 0. The agent's own comes first. -errno */
 int netns_scan(struct netns_set *set, const uint32_t *only, size_t n_only);
 
-/* The same for a set that was filled before, on a host with many processes in pieces: those that are new, and the next
- * NETNS_SLICE of the others (who may have moved). All of them when a namespace cannot be found any more where it was. -errno */
+/* The same for a set that was filled before, in pieces: processes that are new since the look before the former one (they may go
+ * to a namespace of their own a moment after they begin), and a slice of the others (who may have moved). All of them when a
+ * namespace cannot be found any more where it was. -errno */
 int netns_again(struct netns_set *set, const uint32_t *only, size_t n_only);
 void netns_set_deinit(struct netns_set *set);
 

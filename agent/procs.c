@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/procs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,14 +10,15 @@
 #include <unistd.h>
 
 #include "agent/cgpath.h"
+#include "agent/pids.h"
 
 #define PROCS_WAYS 8            /* places a pid may have in its bucket */
 #define PROCS_READ (64u * 1024) /* bytes of an environment that are looked at */
-#define PROCS_FEW 64            /* so many new pids are asked one by one, more looked for among all */
 #define PROCS_YOUNG_MS 1000
 
 struct procs {
-	char root[64];
+	struct pids pids;
+	bool v1; /* there are hierarchies besides v2: what a process says of its own may name it when it is gone */
 	uint64_t epoch, clock;
 	size_t buckets;
 	struct procs_one *v; /* buckets x PROCS_WAYS */
@@ -29,19 +29,53 @@ struct procs {
 	char buf[PROCS_READ];
 };
 
+/* A file of a process into p->buf, which these files give in one go; n 0 when it cannot be read. */
+static struct str procs_read(struct procs *p, const char *pid, const char *file)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", pid, file);
+	fd = p->pids.fd < 0 ? -1 : openat(p->pids.fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return (struct str){NULL, 0};
+	n = read(fd, p->buf, sizeof(p->buf));
+	close(fd);
+	return (struct str){p->buf, n > 0 ? (size_t)n : 0};
+}
+
+static struct str procs_read_of(struct procs *p, uint32_t pid, const char *file)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", pid);
+	return procs_read(p, text, file);
+}
+
+/* The host has v1 hierarchies, or does not say. */
+static bool procs_has_v1(struct procs *p)
+{
+	struct str text = procs_read(p, "self", "cgroup");
+
+	return text.n < 3 || memcmp(text.p, "0::", 3) != 0 ||
+	       (const char *)memchr(text.p, '\n', text.n) != text.p + text.n - 1;
+}
+
 int procs_new(struct procs **ret, const char *root, size_t max)
 {
 	struct procs *p = calloc(1, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
+	(void)pids_init(&p->pids, root); /* without it no process is known */
 	p->buckets = (max + PROCS_WAYS - 1) / PROCS_WAYS;
 	p->v = calloc(p->buckets * PROCS_WAYS, sizeof(*p->v));
 	if (!p->v) {
 		procs_free(p);
 		return -ENOMEM;
 	}
-	snprintf(p->root, sizeof(p->root), "%s", root);
+	p->v1 = procs_has_v1(p);
 	*ret = p;
 	return 0;
 }
@@ -50,6 +84,7 @@ void procs_free(struct procs *p)
 {
 	if (!p)
 		return;
+	pids_deinit(&p->pids);
 	free(p->v);
 	free(p);
 }
@@ -85,6 +120,21 @@ int procs_stat(struct str text, char ret_comm[16], uint64_t *ret_start)
 	str_copy(ret_comm, 16, (struct str){open + 1, (size_t)(close - open - 1)});
 	*ret_start = start;
 	return 0;
+}
+
+uint64_t procs_environ(struct str text)
+{
+	const char *p = text.n ? memrchr(text.p, ')', text.n) : NULL, *end = text.p + text.n;
+	unsigned field;
+	uint64_t v = 0;
+
+	for (field = 2; p && field < 50; field++) {
+		p = p < end ? memchr(p, ' ', (size_t)(end - p)) : NULL;
+		p = p ? p + 1 : NULL;
+	}
+	for (; p && p < end && *p >= '0' && *p <= '9'; p++)
+		v = v * 10 + (uint64_t)(*p - '0');
+	return v;
 }
 
 struct str procs_cgroup(struct str text, bool *ret_v2)
@@ -128,24 +178,6 @@ struct str procs_service(struct str block)
 		p = zero ? zero + 1 : end;
 	}
 	return (struct str){NULL, 0};
-}
-
-/* A file of a process into p->buf; n 0 when it cannot be read. */
-static struct str procs_read(struct procs *p, uint32_t pid, const char *file)
-{
-	char path[128];
-	size_t n = 0;
-	ssize_t r = 1;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%u/%s", p->root, pid, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return (struct str){NULL, 0};
-	while (n < sizeof(p->buf) && (r = read(fd, p->buf + n, sizeof(p->buf) - n)) > 0)
-		n += (size_t)r;
-	close(fd);
-	return (struct str){p->buf, n};
 }
 
 static struct procs_one *procs_place(struct procs *p, uint32_t pid, bool *ret_known)
@@ -195,10 +227,20 @@ static void procs_fill(struct procs *p, struct procs_one *o)
 	struct str path;
 	bool v2;
 
-	(void)cgpath_clean(procs_service(procs_read(p, o->pid, "environ")), o->service, sizeof(o->service));
-	path = procs_cgroup(procs_read(p, o->pid, "cgroup"), &v2);
-	procs_place_cgroup(p, o, path, v2);
+	(void)cgpath_clean(procs_service(procs_read_of(p, o->pid, "environ")), o->service, sizeof(o->service));
+	if (p->v1) { /* else it is read when it is asked for: the kernel says where sockets live */
+		path = procs_cgroup(procs_read_of(p, o->pid, "cgroup"), &v2);
+		procs_place_cgroup(p, o, path, v2);
+	}
 	o->young = procs_young(o->start);
+}
+
+/* What was read of it holds: the same process, and the same program in it. */
+static bool procs_same(const struct procs_one *o, const struct procs_one *now)
+{
+	if (o->start != now->start || strcmp(o->comm, now->comm) != 0)
+		return false;
+	return now->environ ? o->environ == now->environ : !o->young;
 }
 
 const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *comm)
@@ -212,7 +254,7 @@ const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *com
 	o = procs_place(p, pid, &known);
 	if (known && o->epoch == p->epoch && (o->alive || !comm || strncmp(comm, o->comm, sizeof(o->comm)) == 0))
 		goto found;
-	text = procs_read(p, pid, "stat");
+	text = procs_read_of(p, pid, "stat");
 	if (procs_stat(text, new.comm, &new.start) < 0) { /* gone: what is remembered, if it was the same one */
 		if (!known || (comm && strncmp(comm, o->comm, sizeof(o->comm)) != 0))
 			return NULL;
@@ -220,7 +262,8 @@ const struct procs_one *procs_get(struct procs *p, uint32_t pid, const char *com
 		o->epoch = p->epoch;
 		goto found;
 	}
-	if (!known || o->young || o->start != new.start || strcmp(o->comm, new.comm) != 0) {
+	new.environ = procs_environ(text);
+	if (!known || !procs_same(o, &new)) {
 		new.pid = pid;
 		procs_fill(p, &new);
 		*o = new;
@@ -241,68 +284,25 @@ void procs_moved(struct procs *p, uint32_t pid)
 	o = pid ? procs_place(p, pid, &known) : NULL;
 	if (!o || !known || !o->alive || o->placed == p->epoch)
 		return;
-	path = procs_cgroup(procs_read(p, pid, "cgroup"), &v2);
+	path = procs_cgroup(procs_read_of(p, pid, "cgroup"), &v2);
 	if (path.n)
 		procs_place_cgroup(p, o, path, v2);
 }
 
-/* The pid made last, the fifth word of /proc/loadavg; 0 not known. Pids are given in turn, so what is new lies between its
- * values of two looks, threads included. */
-static uint32_t procs_last_pid(struct procs *p)
+static int procs_new_one(void *arg, uint32_t pid)
 {
-	char path[128];
-	uint32_t last;
-	FILE *f;
+	struct procs *p = arg;
 
-	snprintf(path, sizeof(path), "%s/loadavg", p->root);
-	f = fopen(path, "re");
-	if (!f || fscanf(f, "%*s %*s %*s %*s %u", &last) != 1)
-		last = 0;
-	if (f)
-		fclose(f);
-	return last;
-}
-
-/* False: a thread of some process, which has no environment of its own. One that cannot be read may be about to appear. */
-static bool procs_leads(struct procs *p, uint32_t pid)
-{
-	struct str text = procs_read(p, pid, "status");
-	const char *tgid = text.n ? memmem(text.p, text.n, "\nTgid:\t", 7) : NULL;
-
-	if (!tgid || text.n == sizeof(p->buf))
-		return true;
-	p->buf[text.n] = '\0';
-	return strtoul(tgid + 7, NULL, 10) == pid;
-}
-
-static void procs_new_one(struct procs *p, uint32_t pid)
-{
 	if (p->n_recent == PROCS_NEW)
-		return;
+		return 1;
 	p->recent[p->n_recent++] = pid;
 	(void)procs_get(p, pid, NULL);
-}
-
-/* All processes with a pid after `from`, up to `to`; from > to: the pids went round. */
-static void procs_new_ones(struct procs *p, uint32_t from, uint32_t to)
-{
-	DIR *d = opendir(p->root);
-	struct dirent *e;
-
-	if (!d)
-		return;
-	while ((e = readdir(d))) {
-		uint32_t pid = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? (uint32_t)strtoul(e->d_name, NULL, 10) : 0;
-
-		if (pid && (from < to ? pid > from && pid <= to : pid > from || pid <= to))
-			procs_new_one(p, pid);
-	}
-	closedir(d);
+	return 0;
 }
 
 void procs_watch(struct procs *p)
 {
-	uint32_t from = p->last_pid, to = procs_last_pid(p), pid;
+	uint32_t from = p->last_pid, to = pids_last(&p->pids);
 	unsigned i, again = p->n_recent;
 
 	p->epoch++;
@@ -310,13 +310,6 @@ void procs_watch(struct procs *p)
 		(void)procs_get(p, p->recent[i], NULL);
 	p->n_recent = 0;
 	p->last_pid = to;
-	if (!from || !to || from == to)
-		return;
-	if (to < from || to - from > PROCS_FEW) {
-		procs_new_ones(p, from, to);
-		return;
-	}
-	for (pid = from + 1; pid <= to; pid++)
-		if (procs_leads(p, pid))
-			procs_new_one(p, pid);
+	if (from && to && from != to)
+		(void)pids_between(&p->pids, from, to, procs_new_one, p);
 }

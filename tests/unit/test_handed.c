@@ -174,6 +174,29 @@ static void test_many_descriptors(void **state)
 	fdscan_free(f);
 }
 
+/* What is asked for while a walk is under way has one of its own, and only that. */
+static void test_asked_meanwhile(void **state)
+{
+	struct fdscan *f = scan_new();
+	unsigned pid, steps = 0;
+
+	process(20, "web", 'S', "/web.service");
+	holds(20, 3, "socket:[77]");
+	for (pid = 30; pid < 33; pid++) {
+		process(pid, "other", 'S', "/other.service");
+		holds(pid, 3, "pipe:[5]");
+	}
+	(void)fdscan_pid(f, INODE, 1 * S); /* nobody holds it */
+	while (steps++ < 6)
+		assert_true(fdscan_step(f, 1, 1 * S));
+	(void)fdscan_pid(f, 77, 1 * S);
+	scan(f, 1 * S);
+	assert_int_equal(fdscan_pid(f, 77, 2 * S), 20);
+	assert_int_equal(fdscan_pid(f, INODE, 2 * S), 0);
+	assert_false(fdscan_step(f, 100, 2 * S)); /* not before a minute is over */
+	fdscan_free(f);
+}
+
 /* --- rows */
 
 struct rig {
@@ -373,14 +396,9 @@ static void test_long_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_init_is_the_last_choice),
-		TEST(test_waits_double),
-		TEST(test_many_descriptors),
-		TEST(test_made_by_init),
-		TEST(test_made_by_init_and_kept),
-		TEST(test_made_by_another),
-		TEST(test_moved_later),
-		TEST(test_long_paths),
+		TEST(test_init_is_the_last_choice), TEST(test_waits_double), TEST(test_many_descriptors),
+		TEST(test_asked_meanwhile),         TEST(test_made_by_init), TEST(test_made_by_init_and_kept),
+		TEST(test_made_by_another),         TEST(test_moved_later),  TEST(test_long_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -502,6 +502,42 @@ static void assert_was_read(struct procs *p, unsigned pid, const char *comm, boo
 		assert_false(o->alive);
 }
 
+#define STAT_18 " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 "
+#define STAT_49 " 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 "
+
+/* An exec that nothing else shows. */
+static void test_exec(void **state)
+{
+	const struct procs_one *o;
+	struct procs *p;
+	char proc[128];
+	unsigned i;
+	static const struct {
+		const char *stat, *environ, *service;
+	} v[] = {
+		{"600 (same)" STAT_18 "77" STAT_49 "4096 4200 0\n", "SKYFALL_SERVICE=one", "one"},
+		{"600 (same)" STAT_18 "77" STAT_49 "4096 4200 0\n", "SKYFALL_SERVICE=not", "one"}, /* not read again */
+		{"600 (same)" STAT_18 "77" STAT_49 "8192 8200 0\n", "SKYFALL_SERVICE=two", "two"},
+		{"600 (same)" STAT_18 "78" STAT_49 "8192 8200 0\n", "SKYFALL_SERVICE=six", "six"}, /* another process */
+	};
+
+	assert_int_equal(procs_environ(str_from(v[2].stat)), 8192);
+	assert_int_equal(procs_environ(STR("1 (x) S 1 2")), 0);
+	assert_int_equal(procs_environ(STR("")), 0);
+	snprintf(proc, sizeof(proc), "%s/proc", root);
+	put_proc(600, "same", 77, "", 0, "0::/\n");
+	assert_int_equal(procs_new(&p, proc, 64), 0);
+	for (i = 0; i < ARRAY_LEN(v); i++) {
+		put("proc/600/stat", v[i].stat, strlen(v[i].stat));
+		put("proc/600/environ", v[i].environ, strlen(v[i].environ));
+		procs_begin(p);
+		o = procs_get(p, 600, NULL);
+		assert_non_null(o);
+		assert_string_equal(o->service, v[i].service);
+	}
+	procs_free(p);
+}
+
 static void test_watch(void **state)
 {
 	struct procs *p;
@@ -513,13 +549,10 @@ static void test_watch(void **state)
 	put_last_pid(499);
 	procs_watch(p);
 	put_proc(500, "brief", 100, "SKYFALL_SERVICE=flash\0", 22, "0::/\n");
-	put_proc(501, "thread", 100, "", 0, "0::/\n");
-	put("proc/501/status", "Name:\tthread\nTgid:\t500\n", 24);
 	put_last_pid(501);
 	procs_watch(p);
 	assert_string_equal(procs_get(p, 500, "brief")->service, "flash");
 	assert_was_read(p, 500, "brief", true);
-	assert_was_read(p, 501, "thread", false);
 	assert_was_read(p, 490, "old", false);
 
 	put_proc(5000, "one", 200, "", 0, "0::/\n"); /* many new ones */
@@ -551,12 +584,19 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths),           cmocka_unit_test(test_long_and_odd_paths),
-		cmocka_unit_test(test_services),        cmocka_unit_test(test_pod_owners),
-		cmocka_unit_test(test_clean),           cmocka_unit_test(test_proc_texts),
-		cmocka_unit_test(test_odd_proc_texts),  cmocka_unit_test(test_mounts),
-		cmocka_unit_test(test_container_texts), cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_bounds),          cmocka_unit_test(test_names_full),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_long_and_odd_paths),
+		cmocka_unit_test(test_services),
+		cmocka_unit_test(test_pod_owners),
+		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_proc_texts),
+		cmocka_unit_test(test_odd_proc_texts),
+		cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_container_texts),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_names_full),
+		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_watch),
 	};
 
