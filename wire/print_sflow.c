@@ -10,12 +10,23 @@ enum { TEXT_MAX = 1024, DEEPEST = 3 };
 
 static const struct out nowhere; /* only reading */
 
-static void put_hex(struct buf *b, struct str s, const char *between)
+/* Without blanks: in quotes for JSON only. */
+static void put_word(const struct out *o, struct str s)
 {
-	buf_char(b, '"');
+	if (o->json)
+		out_text(o, s);
+	else
+		buf_str(o->b, s);
+}
+
+static void put_hex(const struct out *o, struct str s, const char *between)
+{
+	const char *quote = o->json ? "\"" : "";
+
+	buf_printf(o->b, "%s", quote);
 	for (size_t i = 0; i < s.n; i++)
-		buf_printf(b, "%s%02x", i ? between : "", (uint8_t)s.p[i]);
-	buf_char(b, '"');
+		buf_printf(o->b, "%s%02x", i ? between : "", (uint8_t)s.p[i]);
+	buf_printf(o->b, "%s", quote);
 }
 
 static void put_text(const struct out *o, struct str s)
@@ -42,19 +53,19 @@ static void put_value(const struct out *o, enum sflow_type type, const struct sf
 			out_text(o, STR("not a number")); /* JSON has no word for it */
 		break;
 	case SFLOW_MAC:
-		put_hex(o->b, v->bytes, ":");
+		put_hex(o, v->bytes, ":");
 		break;
 	case SFLOW_IPV4:
 	case SFLOW_IPV6:
 	case SFLOW_ADDRESS:
-		out_text(o, str_from(ip_format(&v->ip, ip)));
+		put_word(o, str_from(ip_format(&v->ip, ip)));
 		break;
 	case SFLOW_TEXT:
 		put_text(o, v->bytes);
 		break;
 	case SFLOW_BYTES:
 	case SFLOW_UUID:
-		put_hex(o->b, v->bytes, "");
+		put_hex(o, v->bytes, "");
 		break;
 	case SFLOW_LIST:
 		break;
@@ -89,12 +100,12 @@ static enum wire_error put_list(const struct out *o, const struct sflow_struct *
 /* A field's name, in a list's element without the comma before the first. */
 static void put_key(const struct out *o, const char *name, bool first)
 {
-	if (first && o->json) {
-		out_text(o, str_from(name));
-		buf_char(o->b, ':');
-	} else {
+	if (!first) {
 		out_key(o, str_from(name));
+		return;
 	}
+	put_word(o, str_from(name));
+	buf_char(o->b, o->json ? ':' : '=');
 }
 
 static enum wire_error put_fields(const struct out *o, const struct sflow_struct *s, struct cursor *c, unsigned depth)
