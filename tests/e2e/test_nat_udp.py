@@ -4,7 +4,7 @@
 import time
 
 import test_udp
-from lab import case, nat
+from lab import case, nat, work
 from lab.nat import BACKENDS, FRESH, PLAIN, PUBLISHED, SERVICE, SERVICE6
 from lab.wait import middle_of_interval, until
 
@@ -14,7 +14,14 @@ class Nat(test_udp.Udp):
 
     @classmethod
     def setUpClass(cls):
-        nat.start(*cls.options)
+        lab = nat.start(*cls.options).lab
+        # The agent has met the addresses: what goes to one that is translated is watched by port from then on.
+        for host, address in (("a", SERVICE), ("p", SERVICE), ("p", SERVICE6)):
+            first = work.Work(lab, host, "c-first", ["udp-client"])
+            for command in (f"open {address} 80", "mmsg 1 11", "close"):
+                first.do(command)
+            first.stop()
+        middle_of_interval(after=int(time.time()) + 2)
 
     @classmethod
     def tearDownClass(cls):
