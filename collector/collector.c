@@ -260,6 +260,7 @@ static void *receive(void *arg)
 	struct thread *t = arg;
 	const struct rx_ops *ops = t->c->ops;
 
+	(void)pthread_setname_np(pthread_self(), "receive"); /* seen in top -H, and by what measures */
 	for (;;) {
 		const struct worker_packet *packets;
 		bool stop = atomic_load(&t->c->stop_rx); /* first: what comes after an empty recv() is then read */
@@ -319,6 +320,7 @@ static void *publishing(void *arg)
 {
 	struct collector *c = arg;
 
+	(void)pthread_setname_np(pthread_self(), "publish");
 	while (!atomic_load(&c->stop_publish))
 		sleep_until(c, publish_step(c->publish, clock_wall_us()));
 	publish_rest(c);
