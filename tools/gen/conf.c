@@ -149,7 +149,7 @@ static const struct opt conf_opts[] = {
 	 .type = OPT_UINT,
 	 AT(rate),
 	 .arg = "ROWS",
-	 .help = "so many rows a second, events or samples likewise",
+	 .help = "so many rows a second, events or samples likewise; what is late by more than 50 ms is not made up for",
 	 .min = 1,
 	 .max = 1000000000},
 	{.name = "for", .type = OPT_TIME, AT(for_ms), .arg = "TIME", .help = "end after so long", .min = 1},

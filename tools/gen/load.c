@@ -10,6 +10,7 @@
 
 #define LOAD_CHUNK 128 /* datagrams between looks at the clock */
 #define LOAD_STEP_US 100000
+#define LOAD_BURST_US 50000 /* what it comes too late by more than this is not made up for: that would be a burst */
 #define LOAD_SAY_US 1000000
 #define LOAD_INTRODUCE_S 60
 
@@ -169,10 +170,12 @@ static bool load_between(struct load_thread *t)
 	load_show(t);
 	while (l->opts.rate > 0 && !load_stopped(l)) {
 		double done_us = (double)t->counts.made.rows * l->opts.threads / l->opts.rate * 1e6;
-		int64_t due_us = t->begin_us + (int64_t)done_us, mono_us = clock_mono_us(), wait_us = due_us - mono_us;
+		int64_t due_us = t->begin_us + t->slip_us + (int64_t)done_us;
+		int64_t wait_us = due_us - clock_mono_us();
 
 		if (wait_us <= 0) {
 			t->counts.behind_us = -wait_us > t->counts.behind_us ? -wait_us : t->counts.behind_us;
+			t->slip_us += -wait_us > LOAD_BURST_US ? -wait_us - LOAD_BURST_US : 0;
 			break;
 		}
 		line_flush(t->line);

@@ -35,6 +35,7 @@ struct load_thread {
 	uint32_t interval;
 	uint32_t held; /* waits for its agent's next one; UINT32_MAX none */
 	int64_t begin_us, introduced_us;
+	int64_t slip_us; /* by which the rate's schedule was put off */
 	int err;
 	struct agent agent;
 };
