@@ -138,7 +138,12 @@ static uint8_t *put_header(uint8_t *p, const struct wire_sender *s, uint32_t upt
 	return put_u32(p, samples);
 }
 
-static uint8_t *put_record(const struct wire_build *b, uint8_t *p)
+size_t wire_build_record_size(const struct wire_build *b)
+{
+	return RECORD_BYTES + record_body(b);
+}
+
+uint8_t *wire_build_record_put(const struct wire_build *b, uint8_t *p)
 {
 	p = put_u32(p, b->enterprise << 12 | b->format);
 	p = put_u32(p, record_body(b));
@@ -175,7 +180,7 @@ size_t wire_build_close(struct wire_build *b, struct wire_sender *s, uint32_t up
 	p = put_header(p, s, uptime_ms, b->n_extra ? 2 : 1);
 	p = put_u32(p, 1); /* 0:1, a flow sample */
 	p = put_u32(p, sample);
-	p = put_u32(p, s->sequence);
+	p = put_u32(p, s->sequence + s->more);
 	p = put_u32(p, THIS_HOST);
 	p = put_u32(p, 1); /* every connection, not one in N */
 	p = put_u32(p, s->pool);
@@ -183,7 +188,7 @@ size_t wire_build_close(struct wire_build *b, struct wire_sender *s, uint32_t up
 	p = put_u32(p, 0); /* input, output: unknown */
 	p = put_u32(p, 0);
 	p = put_u32(p, pad ? 2 : 1);
-	p = put_record(b, p);
+	p = wire_build_record_put(b, p);
 	if (pad) {
 		p = put_u32(p, b->enterprise << 12 | WIRE_PAD);
 		p = put_u32(p, pad - RECORD_BYTES);

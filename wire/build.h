@@ -31,6 +31,7 @@ struct wire_sender {
 	struct ip agent;
 	uint32_t sub_agent;
 	uint32_t sequence; /* datagrams made; the next one carries sequence + 1 */
+	uint32_t more;     /* flow samples made beyond one a datagram: sequence + more are all */
 	uint32_t pool;     /* sum(rows) sent: `sample_pool` */
 	uint32_t drops;    /* rows lost on this side, whatever the reason: `drops` */
 };
@@ -88,6 +89,10 @@ void wire_build_head_u32(struct wire_build *b, uint32_t v);
  */
 size_t wire_build_close(struct wire_build *b, struct wire_sender *s, uint32_t uptime_ms, size_t pad_to, void *dst,
 			size_t cap);
+
+/* The record alone, its format and length included: who closes datagrams of its own (wire/interop.h). Returns where it ends. */
+size_t wire_build_record_size(const struct wire_build *b);
+uint8_t *wire_build_record_put(const struct wire_build *b, uint8_t *dst);
 
 /* A datagram (or a whole run) with sum(rows) of `rows` could not be sent: they leave `pool` and enter `drops`. */
 void wire_sender_failed(struct wire_sender *s, uint64_t rows);
