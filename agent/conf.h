@@ -23,6 +23,7 @@ struct conf {
 	bool print, json, once, features, no_ack, quiet, man, completion, version;
 	uint64_t max_socks, max_rows, enterprise, size;
 	const char *udp;
+	const char *profile; /* "packed", "interop" */
 	const char *btf; /* "auto", "off", a file, a folder */
 	const char *nat; /* "auto", "off" */
 	uint64_t udp_peers;

@@ -45,6 +45,7 @@ static int main_run(const struct conf *conf, struct cycle *cycle, struct host *h
 			 .boot = (uint64_t)clock_wall_us(),
 			 .net = str_from(conf->net)},
 		.opts = {.enterprise = (uint32_t)conf->enterprise, .size = (uint32_t)conf->size},
+		.interop = strcmp(conf->profile, "interop") == 0,
 	};
 	struct outbox *outbox = NULL;
 	char why[512] = "";
