@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "wire/auth.h"
 #include "wire/put.h"
 
 enum {
@@ -48,6 +49,7 @@ void wire_build_open(struct wire_build *b, enum wire_format format, const struct
 	b->format = format;
 	b->enterprise = opts && opts->enterprise ? opts->enterprise : WIRE_ENTERPRISE;
 	b->size = size_bound(opts);
+	b->auth = opts && opts->auth;
 	b->family = 0;
 	b->n_items = 0;
 	b->rows = 0;
@@ -96,7 +98,8 @@ static size_t record_body(const struct wire_build *b)
 
 size_t wire_build_size(const struct wire_build *b)
 {
-	return HEADER_BYTES + SAMPLE_BYTES + RECORD_BYTES + record_body(b) + b->n_extra;
+	return HEADER_BYTES + SAMPLE_BYTES + RECORD_BYTES + record_body(b) + b->n_extra +
+	       (b->auth ? WIRE_AUTH_RECORD : 0);
 }
 
 struct wire_mark wire_build_mark(const struct wire_build *b)
@@ -196,6 +199,8 @@ size_t wire_build_close(struct wire_build *b, struct wire_sender *s, uint32_t up
 		p += pad - RECORD_BYTES;
 	}
 	p = put_bytes(p, b->extra, b->n_extra);
+	if (b->auth)
+		p = (uint8_t *)dst + wire_auth_add(dst, (size_t)(p - (uint8_t *)dst), b->enterprise);
 	assert((size_t)(p - (uint8_t *)dst) == n + pad);
 	return n + pad;
 }

@@ -23,6 +23,7 @@ struct wire_opts {
 	uint32_t enterprise; /* 0: WIRE_ENTERPRISE */
 	uint32_t
 		size; /* bound on the datagram; 0: WIRE_SIZE; clamped to WIRE_SIZE_MIN .. WIRE_SIZE_MAX, made a multiple of 4 */
+	bool auth;                            /* ends with room for a signature: wire_auth_sign() once it is complete */
 	const struct wire_adapters *adapters; /* sent with a host record (wire/host.h); NULL: none */
 };
 
@@ -39,7 +40,8 @@ struct wire_sender {
 struct wire_build {
 	enum wire_format format;
 	uint32_t enterprise;
-	uint32_t size;    /* bound */
+	uint32_t size; /* bound */
+	bool auth;
 	uint32_t family;  /* of a flows record: 4 or 6; 0 none yet */
 	uint32_t n_items; /* wire rows, listeners, ledger lines, addresses */
 	uint64_t rows;    /* sum(rows) of the flows inside */

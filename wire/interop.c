@@ -31,6 +31,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "wire/auth.h"
 #include "wire/put.h"
 #include "wire/stamp.h"
 
@@ -230,7 +231,7 @@ static struct flow_stats part_stats(const struct flow_stats *all, uint32_t part)
 
 static bool fits(const struct wire_interop *x, size_t n)
 {
-	size_t all = HEADER_BYTES + x->n + n;
+	size_t all = HEADER_BYTES + x->n + n + (x->opts.auth ? WIRE_AUTH_RECORD : 0);
 
 	/* As in wire_build_item(): it must be possible to pad it to the bound. */
 	return all == x->opts.size || all + RECORD_HEAD <= x->opts.size;
@@ -307,7 +308,7 @@ static void pad(struct wire_interop *x, size_t n)
 size_t wire_interop_close(struct wire_interop *x, struct wire_sender *s, uint32_t uptime_ms, size_t pad_to, void *dst,
 			  size_t cap)
 {
-	size_t n = HEADER_BYTES - (ip_is_v4(&s->agent) ? 12 : 0) + x->n;
+	size_t n = HEADER_BYTES - (ip_is_v4(&s->agent) ? 12 : 0) + x->n + (x->opts.auth ? WIRE_AUTH_RECORD : 0);
 	bool v4 = ip_is_v4(&s->agent);
 	uint8_t *p = dst;
 
@@ -322,6 +323,9 @@ size_t wire_interop_close(struct wire_interop *x, struct wire_sender *s, uint32_
 	p = put_u32(put_u32(put_u32(p, 0), 0), 0); /* stamped below */
 	p = put_u32(p, x->n_samples);
 	p = put_bytes(p, x->samples, x->n);
+	if (x->opts.auth)
+		p = (uint8_t *)dst + wire_auth_add(dst, (size_t)(p - (uint8_t *)dst),
+						   x->opts.enterprise ? x->opts.enterprise : WIRE_ENTERPRISE);
 	assert(p == (uint8_t *)dst + n);
 	wire_stamp(dst, n, x->rows, s, uptime_ms);
 	return n;

@@ -34,7 +34,7 @@ enum wire_format {
 	WIRE_HEALTH = 4,
 	WIRE_SECURITY = 5, /* reserved */
 	WIRE_PAD = 14,     /* bytes to skip: makes datagrams of a run equally long */
-	WIRE_AUTH = 15,    /* reserved: signature, always last */
+	WIRE_AUTH = 15,    /* signature, always last: wire/auth.h */
 };
 
 /* Why something could not be read: the reason of a counter. WIRE_OK and WIRE_END are no failures. */
@@ -122,7 +122,7 @@ enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint
 /*
  * The next record, of whatever sample. WIRE_OK: *ret is filled (a sample of a kind that is not the standard's comes whole,
  * sample_only). WIRE_END: no more. Anything else: one sample or record is lost; call again, what can still be found
- * comes (it always ends). One of ours cut short by the datagram's end is given with the bytes there are. Padding is passed.
+ * comes (it always ends). One of ours cut short by the datagram's end is given with the bytes there are. Padding and signatures are passed.
  */
 enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret);
 
