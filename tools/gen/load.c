@@ -12,7 +12,7 @@
 #define LOAD_STEP_US 100000
 #define LOAD_BURST_US 50000 /* what it comes too late by more than this is not made up for: that would be a burst */
 #define LOAD_SAY_US 1000000
-#define LOAD_INTRODUCE_S 60
+#define LOAD_OTHERS_S 50000 /* datagrams a second without rows, at the beginning */
 
 static int64_t load_len_us(const struct load *l)
 {
@@ -36,40 +36,78 @@ static uint32_t load_interval_at(const struct load *l, int64_t wall_us)
 
 static uint32_t load_uptime_ms(const struct load_thread *t)
 {
-	return (uint32_t)((clock_mono_us() - t->begin_us) / 1000);
+	return (uint32_t)((clock_mono_us() - t->start_us) / 1000);
 }
 
-/* What all hosts say at an interval's end (of its rows) or at the beginning. */
-static void load_say(struct load_thread *t, bool introduce)
+static void load_speaker(struct load_thread *t, uint32_t host, uint32_t interval)
 {
+	t->agent.host = host;
+	t->agent.sender = &t->load->senders[host];
+	t->agent.uptime_ms = load_uptime_ms(t);
+	pack_head(t->pack, host, interval, &t->agent.head);
+}
+
+/* All hosts say who they are, before anything else; not faster than a collector can take it beside its work. */
+static void *load_introduce(void *arg)
+{
+	struct load_thread *t = arg;
 	struct load *l = t->load;
+
+	t->start_us = clock_mono_us();
+	for (uint32_t h = t->nth; h < l->fleet->conf.hosts && l->opts.emit.pack.profile->ours; h += l->opts.threads) {
+		int64_t due_us = t->start_us + (int64_t)(t->counts.others * l->opts.threads * 1000000 / LOAD_OTHERS_S);
+		int64_t wait_us = due_us - clock_mono_us();
+
+		if (wait_us > 1000)
+			clock_sleep_until(clock_wall_us() + wait_us);
+		load_speaker(t, h, load_interval_at(l, clock_wall_us()));
+		agent_introduce(&t->agent);
+	}
+	return NULL;
+}
+
+/* Ledger lines of the interval before, of hosts below `end`. */
+static void load_lines(struct load_thread *t, uint32_t end)
+{
+	const struct load *l = t->load;
 
 	if (!l->opts.emit.pack.profile->ours)
 		return;
-	for (uint32_t h = t->nth; h < l->fleet->conf.hosts; h += l->opts.threads) {
-		t->agent.host = h;
-		t->agent.sender = &l->senders[h];
-		t->agent.uptime_ms = load_uptime_ms(t);
-		pack_head(t->pack, h, t->interval, &t->agent.head);
-		if (introduce)
-			agent_introduce(&t->agent);
-		else
-			agent_health(&t->agent, &(struct agent_line){.rows = t->rows[h], .failed = t->failed[h]});
+	for (; t->before.host < end; t->before.host += l->opts.threads) {
+		uint32_t h = t->before.host;
+
+		load_speaker(t, h, t->before.interval);
+		agent_health(&t->agent, &(struct agent_line){.rows = t->before.rows[h], .failed = t->before.failed[h]});
 	}
-	if (introduce)
-		t->introduced_us = clock_mono_us();
+}
+
+/* Evenly over the first half of the interval at work. */
+static void load_lines_due(struct load_thread *t, int64_t now_us)
+{
+	int64_t len = load_len_us(t->load), hosts = t->load->fleet->conf.hosts;
+	int64_t since = now_us - load_grace_us(t->load) - ((int64_t)t->interval * 1000000 + len);
+
+	if (t->before.host < hosts)
+		load_lines(t, (uint32_t)(since < len / 2 ? (since > 0 ? hosts * since / (len / 2) : 0) : hosts));
 }
 
 static void load_release(struct load_thread *t);
 
+/* The interval at work is over. */
 static void load_close(struct load_thread *t)
 {
+	uint32_t hosts = t->load->fleet->conf.hosts;
+
 	if (t->held != UINT32_MAX)
 		load_release(t);
 	line_flush(t->line);
-	load_say(t, false);
-	memset(t->rows, 0, t->load->fleet->conf.hosts * sizeof(*t->rows));
-	memset(t->failed, 0, t->load->fleet->conf.hosts * sizeof(*t->failed));
+	load_lines(t, hosts);
+	memcpy(t->before.rows, t->rows, hosts * sizeof(*t->rows));
+	memcpy(t->before.failed, t->failed, hosts * sizeof(*t->failed));
+	memset(t->rows, 0, hosts * sizeof(*t->rows));
+	memset(t->failed, 0, hosts * sizeof(*t->failed));
+	t->before.interval = t->interval;
+	t->before.host = t->nth;
 }
 
 static int load_open(struct load_thread *t, uint32_t interval)
@@ -87,8 +125,6 @@ static int load_open(struct load_thread *t, uint32_t interval)
 		return -ENOMEM;
 	t->n_intervals++;
 	t->interval = interval;
-	if (t->n_intervals == 1 || clock_mono_us() - t->introduced_us >= LOAD_INTRODUCE_S * 1000000ll)
-		load_say(t, true);
 	return 0;
 }
 
@@ -191,6 +227,7 @@ static bool load_between(struct load_thread *t)
 		load_close(t);
 		t->err = load_open(t, interval);
 	}
+	load_lines_due(t, now_us);
 	t->agent.uptime_ms = load_uptime_ms(t);
 	return !t->err;
 }
@@ -201,6 +238,7 @@ static void *load_send(void *arg)
 	uint32_t n = t->pack->n_datagrams, k = 0;
 
 	t->begin_us = clock_mono_us();
+	t->before.host = t->load->fleet->conf.hosts; /* there is none */
 	t->err = load_open(t, load_interval_at(t->load, clock_wall_us()));
 	while (n && !t->err && load_between(t)) {
 		uint32_t end = k + LOAD_CHUNK < n ? k + LOAD_CHUNK : n;
@@ -215,6 +253,7 @@ static void *load_send(void *arg)
 		}
 	}
 	load_close(t);
+	load_lines(t, t->load->fleet->conf.hosts);
 	t->counts.calls = line_calls(t->line);
 	load_show(t);
 	__atomic_sub_fetch(&t->load->running, 1, __ATOMIC_RELAXED);
@@ -248,7 +287,12 @@ int load_run(struct load *l, const volatile sig_atomic_t *stop, void (*progress)
 	     void *arg)
 {
 	int64_t say_us = clock_mono_us() + LOAD_SAY_US;
+	int r;
 
+	load_each(l, load_introduce);
+	r = load_join(l);
+	if (r < 0)
+		return r;
 	if (l->opts.intervals)
 		load_wait_begin(l, stop);
 	else if (l->opts.for_us)
