@@ -7,6 +7,9 @@
  * wire/build.h opens and closes a datagram to send; wire/flows.h, wire/host.h, wire/listeners.h and
  * wire/health.h put into and take out of the records; wire/ack.h is the answer; wire/print.h shows it.
  *
+ * What others send (standard sFlow) is walked by the same calls; wire/sflow.h names its records' fields, wire/packet.h reads a
+ * sampled packet.
+ *
  * Everything here is a pure function over the caller's memory: no socket, clock, malloc or log.
  * Strings that were read point into the datagram and live as long as its bytes do.
  */
