@@ -19,7 +19,7 @@
 #define METRICS_MS 1000
 
 struct collector_conf {
-	const char *sflow, *bus, *out, *metrics, *name;
+	const char *sflow, *bus, *out, *metrics, *name, *steer;
 	uint32_t interval_ms, spread_ms, for_ms;
 	uint64_t threads, rows, agents, rcvbuf, bus_bytes;
 	struct opt_list nets;
@@ -90,9 +90,15 @@ static const struct opt collector_options[] = {
 	 .type = OPT_SIZE,
 	 AT(rcvbuf),
 	 .arg = "BYTES",
-	 .help = "receive buffer asked for, a socket; default 8M",
+	 .help = "receive buffer asked for, a socket; default 8M, doubled up to 128M when datagrams are dropped",
 	 .min = 4096,
 	 .max = 1 << 30},
+	{.name = "steer",
+	 .type = OPT_STRING,
+	 AT(steer),
+	 .arg = "HOW",
+	 .help = "to which thread a datagram goes: evenly whoever sends, by sender, by CPU; default spread",
+	 .choices = STEER_CHOICES},
 	{.name = "bus-bytes",
 	 .type = OPT_SIZE,
 	 AT(bus_bytes),
@@ -273,6 +279,7 @@ static bool collector_check(struct collector_conf *c, struct collector_opts *co,
 	co->max_rows = (uint32_t)c->rows;
 	co->max_agents = (uint32_t)c->agents;
 	co->rcvbuf = c->rcvbuf;
+	co->steer = steer_from(c->steer);
 	co->no_ack = c->no_ack;
 	return true;
 }
@@ -284,7 +291,7 @@ int cmd_collector(int argc, char **argv)
 				      .interval_ms = 10000,
 				      .rows = co.max_rows,
 				      .agents = co.max_agents,
-				      .rcvbuf = co.rcvbuf,
+				      .steer = steer_name(co.steer),
 				      .bus_bytes = 256 << 20};
 	struct role role = {.conf = &conf};
 	char **args, why[512];

@@ -16,6 +16,7 @@
 #include "base/ip.h"
 #include "base/opt.h"
 #include "bus/bus.h"
+#include "collector/steer.h"
 
 #define COLLECTOR_PORT 6343  /* sFlow's port (IANA) */
 #define COLLECTOR_THREADS 64 /* most receive threads */
@@ -32,7 +33,9 @@ struct collector_opts {
 	uint32_t enterprise;  /* of our sFlow records; 0: 32473 */
 	uint32_t max_rows;    /* bound on a thread's folded rows, all open intervals; 1.5 KiB each, when used */
 	uint32_t max_agents;  /* (agent, sub-agent) pairs a thread follows */
-	uint64_t rcvbuf;      /* bytes asked for each socket's receive queue */
+	uint64_t rcvbuf;      /* bytes asked for each socket's receive queue; 0: 8 MiB, doubled when datagrams are
+			       * dropped, up to 128 MiB */
+	enum steer steer;     /* which socket gets a datagram, when there are several threads */
 	bool no_ack;          /* one-way networks: never answer agents */
 	struct bus *bus;      /* used until collector_free() */
 };

@@ -12,6 +12,8 @@
 	X(batches, "receive calls that brought something")                                      \
 	X(datagrams, "datagrams received")                                                      \
 	X(bytes, "bytes in them")                                                               \
+	X(swaps, "times a receive thread went over to its other tables")                        \
+	X(swap_stall_ns, "nanoseconds this kept it from its socket")                            \
 	X(kernel_drops, "datagrams the sockets had no room for (SO_RXQ_OVFL)")                  \
 	X(duplicates, "datagrams seen before, not folded")                                      \
 	X(late_datagrams, "datagrams overtaken by later ones, folded")                          \

