@@ -15,6 +15,8 @@
 	X(swaps, "times a receive thread went over to its other tables")                        \
 	X(swap_stall_ns, "nanoseconds this kept it from its socket")                            \
 	X(kernel_drops, "datagrams the sockets had no room for (SO_RXQ_OVFL)")                  \
+	X(signed_datagrams, "datagrams with a good signature")                                  \
+	X(signed_late_key, "of them: by another fleet key than the first")                      \
 	X(duplicates, "datagrams seen before, not folded")                                      \
 	X(late_datagrams, "datagrams overtaken by later ones, folded")                          \
 	X(old_datagrams, "datagrams too far behind to tell from duplicates, not folded")        \
@@ -65,6 +67,13 @@ enum collector_reject {
 	COLLECTOR_REJECT_TRUNCATED,
 	COLLECTOR_REJECT_LEDGER,
 	COLLECTOR_REJECT_HOST,
+	COLLECTOR_REJECT_AGENT,
+	COLLECTOR_REJECT_UNSIGNED,
+	COLLECTOR_REJECT_SIGNATURE,
+	COLLECTOR_REJECT_REPLAYED,
+	COLLECTOR_REJECT_STALE,
+	COLLECTOR_REJECT_RATE,
+	COLLECTOR_REJECT_TRUST_FULL,
 	COLLECTOR_REJECTS
 };
 

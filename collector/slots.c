@@ -37,7 +37,7 @@ void slots_deinit(struct slots *s)
 	*s = (struct slots){0};
 }
 
-static uint32_t *head_of(struct slots *s, const struct slots_key *key)
+static uint32_t *head_of(const struct slots *s, const struct slots_key *key)
 {
 	return &s->heads[hash64(key, sizeof(*key)) & s->mask];
 }
@@ -70,6 +70,14 @@ static uint32_t room(struct slots *s, int64_t now_s)
 	if (oldest != SLOTS_NONE)
 		forget(s, oldest);
 	return oldest;
+}
+
+uint32_t slots_find(const struct slots *s, const struct slots_key *key, int64_t now_s, int64_t within_s)
+{
+	for (uint32_t i = *head_of(s, key); i; i = s->slot[i - 1].next)
+		if (!memcmp(&s->slot[i - 1].key, key, sizeof(*key)))
+			return now_s - s->slot[i - 1].seen_s <= within_s ? i - 1 : SLOTS_NONE;
+	return SLOTS_NONE;
 }
 
 uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s, bool *ret_new)

@@ -40,3 +40,6 @@ void slots_deinit(struct slots *s);
  * another's). SLOTS_NONE when full of keys that were seen lately.
  */
 uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s, bool *ret_new);
+
+/* The slot of a key that was seen within the last `within_s`, changed in nothing; SLOTS_NONE. */
+uint32_t slots_find(const struct slots *s, const struct slots_key *key, int64_t now_s, int64_t within_s);

@@ -34,6 +34,7 @@ struct worker_state {
 	struct sources sources;
 	struct network network;
 	struct records_parts *parts;
+	struct trust_reader *trust; /* NULL: every datagram is believed */
 	uint32_t serial;
 	size_t n_items;
 	struct fold_item items[BATCH];
@@ -76,6 +77,9 @@ int worker_new(struct worker **ret, const struct worker_opts *o)
 		goto out;
 	w->state->opts = *o;
 	w->state->serial = 1;
+	r = o->trust ? trust_join(o->trust, &w->state->trust) : 0;
+	if (r < 0)
+		goto out;
 	r = account_init(&w->state->account, o->max_agents);
 	if (r < 0)
 		goto out;
@@ -135,6 +139,8 @@ bool worker_poll(struct worker *w)
 {
 	bool any = false;
 
+	if (w->state->trust)
+		trust_look(w->state->trust);
 	if (swap_wanted(&w->lines_swap)) {
 		unsigned next = swap_active(&w->lines_swap) ^ 1;
 
@@ -490,8 +496,23 @@ static void sampled(struct worker *w, struct reading *rd)
 	rd->rows = n->rows;
 }
 
+/* Whether it is new, and allowed now. Refused: nothing of it is noted. */
+static bool fresh(struct worker *w, struct reading *rd, const struct wire_head *h, const struct trust_verdict *v)
+{
+	unsigned e = w->state->trust ? trust_fresh(w->state->trust, &rd->datagram, h, v, rd->at_us) : COLLECTOR_REJECTS;
+
+	if (e != COLLECTOR_REJECTS) {
+		refuse(w, e, rd->packet);
+		return false;
+	}
+	counters_add(&w->counters.signed_datagrams, v->is_signed);
+	counters_add(&w->counters.signed_late_key, v->by_late_key);
+	return true;
+}
+
 static void datagram(struct worker *w, const struct worker_packet *p, int64_t now_us)
 {
+	struct trust_verdict trust = {.reject = COLLECTOR_REJECTS};
 	struct reading rd = {.packet = p, .at_us = p->at_us ? p->at_us : now_us};
 	struct wire_head head = {0};
 	struct account_line *line;
@@ -503,6 +524,10 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 
 	if (p->truncated)
 		e = COLLECTOR_REJECT_TRUNCATED;
+	if (!e && w->state->trust)
+		trust = trust_origin(w->state->trust, &rd.datagram, p->bytes);
+	if (!e && trust.reject != COLLECTOR_REJECTS)
+		e = trust.reject;
 	if (e) {
 		refuse(w, e, p);
 		return;
@@ -514,6 +539,8 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		if (wire_head_read(&c, &head))
 			head = (struct wire_head){0};
 	}
+	if (!fresh(w, &rd, &head, &trust))
+		return;
 	v = account(w, &rd, any, &head, &line);
 	if (v == ACCOUNT_DUPLICATE || v == ACCOUNT_OLD)
 		return;
@@ -529,6 +556,8 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 
 void worker_batch(struct worker *w, const struct worker_packet *packets, size_t n, int64_t now_us)
 {
+	if (w->state->trust)
+		trust_look(w->state->trust);
 	for (size_t i = 0; i < n; i++) {
 		counters_add(&w->counters.datagrams, 1);
 		counters_add(&w->counters.bytes, packets[i].bytes.n);
