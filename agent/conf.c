@@ -47,6 +47,11 @@ static const struct opt conf_opts[] = {
 	 .type = OPT_FLAG,
 	 .offset = AT(json),
 	 .help = "one JSON object a line, of --features or else of --print, which it brings without a collector"},
+	{.name = "key-file",
+	 .type = OPT_STRING,
+	 .offset = AT(key_file),
+	 .arg = "FILE",
+	 .help = "sign what is sent by this host's key (`skyfall key ADDRESS`); answers without it do not count; SIGHUP reads it again"},
 	{.name = "no-ack",
 	 .type = OPT_FLAG,
 	 .offset = AT(no_ack),
@@ -306,6 +311,12 @@ static int conf_check_all(struct conf *c, const struct conf *now, char *why, siz
 	}
 	if (r == 0)
 		r = conf_collectors(c, now, why, why_len);
+	if (r == 0 && c->key_file) {
+		r = keyfile_load(&c->keys, c->key_file, reason, sizeof(reason));
+		if (r < 0)
+			snprintf(why, why_len, "--key-file: %s", reason);
+		r = r == -EINVAL ? -EBADMSG : r;
+	}
 	if (r == 0)
 		r = conf_text("net", c->net, why, why_len);
 	if (r == 0)
@@ -490,6 +501,7 @@ void conf_deinit(struct conf *c)
 {
 	rules_free(c->rules);
 	confile_free(c->file);
+	keyfile_wipe(&c->keys);
 	c->rules = NULL;
 	c->file = NULL;
 }
