@@ -55,6 +55,9 @@
 	X(found_network_datagrams, "gaps that filled later")                                \
 	X(lost_network_rows, "rows in these gaps (sample_pool)")                            \
 	X(found_network_rows, "rows in gaps that filled later")                             \
+	X(doubled_datagrams, "duplicates at another thread than the first, folded")         \
+	X(doubled_rows, "rows in them")                                                     \
+	X(unmerged_datagrams, "datagrams not compared between threads, for want of room")   \
 	X(agent_drops, "rows the agents say they lost themselves")                          \
 	X(sampler_drops, "samples that sFlow agents say they had no room for")              \
 	X(restarts, "agents that began to count anew")

@@ -14,7 +14,7 @@ int period_init(struct period *p, const struct publish_opts *opts, struct counte
 	int r;
 
 	*p = (struct period){.opts = opts, .counters = counters, .spread_ms = opts->spread_ms};
-	r = tally_init(&p->tally, opts->max_agents, opts->start_us);
+	r = tally_init(&p->tally, opts->max_agents, opts->n_workers, opts->start_us);
 	if (!r && opts->trust)
 		r = trust_join(opts->trust, &p->trust);
 	return r < 0 ? r : sources_tally_init(&p->sources, opts->max_agents);
@@ -95,12 +95,8 @@ static struct worker_lines *lines(const struct period *p, unsigned worker)
 static void tally_all(struct period *p, uint32_t interval, bool stopping, int64_t now_us, struct tally_sums *sums)
 {
 	tally_begin(&p->tally);
-	for (unsigned w = 0; w < p->opts->n_workers; w++) {
-		const struct account_lines *l = &lines(p, w)->agents;
-
-		for (uint32_t i = 0; i < l->n; i++)
-			tally_add(&p->tally, &l->line[i], now_us, sums);
-	}
+	for (unsigned w = 0; w < p->opts->n_workers; w++)
+		tally_add(&p->tally, &lines(p, w)->agents, now_us, sums);
 	for (unsigned w = 0; w < p->opts->n_workers; w++) {
 		const struct account_lines *l = &lines(p, w)->agents;
 
@@ -126,6 +122,9 @@ static void count(struct period *p, const struct tally_sums *s)
 	counters_add(&c->found_network_rows, s->found_rows);
 	counters_add(&c->agent_drops, s->agent_drops);
 	counters_add(&c->restarts, s->restarts);
+	counters_add(&c->doubled_datagrams, s->doubled_datagrams);
+	counters_add(&c->doubled_rows, s->doubled_rows);
+	counters_add(&c->unmerged_datagrams, s->unset);
 }
 
 /* to = now - before, counter by counter; before = now. */

@@ -87,7 +87,7 @@ uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s,
 
 	for (i = *head; i; i = s->slot[i - 1].next) {
 		if (!memcmp(&s->slot[i - 1].key, key, sizeof(*key))) {
-			s->slot[i - 1].seen_s = now_s;
+			s->slot[i - 1].seen_s = (uint32_t)now_s;
 			*ret_new = false;
 			return i - 1;
 		}
@@ -95,7 +95,7 @@ uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s,
 	i = room(s, now_s);
 	if (i == SLOTS_NONE)
 		return i;
-	s->slot[i] = (struct slots_slot){.key = *key, .next = *head_of(s, key), .seen_s = now_s};
+	s->slot[i] = (struct slots_slot){.key = *key, .next = *head_of(s, key), .seen_s = (uint32_t)now_s};
 	*head_of(s, key) = i + 1;
 	*ret_new = true;
 	return i;

@@ -26,8 +26,8 @@ struct slots {
 	uint32_t *heads; /* 1 + slot */
 	struct slots_slot {
 		struct slots_key key;
-		uint32_t next; /* 1 + slot */
-		int64_t seen_s;
+		uint32_t next;   /* 1 + slot */
+		uint32_t seen_s; /* since 1970 */
 	} * slot;
 };
 

@@ -25,6 +25,8 @@ struct reading {
 	int64_t shift;
 	uint64_t rows;     /* sum(rows) so far */
 	uint32_t interval; /* as the agent named it; 0 none */
+	struct account_seen seen;
+	bool placed; /* by a sample of ours, that told these: */
 	uint32_t pool, drops;
 };
 
@@ -425,6 +427,7 @@ static void record(struct worker *w, struct reading *rd, const struct wire_recor
 		counters_add(&w->counters.foreign, 1);
 		return;
 	}
+	rd->placed = true;
 	rd->pool = r->sample_pool;
 	rd->drops = r->drops;
 	e = readers[r->format](w, rd, r);
@@ -452,16 +455,17 @@ static enum account_verdict account(struct worker *w, struct reading *rd, bool o
 				    struct account_line **ret_line)
 {
 	const struct wire_datagram *d = &rd->datagram;
-	struct account_seen seen = {
+	enum account_verdict v;
+	struct clock_agent unknown = {0};
+
+	rd->seen = (struct account_seen){
 		.key = {.agent = d->agent, .sub_agent = d->sub_agent, .foreign = !ours, .boot = h->boot},
 		.peer = rd->packet->peer,
 		.sequence = d->sequence,
 		.uptime_ms = d->uptime_ms,
+		.at_us = rd->at_us,
 	};
-	enum account_verdict v = account_datagram(&w->state->account, &lines(w)->agents, &seen, rd->at_us / 1000000,
-						  &rd->track, ret_line);
-	struct clock_agent unknown = {0};
-
+	v = account_datagram(&w->state->account, &lines(w)->agents, &rd->seen, &rd->track, ret_line);
 	counters_add(&w->counters.duplicates, v == ACCOUNT_DUPLICATE);
 	counters_add(&w->counters.old_datagrams, v == ACCOUNT_OLD);
 	counters_add(&w->counters.late_datagrams, v == ACCOUNT_LATE);
@@ -541,7 +545,7 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 	}
 	if (!fresh(w, &rd, &head, &trust))
 		return;
-	v = account(w, &rd, any, &head, &line);
+	v = account(w, &rd, ours, &head, &line);
 	if (v == ACCOUNT_DUPLICATE || v == ACCOUNT_OLD)
 		return;
 	for (; any; any = next_ours(w, &rd, &r))
@@ -550,8 +554,12 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		sampled(w, &rd);
 	counters_add(&w->counters.clock_moved, rd.shift != 0);
 	if (line)
-		account_rows(line, rd.datagram.sequence, rd.datagram.uptime_ms, rd.pool, rd.drops, rd.rows,
-			     head.interval);
+		account_rows(&lines(w)->agents, line, &rd.seen,
+			     &(struct account_read){.rows = rd.rows,
+						    .placed = rd.placed || !ours,
+						    .pool = rd.pool,
+						    .drops = rd.drops,
+						    .interval = head.interval});
 }
 
 void worker_batch(struct worker *w, const struct worker_packet *packets, size_t n, int64_t now_us)
