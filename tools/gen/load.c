@@ -47,6 +47,11 @@ static void load_speaker(struct load_thread *t, uint32_t host, uint32_t interval
 	pack_head(t->pack, host, interval, &t->agent.head);
 }
 
+static bool load_stopped(const struct load *l)
+{
+	return __atomic_load_n(&l->stop, __ATOMIC_RELAXED);
+}
+
 /* All hosts say who they are, before anything else; not faster than a collector can take it beside its work. */
 static void *load_introduce(void *arg)
 {
@@ -54,7 +59,8 @@ static void *load_introduce(void *arg)
 	struct load *l = t->load;
 
 	t->start_us = clock_mono_us();
-	for (uint32_t h = t->nth; h < l->fleet->conf.hosts && l->opts.emit.pack.profile->ours; h += l->opts.threads) {
+	for (uint32_t h = t->nth; h < l->fleet->conf.hosts && l->opts.emit.pack.profile->ours && !load_stopped(l);
+	     h += l->opts.threads) {
 		int64_t due_us = t->start_us + (int64_t)(t->counts.others * l->opts.threads * 1000000 / LOAD_OTHERS_S);
 		int64_t wait_us = due_us - clock_mono_us();
 
@@ -63,6 +69,7 @@ static void *load_introduce(void *arg)
 		load_speaker(t, h, load_interval_at(l, clock_wall_us()));
 		agent_introduce(&t->agent);
 	}
+	__atomic_sub_fetch(&l->running, 1, __ATOMIC_RELAXED);
 	return NULL;
 }
 
@@ -184,11 +191,6 @@ static void load_one(struct load_thread *t, uint32_t i)
 	}
 }
 
-static bool load_stopped(const struct load *l)
-{
-	return __atomic_load_n(&l->stop, __ATOMIC_RELAXED);
-}
-
 static void load_show(struct load_thread *t)
 {
 	pthread_mutex_lock(&t->lock);
@@ -252,6 +254,7 @@ static void *load_send(void *arg)
 			k = 0;
 		}
 	}
+	t->end_us = clock_mono_us();
 	load_close(t);
 	load_lines(t, t->load->fleet->conf.hosts);
 	t->counts.calls = line_calls(t->line);
@@ -283,21 +286,28 @@ static void load_wait_begin(struct load *l, const volatile sig_atomic_t *stop)
 	l->end_us = at_us + (int64_t)l->opts.intervals * load_len_us(l);
 }
 
+int load_begin(struct load *l, const volatile sig_atomic_t *stop)
+{
+	int r;
+
+	load_each(l, load_introduce);
+	while (!*stop && __atomic_load_n(&l->running, __ATOMIC_RELAXED))
+		clock_sleep_until(clock_wall_us() + LOAD_STEP_US / 10);
+	if (*stop)
+		__atomic_store_n(&l->stop, true, __ATOMIC_RELAXED);
+	r = load_join(l);
+	if (r == 0 && l->opts.intervals)
+		load_wait_begin(l, stop);
+	return r;
+}
+
 int load_run(struct load *l, const volatile sig_atomic_t *stop, void (*progress)(void *arg, const struct counts *now),
 	     void *arg)
 {
 	int64_t say_us = clock_mono_us() + LOAD_SAY_US;
-	int r;
 
-	load_each(l, load_introduce);
-	r = load_join(l);
-	if (r < 0)
-		return r;
-	if (l->opts.intervals)
-		load_wait_begin(l, stop);
-	else if (l->opts.for_us)
+	if (!l->opts.intervals && l->opts.for_us)
 		l->end_us = clock_wall_us() + l->opts.for_us;
-	l->running = 0;
 	load_each(l, load_send);
 	while (!*stop && __atomic_load_n(&l->running, __ATOMIC_RELAXED)) {
 		clock_sleep_until(clock_wall_us() + LOAD_STEP_US);
@@ -312,4 +322,16 @@ int load_run(struct load *l, const volatile sig_atomic_t *stop, void (*progress)
 	if (*stop)
 		__atomic_store_n(&l->stop, true, __ATOMIC_RELAXED);
 	return load_join(l);
+}
+
+int64_t load_took_us(const struct load *l)
+{
+	int64_t most = 0;
+
+	for (uint32_t i = 0; i < l->opts.threads; i++) {
+		int64_t us = l->threads[i].end_us - l->threads[i].begin_us;
+
+		most = us > most ? us : most;
+	}
+	return most;
 }

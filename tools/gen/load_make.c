@@ -144,6 +144,7 @@ static void *load_make(void *arg)
 
 void load_each(struct load *l, void *(*fn)(void *arg))
 {
+	l->running = 0;
 	for (uint32_t i = 0; i < l->opts.threads; i++) {
 		struct load_thread *t = &l->threads[i];
 		int r = pthread_create(&t->thread, NULL, fn, t);

@@ -33,8 +33,8 @@ struct load_thread {
 	uint32_t n_intervals;
 	uint64_t *rows, *failed; /* by host, of the interval at work */
 	uint32_t interval;
-	uint32_t held;              /* waits for its agent's next one; UINT32_MAX none */
-	int64_t start_us, begin_us; /* of the agents; of rows */
+	uint32_t held;                      /* waits for its agent's next one; UINT32_MAX none */
+	int64_t start_us, begin_us, end_us; /* of the agents; of rows */
 	/* hosts' ledger lines of the interval before: said bit by bit */
 	struct {
 		uint32_t interval, host; /* host: the next one to speak */
