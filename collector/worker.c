@@ -11,7 +11,6 @@
 #include "wire/host.h"
 #include "wire/listeners.h"
 
-#define BATCH 256          /* rows hashed and prefetched together */
 #define LEDGER_OLD_S 86400 /* a ledger line older than a day is nobody's */
 #define NAMES_UNSET UINT32_MAX
 #define NAMES_NONE (UINT32_MAX - 1) /* no room for them */
@@ -38,10 +37,10 @@ struct worker_state {
 	struct records_parts *parts;
 	struct trust_reader *trust; /* NULL: every datagram is believed */
 	uint32_t serial;
-	size_t n_items;
-	struct fold_item items[BATCH];
 	/* of the open flows record -> the pane's */
-	uint32_t names[WIRE_NAMES];
+	struct {
+		uint32_t scope, id; /* of the row before */
+	} names[WIRE_NAMES];
 	struct {
 		uint32_t wire, id;
 	} scope; /* of the row before */
@@ -181,8 +180,7 @@ static void refuse(struct worker *w, unsigned reason, const struct worker_packet
 
 static void flush(struct worker *w)
 {
-	fold_add(pane(w)->fold, w->state->items, w->state->n_items);
-	w->state->n_items = 0;
+	fold_flush(pane(w)->fold);
 	network_flush(&w->state->network);
 }
 
@@ -198,16 +196,6 @@ static unsigned judge_head(const struct worker *w, const struct wire_head *h)
 			return COLLECTOR_REJECTS;
 	}
 	return nets->n ? COLLECTOR_REJECT_NET : COLLECTOR_REJECTS;
-}
-
-/* Number in the pane of names `index` of the open record. NAMES_NONE: no room. */
-static uint32_t names_of(struct worker *w, uint32_t index, const struct flow_names *n)
-{
-	uint32_t *id = &w->state->names[index];
-
-	if (*id == NAMES_UNSET && fold_names(pane(w)->fold, n, id) < 0)
-		*id = NAMES_NONE;
-	return *id;
 }
 
 /* "<host id>", for one network namespace "<host id>/<inode>". Rows of one scope mostly follow each other. */
@@ -230,6 +218,21 @@ static int scope_of(struct worker *w, const struct wire_head *h, uint32_t scope,
 	return r;
 }
 
+/* Number in the pane of names `index` of the open record in this scope. NAMES_NONE: no room. */
+static uint32_t names_of(struct worker *w, const struct wire_flows *f, uint32_t index, uint32_t scope)
+{
+	struct worker_state *s = w->state;
+	uint32_t *id = &s->names[index].id, scope_id;
+
+	if (*id != NAMES_UNSET && s->names[index].scope == scope)
+		return *id;
+	s->names[index].scope = scope;
+	if (s->net == NAMES_NONE || scope_of(w, &f->head, scope, &scope_id) < 0 ||
+	    fold_names(pane(w)->fold, s->net, scope_id, &f->tables.names[index], id) < 0)
+		*id = NAMES_NONE;
+	return *id;
+}
+
 /* Numbers of the record's strings are looked up once; those of a former one may be of another pane. */
 static void begin_flows(struct worker *w, const struct wire_flows *f)
 {
@@ -241,44 +244,56 @@ static void begin_flows(struct worker *w, const struct wire_flows *f)
 		s->net = NAMES_NONE;
 }
 
-static void flow(struct worker *w, struct reading *rd, const struct wire_head *h, const struct wire_flow *f)
+static void ends(struct fold_item *it, const struct wire_flow_raw *row, uint32_t family)
 {
-	struct worker_state *s = w->state;
-	uint32_t interval = clock_moved(h->interval, h->interval_s, rd->shift);
-	struct fold_item *it = &s->items[s->n_items];
-	struct flow_conv conv;
+	bool server = row->view == FLOW_VIEW_SERVER;
+	const uint8_t *c = server ? row->remote : row->local, *s = server ? row->local : row->remote;
+	struct ip client, other;
 
-	wire_flow_conv(f, h->net, &conv);
-	it->key = (struct fold_key){
-		.client = conv.client,
-		.server = conv.server,
-		.port = conv.port,
-		.other_port = conv.other_port,
-		.protocol = conv.protocol,
-		.view = f->view,
-		.interval = interval,
-		.net = s->net,
-		.names = names_of(w, f->names_index, f->names),
-	};
-	if (it->key.names == NAMES_NONE || it->key.net == NAMES_NONE || scope_of(w, h, f->scope, &it->key.scope) < 0) {
-		fold_shed(pane(w)->fold, interval, FOLD_LOST_NAMES, fold_rows(f->present, f->body));
+	if (family == 4) {
+		fold_item_ends4(it, c, s);
 		return;
 	}
-	it->flags = f->flags | (rd->shift ? FLOW_CLOCK : 0) | (f->view == FLOW_VIEW_UNKNOWN ? FLOW_NO_ROLE : 0);
-	it->present = f->present;
-	it->body = f->body;
-	it->n_ports = f->n_ports;
-	it->ports_more = f->ports_more;
-	memcpy(it->ports, f->ports, sizeof(it->ports));
-	if (++s->n_items == BATCH)
-		flush(w);
+	memcpy(client.b, c, 16);
+	memcpy(other.b, s, 16);
+	fold_item_ends(it, &client, &other);
+}
+
+/* A row that can be read. Returns its sum(rows). */
+static uint64_t flow(struct worker *w, struct reading *rd, const struct wire_flow_raw *row)
+{
+	const struct wire_flows *f = &w->state->flows;
+	struct fold *fold = pane(w)->fold;
+	struct fold_item *it = fold_item(fold); /* its values are in it */
+	uint64_t rows = it->rows;
+
+	it->key.interval = clock_moved(f->head.interval, f->head.interval_s, rd->shift);
+	it->key.names = names_of(w, f, row->names_index, row->scope);
+	if (it->key.names == NAMES_NONE) {
+		fold_shed(fold, it->key.interval, FOLD_LOST_NAMES, rows);
+		return rows;
+	}
+	ends(it, row, f->family);
+	it->key.port = row->port;
+	it->key.other_port = row->other_port;
+	it->key.protocol = row->protocol;
+	it->key.view = row->view;
+	it->key.zero = 0;
+	it->flags = (uint16_t)(row->flags | (rd->shift ? FLOW_CLOCK : 0) |
+			       (row->view == FLOW_VIEW_UNKNOWN ? FLOW_NO_ROLE : 0));
+	it->n_ports = row->n_ports;
+	it->ports = row->ports;
+	it->ports_more = row->ports_more;
+	fold_push(fold);
+	return rows;
 }
 
 static enum wire_error flows(struct worker *w, struct reading *rd, const struct wire_record *r)
 {
 	struct wire_flows *f = &w->state->flows;
 	enum wire_error e = wire_flows_open(f, r);
-	struct wire_flow row;
+	struct wire_flow_raw row;
+	uint64_t n = 0, sum = 0;
 	unsigned refused;
 
 	if (e)
@@ -292,20 +307,19 @@ static enum wire_error flows(struct worker *w, struct reading *rd, const struct 
 		lines(w)->spread_ms = f->head.spread_ms;
 	if (refused == COLLECTOR_REJECTS)
 		begin_flows(w, f);
-	while ((e = wire_flows_next(f, &row)) != WIRE_END) {
-		uint64_t rows;
-
+	while ((e = wire_flows_next_raw(f, &row)) != WIRE_END) {
+		if (!e && !fold_values(pane(w)->fold, row.present, row.body))
+			e = WIRE_BODY;
 		if (e) {
 			refuse(w, e, rd->packet);
 			continue;
 		}
-		rows = fold_rows(row.present, row.body);
-		rd->rows += rows;
-		counters_add(&w->counters.flow_rows, 1);
-		counters_add(refused == COLLECTOR_REJECTS ? &w->counters.rows : &w->counters.refused_rows, rows);
-		if (refused == COLLECTOR_REJECTS)
-			flow(w, rd, &f->head, &row);
+		n++;
+		sum += refused == COLLECTOR_REJECTS ? flow(w, rd, &row) : fold_item(pane(w)->fold)->rows;
 	}
+	rd->rows += sum;
+	counters_add(&w->counters.flow_rows, n);
+	counters_add(refused == COLLECTOR_REJECTS ? &w->counters.rows : &w->counters.refused_rows, sum);
 	return WIRE_OK;
 }
 
