@@ -31,6 +31,7 @@ struct collector {
 	struct collector_opts opts;
 	char instance[128];
 	struct receivers rx;
+	struct trust *trust;
 	struct publish *publish;
 	pthread_t publisher;
 	bool running;
@@ -94,7 +95,7 @@ static int open_sockets(struct collector *c, unsigned n, char *why, size_t why_l
 	return 0;
 }
 
-static struct worker_opts worker_opts(const struct collector_opts *o)
+static struct worker_opts worker_opts(const struct collector_opts *o, struct trust *trust)
 {
 	uint32_t names = o->max_rows / 4 > 4096 ? o->max_rows / 4 : 4096;
 
@@ -109,6 +110,7 @@ static struct worker_opts worker_opts(const struct collector_opts *o)
 		.enterprise = o->enterprise ? o->enterprise : WIRE_ENTERPRISE,
 		.record_bytes = 16 << 20,
 		.nets = o->nets,
+		.trust = trust,
 	};
 }
 
@@ -125,6 +127,7 @@ static int open_publish(struct collector *c)
 		.start_us = clock_wall_us(),
 		.max_agents = o->max_agents * c->rx.n,
 		.no_ack = o->no_ack,
+		.trust = c->trust,
 		.workers = c->rx.workers,
 		.n_workers = c->rx.n,
 		.wake = receivers_wake,
@@ -133,6 +136,19 @@ static int open_publish(struct collector *c)
 	};
 
 	return publish_new(&c->publish, &po);
+}
+
+/* Its readers: the receive threads, and the one that answers agents. */
+static int open_trust(struct collector *c, char *why, size_t why_len)
+{
+	const struct collector_opts *o = &c->opts;
+	int r = trust_new(&c->trust, o->max_agents * c->rx.n, c->rx.n + 1, o->interval_s);
+
+	if (r < 0) {
+		snprintf(why, why_len, "the table of agents that sign: %s; --agents bounds it", strerror(-r));
+		return r;
+	}
+	return trust_load(c->trust, &o->trust, why, why_len);
 }
 
 static unsigned cpus(void)
@@ -158,10 +174,12 @@ int collector_new(struct collector **ret, const struct collector_opts *o, char *
 	c->opts = *o;
 	c->event = -1;
 	r = open_sockets(c, o->threads ? o->threads : cpus(), why, why_len);
+	if (!r)
+		r = open_trust(c, why, why_len);
 	if (r < 0)
 		goto out;
 	name_instance(c);
-	wo = worker_opts(&c->opts);
+	wo = worker_opts(&c->opts, c->trust);
 	r = receivers_workers(&c->rx, &wo);
 	if (!r)
 		r = open_publish(c);
@@ -190,6 +208,7 @@ void collector_free(struct collector *c)
 	collector_stop(c);
 	publish_free(c->publish);
 	receivers_close(&c->rx);
+	trust_free(c->trust);
 	if (c->event >= 0)
 		close(c->event);
 	free(c);
@@ -258,6 +277,16 @@ int collector_start(struct collector *c)
 	}
 	log_info("collector: %s on UDP port %u, %u threads, interval %u s", c->instance, c->opts.port, c->rx.n,
 		 c->opts.interval_s);
+	return 0;
+}
+
+int collector_trust(struct collector *c, const struct trust_opts *opts, char *why, size_t why_len)
+{
+	int r = trust_load(c->trust, opts, why, why_len);
+
+	if (r < 0)
+		return r;
+	receivers_wake(&c->rx); /* those that have nothing to do follow at once */
 	return 0;
 }
 
