@@ -128,6 +128,7 @@ static void *receive(void *arg)
 	struct receiver *t = arg;
 	const struct rx_ops *ops = t->all->ops;
 
+	(void)pthread_setname_np(pthread_self(), "receive"); /* seen in top -H, and by what measures */
 	for (;;) {
 		const struct worker_packet *packets;
 		bool stop = atomic_load(&t->all->stop); /* first: what comes after an empty recv() is then read */
