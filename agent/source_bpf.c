@@ -131,8 +131,8 @@ static uint64_t failures(const struct sky_counters *c, enum sky_site site)
 /* A program user space runs, in its own time; the others run in the applications'. */
 static bool source_runs(const struct flow *skel, const struct bpf_program *p)
 {
-	return p == skel->progs.walk || p == skel->progs.tick || p == skel->progs.adopt_files ||
-	       p == skel->progs.adopt_tcp;
+	return p == skel->progs.walk || p == skel->progs.walk_cast || p == skel->progs.tick ||
+	       p == skel->progs.adopt_files || p == skel->progs.adopt_tcp;
 }
 
 static void count_programs(struct source *s)

@@ -75,6 +75,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct task_struct
 	if (put(&socks, &at, &line.sock, BPF_NOEXIST, SKY_SITE_SOCKS))
 		return;
 	__sync_fetch_and_add(&counters.socks_made, 1);
+	log_line(at, 0);
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE) {
 		entry_remove(at);
 		return;
