@@ -89,21 +89,6 @@ void network_flush(struct network *n)
 
 /* --- the records of a sample */
 
-static void read_header(struct network *n, struct str body)
-{
-	n->packet_error = packet_of_header(&n->packet, body);
-}
-
-static void read_ipv4(struct network *n, struct str body)
-{
-	n->packet_error = packet_of_ipv4(&n->packet, body);
-}
-
-static void read_ipv6(struct network *n, struct str body)
-{
-	n->packet_error = packet_of_ipv6(&n->packet, body);
-}
-
 static bool read_socket(struct network *n, struct str body, unsigned ip_bytes)
 {
 	const uint8_t *p = (const uint8_t *)body.p;
@@ -140,13 +125,19 @@ static bool read_tcp_info(struct network *n, struct str body)
 	return true;
 }
 
-/* One that names the packet; a later one is taken when the former could not be used. */
-static void take_packet(struct network *n, unsigned rank, void (*read)(struct network *, struct str), struct str body)
+/* A record that names the packet: of those that can be used the one of the highest rank is, in whatever order they stand. */
+static void take_packet(struct network *n, unsigned rank, enum packet_error (*read)(struct packet *, struct str),
+			struct str body)
 {
-	if (rank <= n->packet_rank && !n->packet_error)
-		return;
-	n->packet_rank = rank;
-	read(n, body);
+	struct packet better;
+
+	if (!n->packet_rank || n->packet_error) {
+		n->packet_rank = rank;
+		n->packet_error = read(&n->packet, body);
+	} else if (rank > n->packet_rank && !read(&better, body)) {
+		n->packet_rank = rank;
+		n->packet = better;
+	}
 }
 
 static enum wire_error take_record(struct network *n, const struct wire_record *r)
@@ -159,13 +150,13 @@ static enum wire_error take_record(struct network *n, const struct wire_record *
 	}
 	switch (r->format) {
 	case HEADER:
-		take_packet(n, 2, read_header, r->body);
+		take_packet(n, 2, packet_of_header, r->body);
 		break;
 	case IPV4:
-		take_packet(n, 1, read_ipv4, r->body);
+		take_packet(n, 1, packet_of_ipv4, r->body);
 		break;
 	case IPV6:
-		take_packet(n, 1, read_ipv6, r->body);
+		take_packet(n, 1, packet_of_ipv6, r->body);
 		break;
 	case ETHERNET:
 		whole = r->body.n >= 4;

@@ -77,7 +77,8 @@ def main():
     good = check("every record in every form", 1, skyfall,
                  [d for _ in range(20) for d in sflow_encode.every_record(rng)])
     good &= check("any samples", 2, skyfall, [sflow_encode.any_datagram(rng) for _ in range(rounds)])
-    print("1..2")
+    good &= check("sampled packets", 3, skyfall, [sflow_encode.any_packet(rng) for _ in range(2 * rounds)])
+    print("1..3")
     return 0 if good else 1
 
 

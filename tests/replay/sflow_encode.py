@@ -93,7 +93,7 @@ class Fields:
 
 def sampled_header(f):
     p = sflow_packet.packet(f.rng)
-    kept = min(len(p.data), f.rng.choice((0, 13, 17, 33, 40, 54, 64, 100, 128, 128, 128, 256)))
+    kept = min(len(p.data), f.rng.choice((0, 54, 64, f.rng.randrange(140), 128, 128, 128, 256)))
     stripped = f.rng.choice((0, 4))
     frame = len(p.data) + stripped
     f.data += u32(p.header_protocol) + u32(frame) + u32(stripped) + opaque(p.data[:kept])
@@ -368,6 +368,10 @@ def every_record(rng):
         for number in table:
             for kind in kinds:
                 yield datagram(rng, [sample(rng, kind, number)])
+
+
+def any_packet(rng):
+    return datagram(rng, [sample(rng, FLOW, 1)])
 
 
 def any_datagram(rng):

@@ -75,7 +75,7 @@ def inner(rng, p, payload):
 
 def ipv4(rng, p, payload):
     options = bytes([1]) * (4 * rng.choice((0, 0, 0, 1, 10)))
-    part = rng.choice((0, 0, 0, 0x2000, 0x2000 | 185, 0x4000, 7))  # whole, first fragment, later, don't fragment, last
+    part = rng.choice((0, 0, 0, 0x2000, 0x2000 | 185, 0x4000, 7, 0x1000))  # whole, first fragment, later, don't fragment, last
     p.fragment, p.later = bool(part & 0x3fff), bool(part & 0x1fff)
     p.protocol = rng.choice((TCP, TCP, TCP, UDP, UDP, ICMP, SCTP, GRE, ESP))
     p.tos = rng.randrange(256)
@@ -99,7 +99,7 @@ def extensions(rng, p):
             out.append((number, bytes([words + 4]) + bytes(2 + 4 * (words + 5))))
         else:             # in words of eight, less one
             out.append((number, bytes([words]) + bytes(6 + 8 * words)))
-    kind = rng.choice((None, None, None, 1, 185 << 3 | 1, 5 << 3))
+    kind = rng.choice((None, None, None, 1, 185 << 3 | 1, 1 << 3))
     if kind is not None:  # whole, first, later, last
         p.fragment, p.later = True, bool(kind >> 3)
         out.append((44, b"\0" + struct.pack("!HI", kind, 99)))

@@ -272,6 +272,66 @@ static void every_sample_counts(void **state)
 	rig_close(&r);
 }
 
+/* Whatever the order: a header before the fields, what can be used before what cannot. */
+static void best_record(void **state)
+{
+	static const uint8_t arp[] = {0, 0, 0, 1, 0, 0, 0, 64, 0, 0, 0, 4, 0, 0, 0, 16,
+				      1, 2, 3, 4, 5, 6, 1, 2,  3, 4, 5, 6, 8, 6, 0, 0};
+	static const uint8_t ip[] = {0, 0, 0,  11, 0, 0, 0, 50, 0, 0, 0, 0, 0, 0, 0, 28, 0x45, 0, 0, 50, 0, 0,
+				     0, 0, 64, 17, 0, 0, 9, 9,  9, 1, 9, 9, 9, 2, 0, 7,  0,    8, 0, 30, 0, 0};
+	struct rig r;
+
+	rig_open(&r, &two_threads);
+	begin(&m, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		const uint8_t *header = i < 2 ? arp : ip;
+		uint32_t n = i < 2 ? sizeof(arp) : sizeof(ip);
+
+		begin_flow(&m, 1, i, 1, 0);
+		if (i % 2)
+			put_record(&m, 1, header, n);
+		put_ipv4(&m, 0x09090901, 7, 0x09090902, 8, 40 + 100);
+		if (i % 2 == 0)
+			put_record(&m, 1, header, n);
+		put_ipv4(&m, 0x09090901, 7, 0x09090902, 8, 40 + 1000);
+		end_sample(&m);
+	}
+	deliver(&m, &r, 0);
+	rig_until(&r, (T0 + 2 * L) * US);
+	assert_int_equal(rows_out(&r, rows, 16), 2);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(rows[i].stats.tx_bytes, rows[i].conv.protocol == 17 ? 2 * 22 : 2 * 100);
+	rig_close(&r);
+}
+
+/* A source's place is given to another one, which has a line of its own. */
+static void sources_forgotten(void **state)
+{
+	const struct slots_key a = {.sub_agent = 1}, b = {.sub_agent = 2};
+	struct sources_tally t;
+	struct sources_lines l;
+	struct sources s;
+
+	assert_int_equal(sources_init(&s, 1), 0);
+	assert_int_equal(sources_lines_init(&l, 2), 0);
+	assert_int_equal(sources_tally_init(&t, 1), 0);
+	assert_int_equal(sources_take(&s, &l, &a, 1000), 0);
+	assert_int_equal(sources_take(&s, &l, &b, 1001), SLOTS_NONE);
+	assert_int_equal(sources_take(&s, &l, &b, 1002 + SLOTS_FORGET_S), 1);
+	assert_int_equal(sources_take(&s, &l, &b, 1003 + SLOTS_FORGET_S), 1);
+	sources_sample(&l, 0, 7, 100);
+	sources_sample(&l, 1, 7, 200);
+	assert_int_equal(l.line[0].key.sub_agent, 1);
+	assert_int_equal(l.line[1].drops, 200);
+	assert_int_equal(sources_tally_add(&t, &l.line[0], 1000), 0);
+	assert_int_equal(sources_tally_add(&t, &l.line[1], 1001), 0); /* no room: not known */
+	sources_lines_begin(&l, 2);
+	assert_int_equal(sources_take(&s, &l, &b, 1004 + SLOTS_FORGET_S), 0);
+	sources_tally_deinit(&t);
+	sources_lines_deinit(&l);
+	sources_deinit(&s);
+}
+
 /* drops are a running count per source; threads see parts of it; a restart counts nothing. */
 static void drops_by_source(void **state)
 {
@@ -279,18 +339,20 @@ static void drops_by_source(void **state)
 		uint32_t at_s, thread, sub_agent, source, sequence, drops, sum;
 	} samples[] = {
 		{1, 0, 0, 1, 100, 50, 0}, /* what was before it was heard is not known */
-		{2, 1, 0, 1, 101, 52, 2},   {2, 0, 0, 2, 7, 9, 2},    {11, 0, 0, 1, 110, 60, 10},
-		{11, 1, 0, 1, 105, 57, 10}, {12, 1, 0, 2, 8, 10, 11}, {12, 1, 5, 2, 8, 99, 11},
-		{21, 1, 0, 1, 109, 59, 11},                          /* of a thread that is behind */
-		{31, 1, 0, 1, 111, 61, 12}, {41, 0, 0, 1, 1, 0, 12}, /* restarted */
-		{41, 0, 5, 2, 9, 100, 13},  {51, 0, 0, 1, 2, 3, 16},
+		{2, 1, 0, 1, 101, 52, 2},           {2, 0, 0, 2, 7, 9, 2},
+		{11, 0, 0, 1, 110, 60, 10},         {11, 1, 0, 1, 105, 57, 10},
+		{12, 1, 0, 2, 8, 10, 11},           {12, 1, 5, 2, 8, 99, 11},
+		{21, 1, 0, 1, 109, 59, 11},                                  /* of a thread that is behind */
+		{31, 1, 0, 1, 111, 61, 12},         {41, 0, 0, 1, 1, 0, 12}, /* restarted */
+		{41, 0, 5, 2, 9, 100, 13},          {51, 0, 0, 1, 2, 3, 16},
+		{61, 0, 5, 2, 4000000000, 200, 16}, /* began anew, with a higher count */
 	};
 	struct rig r;
 	unsigned i = 0;
 
 	rig_open(&r, &two_threads);
 	/* The restart is a fall by more than threads are behind each other. */
-	for (uint32_t t = 0; t <= 60; t += 10) {
+	for (uint32_t t = 0; t <= 70; t += 10) {
 		for (; i < sizeof(samples) / sizeof(*samples) && samples[i].at_s < t + 10; i++) {
 			uint32_t sequence =
 				samples[i].sequence + (samples[i].source == 1 && samples[i].at_s < 40 ? 100000 : 0);
@@ -305,6 +367,26 @@ static void drops_by_source(void **state)
 		rig_until(&r, (T0 + t + 14) * US);
 		if (i)
 			assert_int_equal(publish_counters(r.publish)->sampler_drops, samples[i - 1].sum);
+	}
+	rig_close(&r);
+}
+
+/* Several sources in one datagram, by turns. */
+static void sources_of_a_datagram(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, &two_threads);
+	for (uint32_t round = 0; round < 3; round++) {
+		begin(&m, 0);
+		for (uint32_t i = 0; i < 6; i++) {
+			begin_flow(&m, 1 + i % 2, 10 * round + i, 1, (i % 2 ? 1000 : 0) + round);
+			put_ipv4(&m, 1, 2, 3, 4, 100);
+			end_sample(&m);
+		}
+		deliver(&m, &r, 0);
+		rig_until(&r, (T0 + 14 + 10 * round) * US);
+		assert_int_equal(publish_counters(r.publish)->sampler_drops, 2 * round);
 	}
 	rig_close(&r);
 }
@@ -378,6 +460,9 @@ int main(void)
 		cmocka_unit_test(ends),
 		cmocka_unit_test(every_sample_counts),
 		cmocka_unit_test(drops_by_source),
+		cmocka_unit_test(best_record),
+		cmocka_unit_test(sources_forgotten),
+		cmocka_unit_test(sources_of_a_datagram),
 		cmocka_unit_test(ours_are_ours),
 		cmocka_unit_test(roleless_are_bounded),
 	};
