@@ -37,10 +37,20 @@ static int cast_put(struct bpf_program *prog, struct bpf_prog_load_opts *opts, l
 	return r;
 }
 
+/* libbpf up to 1.1 frees its list of handlers twice when the last one goes, so one that matches nothing stays. */
+static void keep_one(void)
+{
+	static int kept;
+
+	if (!kept)
+		kept = libbpf_register_prog_handler("cast-none", BPF_PROG_TYPE_RAW_TRACEPOINT, 0, NULL);
+}
+
 int cast_begin(int id)
 {
 	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = id, .prog_prepare_load_fn = cast_put);
 
+	keep_one();
 	return libbpf_register_prog_handler("cast", BPF_PROG_TYPE_RAW_TRACEPOINT, 0, &opts);
 }
 
