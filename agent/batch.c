@@ -6,10 +6,12 @@
 
 #include "agent/health.h"
 #include "wire/host.h"
+#include "wire/interop.h"
 #include "wire/listeners.h"
 
 /* From here on datagrams are made equally long, so that runs of them can go in one call. */
 #define BATCH_PAD_ROWS 1024
+#define BATCH_PAD_ROWS_INTEROP 256 /* which take as many datagrams */
 
 struct batch *batch_new(void)
 {
@@ -68,6 +70,67 @@ static int batch_close(struct batch *b, struct wire_build *w, const struct batch
 	return 0;
 }
 
+/* As batch_close(). */
+static int batch_close_interop(struct batch *b, struct wire_interop *x, const struct batch_head *head, size_t pad)
+{
+	struct wire_sender s = {.agent = head->agent};
+	struct batch_item *item;
+
+	if (!x->n_samples)
+		return 0;
+	item = batch_place(b);
+	if (!item)
+		return -ENOMEM;
+	item->len = (uint32_t)wire_interop_close(x, &s, 0, pad, b->bytes.p + item->at, WIRE_SIZE_MAX);
+	item->rows = (uint32_t)x->rows;
+	b->bytes.n = item->at + item->len;
+	b->n++;
+	b->line.rows_out += x->rows;
+	return 0;
+}
+
+/* One row in all its parts. */
+static int batch_row_interop(struct batch *b, struct wire_interop *x, const struct batch_head *head, size_t pad,
+			     const struct wire_flow *flow, const struct flow_stats *stats)
+{
+	uint32_t part, parts = wire_interop_parts(stats);
+	int r;
+
+	for (part = 0; part < parts; part++) {
+		r = wire_interop_add(x, flow, stats, part);
+		if (r == -ENOSPC) {
+			r = batch_close_interop(b, x, head, pad);
+			if (r < 0)
+				return r;
+			wire_interop_open(x, x->record, &head->wire, &head->opts);
+			r = wire_interop_add(x, flow, stats, part);
+		}
+		if (r < 0) { /* of the first part: the others are smaller */
+			health_lost(&b->line, "too_big", stats->rows);
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static int batch_rows_interop(struct batch *b, struct wire_build *w, const struct batch_head *head,
+			      const struct named *rows, const struct names *names)
+{
+	size_t pad = rows->n > BATCH_PAD_ROWS_INTEROP ? head->opts.size & ~3u : 0, i;
+	struct wire_interop x;
+	struct wire_flow flow;
+	int r;
+
+	wire_interop_open(&x, w, &head->wire, &head->opts);
+	for (i = 0; i < rows->n; i++) {
+		named_flow(&rows->v[i], names, &flow);
+		r = batch_row_interop(b, &x, head, pad, &flow, named_stats(&rows->v[i]));
+		if (r < 0)
+			return r;
+	}
+	return batch_close_interop(b, &x, head, 0);
+}
+
 int batch_rows(struct batch *b, struct wire_build *w, const struct batch_head *head, const struct named *rows,
 	       const struct names *names)
 {
@@ -75,6 +138,8 @@ int batch_rows(struct batch *b, struct wire_build *w, const struct batch_head *h
 	struct wire_flow flow;
 	int r;
 
+	if (head->interop)
+		return batch_rows_interop(b, w, head, rows, names);
 	wire_build_open(w, WIRE_FLOWS, &head->wire, &head->opts);
 	for (i = 0; i < rows->n; i++) {
 		const struct flow_stats *stats = named_stats(&rows->v[i]);

@@ -25,6 +25,7 @@ struct batch_head {
 	struct wire_head wire; /* interval is set for each batch */
 	struct wire_opts opts;
 	struct ip agent;
+	bool interop; /* rows as others read them too (wire/interop.h) */
 };
 
 /* NULL when memory is out. */

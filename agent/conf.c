@@ -19,6 +19,7 @@ const struct conf conf_defaults = {
 	.btf = "auto",
 	.budget = "1",
 	.udp = "connect",
+	.profile = "packed",
 	.nat = "auto",
 	.udp_peers = UDP_PEERS,
 	.max_socks = SOURCE_SOCKS,
@@ -46,6 +47,11 @@ static const struct opt conf_opts[] = {
 	 .type = OPT_FLAG,
 	 .offset = AT(json),
 	 .help = "one JSON object a line, of --features or else of --print, which it brings without a collector"},
+	{.name = "key-file",
+	 .type = OPT_STRING,
+	 .offset = AT(key_file),
+	 .arg = "FILE",
+	 .help = "sign what is sent by this host's key (`skyfall key ADDRESS`); answers without it do not count; SIGHUP reads it again"},
 	{.name = "no-ack",
 	 .type = OPT_FLAG,
 	 .offset = AT(no_ack),
@@ -57,6 +63,12 @@ static const struct opt conf_opts[] = {
 	 .help = "largest datagram (1400)",
 	 .min = WIRE_SIZE_MIN,
 	 .max = WIRE_SIZE_MAX},
+	{.name = "profile",
+	 .type = OPT_STRING,
+	 .offset = AT(profile),
+	 .arg = "WHAT",
+	 .help = "packed (many rows a record), interop (each row as standard samples too, for other sFlow collectors) (packed)",
+	 .choices = "packed|interop"},
 	{.name = "enterprise",
 	 .type = OPT_UINT,
 	 .offset = AT(enterprise),
@@ -299,6 +311,12 @@ static int conf_check_all(struct conf *c, const struct conf *now, char *why, siz
 	}
 	if (r == 0)
 		r = conf_collectors(c, now, why, why_len);
+	if (r == 0 && c->key_file) {
+		r = keyfile_load(&c->keys, c->key_file, reason, sizeof(reason));
+		if (r < 0)
+			snprintf(why, why_len, "--key-file: %s", reason);
+		r = r == -EINVAL ? -EBADMSG : r;
+	}
 	if (r == 0)
 		r = conf_text("net", c->net, why, why_len);
 	if (r == 0)
@@ -483,6 +501,7 @@ void conf_deinit(struct conf *c)
 {
 	rules_free(c->rules);
 	confile_free(c->file);
+	keyfile_wipe(&c->keys);
 	c->rules = NULL;
 	c->file = NULL;
 }

@@ -10,6 +10,7 @@
 #include "agent/rules.h"
 #include "agent/source.h"
 #include "agent/udp.h"
+#include "base/keyfile.h"
 #include "base/opt.h"
 
 #define CONF_COLLECTORS 64
@@ -23,8 +24,10 @@ struct conf {
 	bool print, json, once, features, no_ack, quiet, man, completion, version;
 	uint64_t max_socks, max_rows, enterprise, size;
 	const char *udp;
-	const char *btf; /* "auto", "off", a file, a folder */
-	const char *nat; /* "auto", "off" */
+	const char *profile; /* "packed", "interop" */
+	const char *btf;     /* "auto", "off", a file, a folder */
+	const char *nat;     /* "auto", "off" */
+	const char *key_file;
 	uint64_t udp_peers;
 	/* resolved by conf_check() */
 	enum udp_mode udp_mode;
@@ -36,6 +39,7 @@ struct conf {
 		const char *text;
 	} collector[CONF_COLLECTORS];
 	size_t n_collectors;
+	struct keyfile keys; /* n 0: nothing is signed */
 	uint32_t netns_inum[CONF_NETNS];
 	size_t n_netns;
 	struct locals locals;

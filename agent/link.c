@@ -60,6 +60,7 @@ static int link_connect(struct link *l)
 		close(l->fd);
 	}
 	l->sender = (struct wire_sender){.agent = l->sender.agent, .sub_agent = send_sub_agent(&l->send, 0)};
+	l->acked_interval = 0;
 	l->fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (l->fd < 0)
 		return -errno;
@@ -134,6 +135,14 @@ static void link_collectors(struct link *l, const struct conf *conf, const char 
 	}
 }
 
+/* A file may be read again with other keys; that datagrams have room for a tag was decided at the start. */
+static void link_keys(struct link *l, const struct keyfile *keys)
+{
+	for (unsigned i = 0; i < keys->n; i++)
+		wire_auth_init(&l->keys[i], keys->key[i]);
+	l->n_keys = keys->n;
+}
+
 void link_init(struct link *l, const struct conf *conf, const struct batch_head *head, struct loop *loop,
 	       void (*acked)(void *arg, const struct wire_ack *a), void *arg)
 {
@@ -151,6 +160,7 @@ void link_init(struct link *l, const struct conf *conf, const struct batch_head 
 		.acked = acked,
 		.arg = arg,
 	};
+	link_keys(l, &conf->keys);
 	link_collectors(l, conf, texts);
 	send_init(&l->send, l->host, texts, (unsigned)conf->n_collectors, conf->no_ack);
 	(void)resolve_new(&l->resolve, loop, link_on_resolved, l); /* without it names stay what they are */
@@ -165,6 +175,7 @@ void link_reload(struct link *l, const struct conf *conf)
 	int was[SEND_MAX];
 	bool moved;
 
+	link_keys(l, &conf->keys);
 	memcpy(former, l->to, sizeof(former));
 	link_collectors(l, conf, texts);
 	for (i = 0; i < conf->n_collectors; i++) {
@@ -190,10 +201,13 @@ void link_deinit(struct link *l)
 	l->fd = -1;
 }
 
-void link_interval(struct link *l)
+void link_interval(struct link *l, uint32_t interval)
 {
 	bool silent = l->send.waiting;
 
+	if (interval < l->interval) /* the clock went back */
+		l->acked_interval = 0;
+	l->interval = interval;
 	link_look_up(l, l->send.missing || l->fd < 0 || l->said_refused ? LINK_FAILED_US : LINK_RESOLVE_US);
 	link_moved(l, send_interval(&l->send, clock_mono_us()), silent ? "no answer" : "a better one is back");
 	if (l->fd < 0) /* there was no way to it; there may be one now */
@@ -251,6 +265,8 @@ static int link_try(struct link *l, uint8_t *p, const struct batch_item *v, size
 
 	for (i = 0; i < n; i++) {
 		wire_stamp(p + at, v[i].len, v[i].rows, &l->sender, uptime_ms);
+		if (l->n_keys)
+			wire_auth_sign(&l->keys[0], p + at, v[i].len);
 		at += v[i].len;
 	}
 	r = link_write(l, p, at, n > 1 ? (uint16_t)v[0].len : 0);
@@ -298,6 +314,27 @@ size_t link_run(const struct link *l, const struct batch_item *v, size_t max)
 	return n;
 }
 
+/*
+ * True for an answer to us. With keys: signed by one of them, and not heard before, or somebody could keep us at a collector
+ * that is gone. A stop may be about the interval that was just counted: after it the sub-agent id is another.
+ */
+static bool link_believes(struct link *l, const uint8_t *p, size_t n, struct wire_ack *ret)
+{
+	bool good = !l->n_keys;
+
+	if (wire_ack_read(p, n, ret) != WIRE_OK || ret->boot != l->boot || ret->sub_agent != l->sender.sub_agent)
+		return false;
+	for (unsigned i = 0; i < l->n_keys && !good; i++)
+		good = wire_auth_ack_check(&l->keys[i], p, n);
+	if (!good || !l->n_keys)
+		return good;
+	if (ret->interval < l->acked_interval ||
+	    (ret->interval == l->acked_interval && !(ret->flags & WIRE_ACK_STOPPING)))
+		return false;
+	l->acked_interval = ret->interval;
+	return true;
+}
+
 /* Answers of the collector, and errors that earlier datagrams met. */
 static void link_on_answer(void *arg, uint32_t events)
 {
@@ -316,8 +353,7 @@ static void link_on_answer(void *arg, uint32_t events)
 			link_refused(l, -errno);
 			return;
 		}
-		if (wire_ack_read(p, (size_t)n, &a) != WIRE_OK || a.boot != l->boot ||
-		    a.sub_agent != l->sender.sub_agent) {
+		if (!link_believes(l, p, (size_t)n, &a)) {
 			l->acks_bad++;
 			continue;
 		}

@@ -10,7 +10,7 @@
 #include "agent/resolve.h"
 #include "agent/send.h"
 #include "base/loop.h"
-#include "wire/ack.h"
+#include "wire/auth.h"
 
 #define LINK_RUN 32                 /* datagrams in one call */
 #define LINK_RESOLVE_US 300000000ll /* names are looked up again this often */
@@ -30,6 +30,9 @@ struct link {
 	int64_t start_us; /* of the agent, never steps */
 	uint64_t gso_refused, acks_bad, changes;
 	uint64_t boot;
+	unsigned n_keys; /* 0: nothing is signed, and any ack counts */
+	struct wire_auth keys[KEYFILE_KEYS];
+	uint32_t interval, acked_interval; /* the newest sent; the newest that a signed ack was about */
 	void (*acked)(void *arg, const struct wire_ack *a);
 	void *arg;
 };
@@ -43,13 +46,13 @@ void link_deinit(struct link *l);
 /* Other collectors. What was sent to the former ones is theirs to acknowledge, and nobody listens any more. */
 void link_reload(struct link *l, const struct conf *conf);
 
-/* A new interval is about to be sent: a silent collector is left, a better one is gone back to. */
-void link_interval(struct link *l);
+/* This interval is about to be sent: a silent collector is left, a better one is gone back to. */
+void link_interval(struct link *l, uint32_t interval);
 
 /* Items of `v`, counted from the first, that one link_send() may take; at most max, at least 1. */
 size_t link_run(const struct link *l, const struct batch_item *v, size_t max);
 
-/* Stamps and sends n datagrams standing one after another from p on. All or nothing: 0, or -errno; `gso` is false then if it was
+/* Stamps, signs and sends n datagrams standing one after another from p on. All or nothing: 0, or -errno; `gso` is false then if it was
  * for being a run. */
 int link_send(struct link *l, uint8_t *p, const struct batch_item *v, size_t n);
 

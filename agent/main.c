@@ -44,16 +44,21 @@ static int main_run(const struct conf *conf, struct cycle *cycle, struct host *h
 			 .spread_ms = conf->spread_ms,
 			 .boot = (uint64_t)clock_wall_us(),
 			 .net = str_from(conf->net)},
-		.opts = {.enterprise = (uint32_t)conf->enterprise, .size = (uint32_t)conf->size},
+		.opts = {.enterprise = (uint32_t)conf->enterprise,
+			 .size = (uint32_t)conf->size,
+			 .auth = conf->keys.n > 0},
+		.interop = strcmp(conf->profile, "interop") == 0,
 	};
 	struct outbox *outbox = NULL;
-	char why[512] = "";
+	char why[512] = "", address[IP_TEXT];
 	int r = 0;
 
 	cycle_look(cycle);
 	head.agent = main_address(conf, host);
 	host_name_by(host, &head.agent);
 	head.wire.host = str_from(host->id);
+	if (!conf->print && head.opts.auth)
+		log_info("signing as %s", ip_format(&head.agent, address));
 	if (!conf->print)
 		r = outbox_new(&outbox, conf, &head, loop, why, sizeof(why));
 	if (r < 0) {

@@ -40,6 +40,7 @@ struct outbox {
 	struct outbox_line lines[OUTBOX_LINES];
 	unsigned newest;
 	uint64_t lines_too_big; /* not yet in a line */
+	uint64_t acks_told;     /* of link.acks_bad */
 	struct wire_build build;
 	uint8_t health[WIRE_SIZE_MAX];
 	/* handed over by the measuring thread */
@@ -131,6 +132,8 @@ static struct batch *outbox_take(struct outbox *o)
 		o->dropped_rows = 0;
 		health_count(&b->line, "lines_too_big", o->lines_too_big);
 		o->lines_too_big = 0;
+		health_count(&b->line, "acks_refused", o->link.acks_bad - o->acks_told);
+		o->acks_told = o->link.acks_bad;
 	}
 	pthread_mutex_unlock(&o->lock);
 	return b;
@@ -276,7 +279,7 @@ static void outbox_begin(struct outbox *o, struct batch *b)
 
 	unsigned i;
 
-	link_interval(&o->link);
+	link_interval(&o->link, b->line.interval);
 	for (i = 0; i < b->line.n_lost; i++)
 		o->link.sender.drops += (uint32_t)b->line.lost[i].n;
 	o->now = b;

@@ -41,6 +41,7 @@ CMD(dump);
 CMD(collector);
 CMD(graph);
 CMD(server);
+CMD(key);
 CMD(schema);
 CMD(fields);
 CMD(completion);

@@ -19,10 +19,12 @@
 #define METRICS_MS 1000
 
 struct collector_conf {
-	const char *sflow, *bus, *out, *metrics, *name;
+	const char *sflow, *bus, *out, *metrics, *name, *steer;
 	uint32_t interval_ms, spread_ms, for_ms;
 	uint64_t threads, rows, agents, rcvbuf, bus_bytes;
 	struct opt_list nets;
+	struct trust_opts trust;
+	uint64_t agent_rate;
 	bool no_ack, json, quiet;
 };
 
@@ -58,6 +60,35 @@ static const struct opt collector_options[] = {
 	 AT(name),
 	 .arg = "NAME",
 	 .help = "what it calls itself in markers and ledger; default HOST:PORT"},
+	{.type = OPT_GROUP, .help = "Who is believed (SIGHUP reads the files again)"},
+	{.name = "auth",
+	 .type = OPT_STRING,
+	 AT(trust.mode),
+	 .arg = "MODE",
+	 .help = "signatures: off, accept (who has a key signs), require; default require with --fleet-key, else off",
+	 .choices = TRUST_MODES},
+	{.name = "fleet-key",
+	 .type = OPT_STRING,
+	 AT(trust.fleet_key),
+	 .arg = "FILE",
+	 .help = "the fleet's keys (`skyfall key --new`), one a line: all are good, the first signs answers"},
+	{.name = "allow",
+	 .type = OPT_LIST,
+	 AT(trust.allow),
+	 .arg = "CIDR",
+	 .help = "only agents of this network (again for more)"},
+	{.name = "allow-file",
+	 .type = OPT_STRING,
+	 AT(trust.allow_file),
+	 .arg = "FILE",
+	 .help = "more of them, one a line; the word unsigned behind one: its agents need not sign, such as switches"},
+	{.name = "agent-rate",
+	 .type = OPT_UINT,
+	 AT(agent_rate),
+	 .arg = "N",
+	 .help = "datagrams a second that one agent may send, on average over an interval; default any",
+	 .min = 1,
+	 .max = 1000000},
 	{.type = OPT_GROUP, .help = "When, how much"},
 	OPT_INTERVAL(struct collector_conf, interval_ms, "the fleet's interval; default 10s"),
 	{.name = "spread",
@@ -90,9 +121,15 @@ static const struct opt collector_options[] = {
 	 .type = OPT_SIZE,
 	 AT(rcvbuf),
 	 .arg = "BYTES",
-	 .help = "receive buffer asked for, a socket; default 8M",
+	 .help = "receive buffer asked for, a socket; default 8M, doubled up to 128M when datagrams are dropped",
 	 .min = 4096,
 	 .max = 1 << 30},
+	{.name = "steer",
+	 .type = OPT_STRING,
+	 AT(steer),
+	 .arg = "HOW",
+	 .help = "to which thread a datagram goes: evenly whoever sends, by sender, by CPU; default spread",
+	 .choices = STEER_CHOICES},
 	{.name = "bus-bytes",
 	 .type = OPT_SIZE,
 	 AT(bus_bytes),
@@ -184,6 +221,29 @@ static void collector_metrics_file(struct role *r)
 	buf_deinit(&b);
 }
 
+static void collector_reload(struct role *r)
+{
+	char why[512];
+
+	if (collector_trust(r->collector, &r->conf->trust, why, sizeof(why)) < 0)
+		log_error("not reloaded, everything stays as it was: %s", why);
+	else
+		log_info("reloaded");
+}
+
+/* True when that signal ends it. */
+static bool collector_signal(struct role *r)
+{
+	struct signalfd_siginfo s;
+
+	if (read(r->signals, &s, sizeof(s)) != sizeof(s))
+		return false;
+	if (s.ssi_signo != SIGHUP)
+		return true;
+	collector_reload(r);
+	return false;
+}
+
 static void collector_wait(struct role *r)
 {
 	int64_t end_us = r->conf->for_ms ? clock_mono_us() + (int64_t)r->conf->for_ms * 1000 : INT64_MAX;
@@ -193,7 +253,7 @@ static void collector_wait(struct role *r)
 	while ((now_us = clock_mono_us()) < end_us) {
 		int64_t left = (end_us - now_us) / 1000 + 1;
 
-		if (poll(&p, 1, left < METRICS_MS ? (int)left : METRICS_MS) > 0)
+		if (poll(&p, 1, left < METRICS_MS ? (int)left : METRICS_MS) > 0 && collector_signal(r))
 			return;
 		collector_metrics_file(r);
 	}
@@ -270,9 +330,12 @@ static bool collector_check(struct collector_conf *c, struct collector_opts *co,
 	co->spread_ms = c->spread_ms;
 	co->instance = c->name;
 	co->nets = c->nets;
+	c->trust.rate = (uint32_t)c->agent_rate;
+	co->trust = c->trust;
 	co->max_rows = (uint32_t)c->rows;
 	co->max_agents = (uint32_t)c->agents;
 	co->rcvbuf = c->rcvbuf;
+	co->steer = steer_from(c->steer);
 	co->no_ack = c->no_ack;
 	return true;
 }
@@ -284,7 +347,7 @@ int cmd_collector(int argc, char **argv)
 				      .interval_ms = 10000,
 				      .rows = co.max_rows,
 				      .agents = co.max_agents,
-				      .rcvbuf = co.rcvbuf,
+				      .steer = steer_name(co.steer),
 				      .bus_bytes = 256 << 20};
 	struct role role = {.conf = &conf};
 	char **args, why[512];
@@ -304,6 +367,7 @@ int cmd_collector(int argc, char **argv)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL); /* in every thread to come */
 	role.signals = signalfd(-1, &set, SFD_CLOEXEC);
 	run_open_files();

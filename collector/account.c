@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sequence numbers grow by one a datagram, in each (agent, sub-agent). The window is a bitmap of the last
- * ACCOUNT_WINDOW numbers up to the greatest seen, `top`:
+ * Sequence numbers grow by one a datagram, in each (agent, sub-agent). Each thread has a window (collector/seen.c) up to the
+ * greatest it saw, `top`:
  *
- *     step = sequence - top (32-bit serial arithmetic, so a wrap is a step like any other)
- *     step > 0           new; the window slides
+ *     step = sequence - top
+ *     0 < step <= jump      new; the window slides
  *     -window < step <= 0   late when its bit is clear, else a duplicate
- *     step <= -window    too old to tell a late datagram from a duplicate
+ *     -jump <= step <= -window   too old to tell a late datagram from a duplicate
+ *     beyond the jump       astray
  *
- * A too old one is refused: added it could count twice, refused it is one counted loss. Ours carry a boot id, which
- * is part of the key, so a restart is simply another agent, and a step however great is a loss. Others are said to have
- * restarted when their uptime fell and their sequence is small, or when the step is beyond ACCOUNT_JUMP either way:
- * `generation` then grows and the window begins anew. Losses are not counted here: any socket may receive any agent, so
- * only all threads together know.
+ * 1. A too old one is refused: added it could count twice, refused it is one counted loss.
+ * 2. One that is astray is refused as well, until another says the same: the second in a row is believed, and the window
+ *    begins anew there. A broken or forged number else would move the window so far that the agent's own datagrams
+ *    were too old from then on. For the same reason NEAR too old ones in a row, with none in order among them, are believed.
+ * 3. Ours carry a boot id, which is part of the key, so a restart is simply another agent. Others have restarted when the uptime
+ *    fell and is so small that the agent can have started after we heard it last. How small the sequence
+ *    number is does not matter: the first ones of the new count may have gone to another thread. An uptime that stands
+ *    still, or wraps after 49 days, does not fall.
+ * 4. A sub-agent id of ours is used for one collector and one count (wire/build.h), so who comes back after a change
+ *    of collectors is another key here, with a window of its own.
+ *
+ * Losses are not counted here: any socket may receive any agent, so only all threads together know (collector/tally.c).
  */
 #include "collector/account.h"
 
@@ -20,8 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESTART_SEQUENCE 64 /* a restarted agent is heard of before it sent more */
-#define RESTART_UPTIME 1000 /* ms the uptime must have fallen: more than datagrams overtake each other */
+#define FAR 2   /* datagrams in a row beyond the jump that are believed */
+#define NEAR 16 /* and behind the window */
+#define SETS_LEAST 65536
 
 int account_init(struct account *a, uint32_t max_agents)
 {
@@ -49,79 +58,83 @@ void account_deinit(struct account *a)
 	a->clocks = NULL;
 }
 
+/* Memory that is not used costs nothing; used it is for agents that send much in a period. */
+static uint32_t sets_of(uint32_t agents)
+{
+	return agents > SETS_LEAST / 4 ? 4 * agents : SETS_LEAST;
+}
+
 int account_lines_init(struct account_lines *l, uint32_t max)
 {
 	*l = (struct account_lines){.max = max, .serial = 1};
 	l->line = calloc(max, sizeof(*l->line));
-	return l->line ? 0 : -ENOMEM;
+	return l->line ? seen_sets_init(&l->sets, sets_of(max)) : -ENOMEM;
 }
 
 void account_lines_deinit(struct account_lines *l)
 {
 	free(l->line);
 	l->line = NULL;
+	seen_sets_deinit(&l->sets);
 }
 
 void account_lines_begin(struct account_lines *l, uint32_t serial)
 {
 	l->n = 0;
+	l->sets.n = 0;
 	l->serial = serial;
 }
 
-static void slide(uint64_t *seen, uint32_t by)
+bool account_restarted(uint32_t uptime_ms, uint32_t at_ms, uint32_t before_uptime_ms, uint32_t before_at_ms)
 {
-	enum { WORDS = ACCOUNT_WINDOW / 64 };
-	uint32_t words = by / 64, bits = by % 64;
+	int32_t since = (int32_t)(at_ms - before_at_ms);
 
-	if (by >= ACCOUNT_WINDOW) {
-		memset(seen, 0, ACCOUNT_WINDOW / 8);
-		return;
-	}
-	for (int i = WORDS - 1; i >= 0; i--) {
-		uint64_t v = i >= (int)words ? seen[i - (int)words] << bits : 0;
-
-		if (bits && i > (int)words)
-			v |= seen[i - (int)words - 1] >> (64 - bits);
-		seen[i] = v;
-	}
+	return (int32_t)(before_uptime_ms - uptime_ms) > ACCOUNT_UPTIME &&
+	       uptime_ms <= (since > 0 ? (uint32_t)since : 0) + ACCOUNT_UPTIME;
 }
 
-static bool restarted(const struct account_track *t, const struct account_seen *s)
+static uint32_t at_ms(const struct account_seen *s)
 {
-	int32_t step = (int32_t)(s->sequence - t->top);
+	return (uint32_t)(s->at_us / 1000);
+}
 
-	if (s->key.boot)
-		return false;
-	if (step > ACCOUNT_JUMP || step < -ACCOUNT_JUMP)
-		return true;
-	return s->sequence <= RESTART_SEQUENCE && (int32_t)(t->uptime_ms - s->uptime_ms) > RESTART_UPTIME;
+static void set_top(struct account_track *t, const struct account_seen *s)
+{
+	t->top = s->sequence;
+	t->uptime_ms = s->uptime_ms;
+	t->at_ms = at_ms(s);
+	seen_note(&t->seen, 0);
 }
 
 static void begin(struct account_track *t, const struct account_seen *s)
 {
-	memset(t->seen, 0, sizeof(t->seen));
-	t->seen[0] = 1;
-	t->top = s->sequence;
-	t->uptime_ms = s->uptime_ms;
+	t->seen = (struct seen){0};
+	t->strays = 0;
+	t->serial = 0; /* another line */
+	set_top(t, s);
 }
 
 static enum account_verdict judge(struct account_track *t, const struct account_seen *s)
 {
 	int32_t step = (int32_t)(s->sequence - t->top);
 	uint32_t back = 0u - (uint32_t)step;
+	bool far = step > ACCOUNT_JUMP || step < -ACCOUNT_JUMP;
 
-	if (step > 0) {
-		slide(t->seen, (uint32_t)step);
-		t->seen[0] |= 1;
-		t->top = s->sequence;
-		t->uptime_ms = s->uptime_ms;
+	if (far || step <= -ACCOUNT_WINDOW) {
+		if (++t->strays < (far ? FAR : NEAR))
+			return ACCOUNT_OLD;
+		begin(t, s);
 		return ACCOUNT_NEW;
 	}
-	if (back >= ACCOUNT_WINDOW)
-		return ACCOUNT_OLD;
-	if (t->seen[back / 64] >> back % 64 & 1)
+	t->strays = 0;
+	if (step > 0) {
+		seen_slide(&t->seen, (uint32_t)step);
+		set_top(t, s);
+		return ACCOUNT_NEW;
+	}
+	if (seen_has(&t->seen, back))
 		return ACCOUNT_DUPLICATE;
-	t->seen[back / 64] |= 1ull << back % 64;
+	seen_note(&t->seen, back);
 	return ACCOUNT_LATE;
 }
 
@@ -133,19 +146,19 @@ static struct account_line *line_of(struct account_lines *l, struct account_trac
 			return NULL;
 		t->serial = l->serial;
 		t->line = l->n++;
-		l->line[t->line] = (struct account_line){.key = s->key, .generation = t->generation};
+		l->line[t->line] = (struct account_line){.key = s->key};
 	}
 	return &l->line[t->line];
 }
 
-static struct clock_agent *clock_of(struct account *a, const struct account_seen *s, int64_t now_s)
+static struct clock_agent *clock_of(struct account *a, const struct account_seen *s)
 {
 	struct slots_key key = s->key;
 	bool new;
 	uint32_t slot;
 
 	key.sub_agent = 0;
-	slot = slots_take(&a->clock_slots, &key, now_s, &new);
+	slot = slots_take(&a->clock_slots, &key, s->at_us / 1000000, &new);
 	if (slot == SLOTS_NONE) {
 		a->nobody = (struct clock_agent){0};
 		return &a->nobody;
@@ -156,32 +169,24 @@ static struct clock_agent *clock_of(struct account *a, const struct account_seen
 }
 
 enum account_verdict account_datagram(struct account *a, struct account_lines *l, const struct account_seen *s,
-				      int64_t now_s, struct account_track **ret_track, struct account_line **ret_line)
+				      struct account_track **ret_track, struct account_line **ret_line)
 {
 	bool new;
-	uint32_t slot = slots_take(&a->slots, &s->key, now_s, &new);
+	uint32_t slot = slots_take(&a->slots, &s->key, s->at_us / 1000000, &new);
+	enum account_verdict v = ACCOUNT_NEW;
 	struct account_track *t;
 	struct account_line *line;
-	enum account_verdict v;
 
 	*ret_track = NULL;
 	*ret_line = NULL;
 	if (slot == SLOTS_NONE)
 		return ACCOUNT_FULL;
 	t = &a->tracks[slot];
-	if (new) {
-		memset(t, 0, sizeof(*t));
+	if (new || (!s->key.boot && account_restarted(s->uptime_ms, at_ms(s), t->uptime_ms, t->at_ms)))
 		begin(t, s);
-		v = ACCOUNT_NEW;
-	} else if (restarted(t, s)) {
-		t->generation++;
-		t->serial = 0;
-		begin(t, s);
-		v = ACCOUNT_NEW;
-	} else {
+	else
 		v = judge(t, s);
-	}
-	t->clock = clock_of(a, s, now_s);
+	t->clock = clock_of(a, s);
 	*ret_track = t;
 	line = line_of(l, t, s);
 	if (!line)
@@ -194,23 +199,26 @@ enum account_verdict account_datagram(struct account *a, struct account_lines *l
 	return v;
 }
 
-void account_rows(struct account_line *line, uint32_t sequence, uint32_t uptime_ms, uint32_t pool, uint32_t drops,
-		  uint64_t rows, uint32_t interval)
+void account_rows(struct account_lines *l, struct account_line *line, const struct account_seen *s,
+		  const struct account_read *read)
 {
-	bool none = !line->datagrams;
+	bool none = line->datagrams == line->unplaced;
 
-	if (none || (int32_t)(sequence - line->first) < 0) {
-		line->first = sequence;
-		line->pool_first = pool - (uint32_t)rows;
+	if (read->placed && (none || (int32_t)(s->sequence - line->first) < 0)) {
+		line->first = s->sequence;
+		line->pool_first = read->pool - (uint32_t)read->rows;
 	}
-	if (none || (int32_t)(sequence - line->last) >= 0) {
-		line->last = sequence;
-		line->pool_last = pool;
-		line->drops = drops;
-		line->uptime_ms = uptime_ms;
+	if (read->placed && (none || (int32_t)(s->sequence - line->last) >= 0)) {
+		line->last = s->sequence;
+		line->pool_last = read->pool;
+		line->drops = read->drops;
+		line->uptime_ms = s->uptime_ms;
 	}
-	if (interval)
-		line->interval = interval;
+	if (read->interval)
+		line->interval = read->interval;
+	line->at_ms = at_ms(s);
 	line->datagrams++;
-	line->rows += rows;
+	line->unplaced += !read->placed;
+	line->rows += read->rows;
+	line->unset += !seen_add(&l->sets, &line->set, s->sequence, read->rows);
 }

@@ -7,16 +7,18 @@
 #pragma once
 
 #include "collector/clock.h"
+#include "collector/seen.h"
 #include "collector/slots.h"
 
-#define ACCOUNT_WINDOW 256 /* sequence numbers remembered behind the newest */
-#define ACCOUNT_JUMP 65536 /* without a boot id a greater step is no loss but another count: a restart */
+#define ACCOUNT_WINDOW SEEN_WINDOW
+#define ACCOUNT_JUMP 65536  /* a greater step is believed only when a second datagram says it too */
+#define ACCOUNT_UPTIME 1000 /* ms an uptime must have fallen for a restart: more than datagrams overtake each other */
 
 enum account_verdict {
 	ACCOUNT_NEW,       /* fold it */
 	ACCOUNT_LATE,      /* overtaken by a later one: fold it */
 	ACCOUNT_DUPLICATE, /* seen before: do not fold */
-	ACCOUNT_OLD,       /* behind the window, nobody can say whether it is a duplicate: do not fold */
+	ACCOUNT_OLD,       /* behind the window, nobody can say whether it is a duplicate, or astray: do not fold */
 	ACCOUNT_FULL,      /* no room for another agent: fold it, its losses are not known */
 };
 
@@ -27,20 +29,26 @@ struct account_peer {
 	uint32_t ifindex;
 };
 
-/* What one thread saw of one (agent, sub-agent, boot, generation) between two swaps. */
+/* What one thread saw of one (agent, sub-agent, boot) between two swaps; without a boot id, between two restarts. */
 struct account_line {
 	struct slots_key key;
 	struct account_peer peer; /* of the newest datagram */
-	uint32_t generation;      /* restarts seen without a boot id */
 	uint32_t first, last;     /* smallest and greatest sequence number accepted */
 	uint32_t pool_first;      /* the agent's running rows before `first` */
 	uint32_t pool_last;       /* and at `last` */
 	uint32_t uptime_ms;       /* at `last` */
+	uint32_t at_ms;           /* arrival of the datagram accepted last, wall clock cut to 32 bits */
 	uint32_t drops;           /* the agent's own count of rows lost, at `last` */
 	uint32_t interval;        /* of the newest record, as the agent named it */
-	uint64_t datagrams;       /* accepted: new and late */
-	uint64_t rows;            /* sum(rows) in them */
-	uint64_t late, duplicates, old;
+	uint64_t rows;            /* sum(rows) in what was accepted */
+	uint32_t datagrams;       /* accepted: new and late */
+	uint32_t unplaced;        /* of them: no pool could be read, first and last do not speak of them */
+	uint32_t late, duplicates, old;
+	uint32_t set;   /* the numbers accepted */
+	uint32_t unset; /* how many found no room there */
+	/* of who merges: the agent's next line in the order of arrival; 0 none */
+	uint32_t next; /* 1 + line */
+	uint32_t next_of;
 };
 
 /* Lines of one period; handed over as a whole at the swap. */
@@ -48,13 +56,15 @@ struct account_lines {
 	uint32_t max, n;
 	uint32_t serial; /* of the period */
 	struct account_line *line;
+	struct seen_sets sets;
 };
 
 /* One agent as one thread knows it. */
 struct account_track {
-	uint64_t seen[ACCOUNT_WINDOW / 64]; /* bit i: top - i was seen */
-	uint32_t top, uptime_ms, generation;
-	uint32_t line, serial; /* its line in the period `serial` */
+	struct seen seen;               /* behind top */
+	uint32_t top, uptime_ms, at_ms; /* the greatest number, and what came with it */
+	uint32_t line, serial;          /* its line in the period `serial` */
+	uint32_t strays;                /* datagrams in a row that were far from top */
 	struct clock_agent *clock;
 };
 
@@ -81,6 +91,7 @@ struct account_seen {
 	struct slots_key key;
 	struct account_peer peer;
 	uint32_t sequence, uptime_ms;
+	int64_t at_us; /* arrival, wall clock */
 };
 
 /*
@@ -88,8 +99,19 @@ struct account_seen {
  * and LATE call account_rows() when its rows are known.
  */
 enum account_verdict account_datagram(struct account *a, struct account_lines *l, const struct account_seen *s,
-				      int64_t now_s, struct account_track **ret_track, struct account_line **ret_line);
+				      struct account_track **ret_track, struct account_line **ret_line);
 
-/* pool, drops: of its sample; interval 0: it held nothing of ours. */
-void account_rows(struct account_line *line, uint32_t sequence, uint32_t uptime_ms, uint32_t pool, uint32_t drops,
-		  uint64_t rows, uint32_t interval);
+/* What a datagram held when it was read. */
+struct account_read {
+	uint64_t rows;     /* sum(rows) */
+	bool placed;       /* pool and drops are known */
+	uint32_t pool;     /* running rows up to its end, of its sample */
+	uint32_t drops;    /* likewise */
+	uint32_t interval; /* 0: it held nothing of ours */
+};
+
+void account_rows(struct account_lines *l, struct account_line *line, const struct account_seen *s,
+		  const struct account_read *read);
+
+/* True: a datagram without boot id, of this uptime and arrival, is of another life than one of those before it. */
+bool account_restarted(uint32_t uptime_ms, uint32_t at_ms, uint32_t before_uptime_ms, uint32_t before_at_ms);

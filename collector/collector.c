@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -13,14 +11,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "collector/publish.h"
-#include "collector/rx.h"
+#include "collector/receivers.h"
 #include "wire/wire.h"
 
-#define IDLE_MS 500         /* a receive thread looks up at least so often */
 #define SLEEP_MAX_US 200000 /* the publishing thread: the wall clock may be set meanwhile */
-#define DRAIN_US 2000000    /* most that a stop reads on from its sockets */
 #define STOP_US 5000000     /* most that a stop waits for a full bus */
-#define RCVBUF_TINY 212992  /* the kernel's usual bound: too small for a fleet */
+#define RCVBUF (8 << 20)    /* to begin with */
+#define RCVBUF_MAX (128 << 20)
 
 const struct collector_opts collector_defaults = {
 	.port = COLLECTOR_PORT,
@@ -28,30 +25,18 @@ const struct collector_opts collector_defaults = {
 	.spread_ms = 8000,
 	.max_rows = 65536,
 	.max_agents = 16384,
-	.rcvbuf = 8 << 20,
-};
-
-struct thread {
-	struct collector *c;
-	struct rx *rx;
-	struct worker *worker;
-	pthread_t thread;
-	bool started;
-	int64_t drain_until_us; /* 0: not stopping */
 };
 
 struct collector {
 	struct collector_opts opts;
 	char instance[128];
-	const struct rx_ops *ops;
-	unsigned n;
-	struct thread threads[COLLECTOR_THREADS];
-	struct worker *workers[COLLECTOR_THREADS];
+	struct receivers rx;
+	struct trust *trust;
 	struct publish *publish;
 	pthread_t publisher;
 	bool running;
 	int event; /* wakes the publishing thread */
-	atomic_bool stop_rx, stop_publish;
+	atomic_bool stop_publish;
 };
 
 /* --- making it */
@@ -98,31 +83,19 @@ static int open_failed(const struct collector_opts *o, int r, char *why, size_t 
 	return r;
 }
 
-/* Sockets that share a port would also share it with another collector of the same user, and each would get half. */
-static int open_sockets(struct collector *c, char *why, size_t why_len)
+static int open_sockets(struct collector *c, unsigned n, char *why, size_t why_len)
 {
-	struct rx_opts o = {.listen = c->opts.listen, .port = c->opts.port, .rcvbuf = c->opts.rcvbuf};
-	struct rx *probe;
-	int r = c->ops->open(&probe, &o);
+	const struct collector_opts *o = &c->opts;
+	struct rx_opts ro = {.listen = o->listen, .port = o->port, .rcvbuf = o->rcvbuf ? o->rcvbuf : RCVBUF};
+	int r = receivers_open(&c->rx, &rx_mmsg, n, &ro, o->steer, o->rcvbuf ? o->rcvbuf : RCVBUF_MAX);
 
 	if (r < 0)
-		return open_failed(&c->opts, r, why, why_len);
-	c->opts.port = o.port = c->ops->port(probe);
-	if (c->n == 1) {
-		c->threads[0].rx = probe;
-		return 0;
-	}
-	c->ops->close(probe);
-	o.share = true;
-	for (unsigned i = 0; i < c->n; i++) {
-		r = c->ops->open(&c->threads[i].rx, &o);
-		if (r < 0)
-			return open_failed(&c->opts, r, why, why_len);
-	}
+		return open_failed(o, r, why, why_len);
+	c->opts.port = c->rx.port;
 	return 0;
 }
 
-static struct worker_opts worker_opts(const struct collector_opts *o)
+static struct worker_opts worker_opts(const struct collector_opts *o, struct trust *trust)
 {
 	uint32_t names = o->max_rows / 4 > 4096 ? o->max_rows / 4 : 4096;
 
@@ -137,22 +110,8 @@ static struct worker_opts worker_opts(const struct collector_opts *o)
 		.enterprise = o->enterprise ? o->enterprise : WIRE_ENTERPRISE,
 		.record_bytes = 16 << 20,
 		.nets = o->nets,
+		.trust = trust,
 	};
-}
-
-static void wake_all(void *arg)
-{
-	struct collector *c = arg;
-
-	for (unsigned i = 0; i < c->n; i++)
-		c->ops->wake(c->threads[i].rx);
-}
-
-static bool send_ack(void *arg, const struct account_peer *to, const void *p, size_t n)
-{
-	struct collector *c = arg;
-
-	return c->ops->send(c->threads[0].rx, to, p, n);
 }
 
 static int open_publish(struct collector *c)
@@ -166,16 +125,30 @@ static int open_publish(struct collector *c)
 		.grace_ms = o->grace_ms ? o->grace_ms : grace,
 		.instance = c->instance,
 		.start_us = clock_wall_us(),
-		.max_agents = o->max_agents * c->n,
+		.max_agents = o->max_agents * c->rx.n,
 		.no_ack = o->no_ack,
-		.workers = c->workers,
-		.n_workers = c->n,
-		.wake = wake_all,
-		.send = send_ack,
-		.arg = c,
+		.trust = c->trust,
+		.workers = c->rx.workers,
+		.n_workers = c->rx.n,
+		.wake = receivers_wake,
+		.send = receivers_send,
+		.arg = &c->rx,
 	};
 
 	return publish_new(&c->publish, &po);
+}
+
+/* Its readers: the receive threads, and the one that answers agents. */
+static int open_trust(struct collector *c, char *why, size_t why_len)
+{
+	const struct collector_opts *o = &c->opts;
+	int r = trust_new(&c->trust, o->max_agents * c->rx.n, c->rx.n + 1, o->interval_s);
+
+	if (r < 0) {
+		snprintf(why, why_len, "the table of agents that sign: %s; --agents bounds it", strerror(-r));
+		return r;
+	}
+	return trust_load(c->trust, &o->trust, why, why_len);
 }
 
 static unsigned cpus(void)
@@ -199,19 +172,15 @@ int collector_new(struct collector **ret, const struct collector_opts *o, char *
 		return -ENOMEM;
 	}
 	c->opts = *o;
-	c->ops = &rx_mmsg;
-	c->n = o->threads ? o->threads : cpus();
 	c->event = -1;
-	r = open_sockets(c, why, why_len);
+	r = open_sockets(c, o->threads ? o->threads : cpus(), why, why_len);
+	if (!r)
+		r = open_trust(c, why, why_len);
 	if (r < 0)
 		goto out;
 	name_instance(c);
-	wo = worker_opts(&c->opts);
-	for (unsigned i = 0; i < c->n && !r; i++) {
-		c->threads[i].c = c;
-		r = worker_new(&c->threads[i].worker, &wo);
-		c->workers[i] = c->threads[i].worker;
-	}
+	wo = worker_opts(&c->opts, c->trust);
+	r = receivers_workers(&c->rx, &wo);
 	if (!r)
 		r = open_publish(c);
 	c->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -221,7 +190,8 @@ int collector_new(struct collector **ret, const struct collector_opts *o, char *
 		snprintf(
 			why, why_len,
 			"the collector's tables (%llu MiB for %u threads of %u rows): %s; fewer rows or threads need less",
-			(unsigned long long)(2 * fold_bytes(&wo.fold) * c->n >> 20), c->n, o->max_rows, strerror(-r));
+			(unsigned long long)(2 * fold_bytes(&wo.fold) * c->rx.n >> 20), c->rx.n, o->max_rows,
+			strerror(-r));
 out:
 	if (r < 0) {
 		collector_free(c);
@@ -237,47 +207,14 @@ void collector_free(struct collector *c)
 		return;
 	collector_stop(c);
 	publish_free(c->publish);
-	for (unsigned i = 0; i < c->n; i++) {
-		c->ops->close(c->threads[i].rx);
-		worker_free(c->threads[i].worker);
-	}
+	receivers_close(&c->rx);
+	trust_free(c->trust);
 	if (c->event >= 0)
 		close(c->event);
 	free(c);
 }
 
 /* --- running */
-
-static void note_drops(struct thread *t)
-{
-	uint64_t *known = &t->worker->counters.kernel_drops;
-
-	counters_add(known, t->c->ops->drops(t->rx) - *known);
-}
-
-static void *receive(void *arg)
-{
-	struct thread *t = arg;
-	const struct rx_ops *ops = t->c->ops;
-
-	for (;;) {
-		const struct worker_packet *packets;
-		bool stop = atomic_load(&t->c->stop_rx); /* first: what comes after an empty recv() is then read */
-		int n = ops->recv(t->rx, &packets);
-
-		if (n > 0) {
-			worker_batch(t->worker, packets, (size_t)n, clock_wall_us());
-			note_drops(t);
-		}
-		worker_poll(t->worker);
-		if (stop && !t->drain_until_us)
-			t->drain_until_us = clock_mono_us() + DRAIN_US;
-		if (stop && (n <= 0 || clock_mono_us() > t->drain_until_us))
-			return NULL;
-		if (n <= 0)
-			ops->wait(t->rx, IDLE_MS);
-	}
-}
 
 static void sleep_until(struct collector *c, int64_t wall_us)
 {
@@ -301,8 +238,8 @@ static void publish_rest(struct collector *c)
 	while (!publish_done(c->publish)) {
 		int64_t next_us;
 
-		for (unsigned i = 0; i < c->n; i++)
-			worker_poll(c->workers[i]);
+		for (unsigned i = 0; i < c->rx.n; i++)
+			worker_poll(c->rx.workers[i]);
 		next_us = publish_step(c->publish, clock_wall_us());
 		if (publish_done(c->publish))
 			return;
@@ -319,45 +256,37 @@ static void *publishing(void *arg)
 {
 	struct collector *c = arg;
 
+	(void)pthread_setname_np(pthread_self(), "publish");
 	while (!atomic_load(&c->stop_publish))
 		sleep_until(c, publish_step(c->publish, clock_wall_us()));
 	publish_rest(c);
 	return NULL;
 }
 
-static void join_receivers(struct collector *c)
-{
-	atomic_store(&c->stop_rx, true);
-	wake_all(c);
-	for (unsigned i = 0; i < c->n; i++) {
-		if (c->threads[i].started)
-			pthread_join(c->threads[i].thread, NULL);
-		c->threads[i].started = false;
-	}
-}
-
 int collector_start(struct collector *c)
 {
-	uint64_t granted = c->ops->rcvbuf(c->threads[0].rx);
 	int r = pthread_create(&c->publisher, NULL, publishing, c);
 
 	if (r)
 		return -r;
 	c->running = true;
-	for (unsigned i = 0; i < c->n; i++) {
-		r = pthread_create(&c->threads[i].thread, NULL, receive, &c->threads[i]);
-		if (r) {
-			collector_stop(c);
-			return -r;
-		}
-		c->threads[i].started = true;
+	r = receivers_start(&c->rx);
+	if (r < 0) {
+		collector_stop(c);
+		return r;
 	}
-	if (granted < c->opts.rcvbuf && granted <= RCVBUF_TINY)
-		log_warn(
-			"collector: the kernel grants %llu bytes of receive buffer, %llu were asked for: raise net.core.rmem_max",
-			(unsigned long long)granted, (unsigned long long)c->opts.rcvbuf);
-	log_info("collector: %s on UDP port %u, %u threads, interval %u s", c->instance, c->opts.port, c->n,
+	log_info("collector: %s on UDP port %u, %u threads, interval %u s", c->instance, c->opts.port, c->rx.n,
 		 c->opts.interval_s);
+	return 0;
+}
+
+int collector_trust(struct collector *c, const struct trust_opts *opts, char *why, size_t why_len)
+{
+	int r = trust_load(c->trust, opts, why, why_len);
+
+	if (r < 0)
+		return r;
+	receivers_wake(&c->rx); /* those that have nothing to do follow at once */
 	return 0;
 }
 
@@ -367,7 +296,7 @@ void collector_stop(struct collector *c)
 
 	if (!c->running)
 		return;
-	join_receivers(c);
+	receivers_stop(&c->rx);
 	atomic_store(&c->stop_publish, true);
 	(void)!write(c->event, &one, sizeof(one));
 	pthread_join(c->publisher, NULL);
@@ -385,8 +314,8 @@ static void sums(struct collector *c, struct counters_rx *rx, struct counters_pu
 {
 	*rx = (struct counters_rx){0};
 	*out = (struct counters_publish){0};
-	for (unsigned i = 0; i < c->n; i++)
-		counters_sum_rx(rx, &c->workers[i]->counters);
+	for (unsigned i = 0; i < c->rx.n; i++)
+		counters_sum_rx(rx, &c->rx.workers[i]->counters);
 	counters_sum_publish(out, publish_counters(c->publish));
 }
 
@@ -427,12 +356,6 @@ void collector_metrics(struct collector *c, struct buf *b)
 	gauge(b, "agents", "(agent, sub-agent) pairs heard in the last period", publish_agents(c->publish));
 	gauge(b, "fold_fill_ratio_permille", "fullest fold table at the last swap", publish_fill_pm(c->publish));
 	gauge(b, "closed_interval", "newest interval whose markers are written", publish_closed(c->publish));
-	gauge(b, "threads", "receive threads", c->n);
-	gauge(b, "rcvbuf_asked_bytes", "receive buffer asked for, a socket", c->opts.rcvbuf);
-	gauge(b, "rcvbuf_granted_bytes", "receive buffer granted, a socket", c->ops->rcvbuf(c->threads[0].rx));
-	buf_printf(b, "# HELP skyfall_collector_thread_datagrams_total datagrams received by each thread\n"
-		      "# TYPE skyfall_collector_thread_datagrams_total counter\n");
-	for (unsigned i = 0; i < c->n; i++)
-		buf_printf(b, "skyfall_collector_thread_datagrams_total{thread=\"%u\"} %llu\n", i,
-			   (unsigned long long)__atomic_load_n(&c->workers[i]->counters.datagrams, __ATOMIC_RELAXED));
+	gauge(b, "threads", "receive threads", c->rx.n);
+	receivers_metrics(&c->rx, b);
 }

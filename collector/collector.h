@@ -16,25 +16,30 @@
 #include "base/ip.h"
 #include "base/opt.h"
 #include "bus/bus.h"
+#include "collector/steer.h"
+#include "collector/trust.h"
 
 #define COLLECTOR_PORT 6343  /* sFlow's port (IANA) */
 #define COLLECTOR_THREADS 64 /* most receive threads */
 
 struct collector_opts {
-	struct ip listen;     /* zero address "::": both families */
-	uint16_t port;        /* 0: any free one, see collector_port() */
-	unsigned threads;     /* receive threads; 0: one per CPU */
-	uint16_t interval_s;  /* the fleet's one length; datagrams of another are refused and counted */
-	uint32_t spread_ms;   /* until datagrams say what it is */
-	uint32_t grace_ms;    /* 0: a tenth of the interval, at least 100 ms */
-	const char *instance; /* names this collector in markers and ledger; NULL: the host's name */
-	struct opt_list nets; /* net names accepted; none given: all */
-	uint32_t enterprise;  /* of our sFlow records; 0: 32473 */
-	uint32_t max_rows;    /* bound on a thread's folded rows, all open intervals; 1.5 KiB each, when used */
-	uint32_t max_agents;  /* (agent, sub-agent) pairs a thread follows */
-	uint64_t rcvbuf;      /* bytes asked for each socket's receive queue */
-	bool no_ack;          /* one-way networks: never answer agents */
-	struct bus *bus;      /* used until collector_free() */
+	struct ip listen;        /* zero address "::": both families */
+	uint16_t port;           /* 0: any free one, see collector_port() */
+	unsigned threads;        /* receive threads; 0: one per CPU */
+	uint16_t interval_s;     /* the fleet's one length; datagrams of another are refused and counted */
+	uint32_t spread_ms;      /* until datagrams say what it is */
+	uint32_t grace_ms;       /* 0: a tenth of the interval, at least 100 ms */
+	const char *instance;    /* names this collector in markers and ledger; NULL: the host's name */
+	struct opt_list nets;    /* net names accepted; none given: all */
+	struct trust_opts trust; /* who is believed */
+	uint32_t enterprise;     /* of our sFlow records; 0: 32473 */
+	uint32_t max_rows;       /* bound on a thread's folded rows, all open intervals; 1.5 KiB each, when used */
+	uint32_t max_agents;     /* (agent, sub-agent) pairs a thread follows */
+	uint64_t rcvbuf;         /* bytes asked for each socket's receive queue; 0: 8 MiB, doubled when datagrams are
+			       * dropped, up to 128 MiB */
+	enum steer steer;        /* which socket gets a datagram, when there are several threads */
+	bool no_ack;             /* one-way networks: never answer agents */
+	struct bus *bus;         /* used until collector_free() */
 };
 
 extern const struct collector_opts collector_defaults;
@@ -47,6 +52,10 @@ int collector_new(struct collector **ret, const struct collector_opts *opts, cha
 
 /* Starts the threads. Datagrams that came since collector_new() wait in the sockets. -errno. */
 int collector_start(struct collector *c);
+
+/* Who is believed from now on; files are read again. No datagram is lost. -EINVAL, -errno with a sentence in `why`: all stays as it
+ * was. */
+int collector_trust(struct collector *c, const struct trust_opts *opts, char *why, size_t why_len);
 
 /* Reads what the sockets still hold, publishes every open interval with its markers, tells all agents that it stops, joins.
  * Stop the agents first where that is possible. Bounded: a bus that stays full for 5 s loses the rest, counted. */

@@ -23,6 +23,13 @@ static const struct counter_info rejects[] = {
 	{"truncated", "longer than the receive buffer"},
 	{"ledger", "a ledger line of an impossible interval"},
 	{"host", "a host record in too many parts"},
+	{"agent", "an agent that the allow list does not have"},
+	{"unsigned", "not signed, and it has to be"},
+	{"signature", "a signature that is not the agent's, or bytes changed on the way"},
+	{"replayed", "signed, and seen before or too long ago to tell"},
+	{"stale", "signed, of an agent not known yet whose clock is more than 5 minutes off, or recorded earlier"},
+	{"rate", "more than one agent may send (--agent-rate)"},
+	{"trust_full", "signed, past the table of agents: --agents bounds it"},
 };
 
 static_assert(ARRAY_LEN(rejects) == COLLECTOR_REJECTS - WIRE_ERRORS, "a name for every reason");

@@ -12,7 +12,11 @@
 	X(batches, "receive calls that brought something")                                      \
 	X(datagrams, "datagrams received")                                                      \
 	X(bytes, "bytes in them")                                                               \
+	X(swaps, "times a receive thread went over to its other tables")                        \
+	X(swap_stall_ns, "nanoseconds this kept it from its socket")                            \
 	X(kernel_drops, "datagrams the sockets had no room for (SO_RXQ_OVFL)")                  \
+	X(signed_datagrams, "datagrams with a good signature")                                  \
+	X(signed_late_key, "of them: by another fleet key than the first")                      \
 	X(duplicates, "datagrams seen before, not folded")                                      \
 	X(late_datagrams, "datagrams overtaken by later ones, folded")                          \
 	X(old_datagrams, "datagrams too far behind to tell from duplicates, not folded")        \
@@ -51,6 +55,9 @@
 	X(found_network_datagrams, "gaps that filled later")                                \
 	X(lost_network_rows, "rows in these gaps (sample_pool)")                            \
 	X(found_network_rows, "rows in gaps that filled later")                             \
+	X(doubled_datagrams, "duplicates at another thread than the first, folded")         \
+	X(doubled_rows, "rows in them")                                                     \
+	X(unmerged_datagrams, "datagrams not compared between threads, for want of room")   \
 	X(agent_drops, "rows the agents say they lost themselves")                          \
 	X(sampler_drops, "samples that sFlow agents say they had no room for")              \
 	X(restarts, "agents that began to count anew")
@@ -63,6 +70,13 @@ enum collector_reject {
 	COLLECTOR_REJECT_TRUNCATED,
 	COLLECTOR_REJECT_LEDGER,
 	COLLECTOR_REJECT_HOST,
+	COLLECTOR_REJECT_AGENT,
+	COLLECTOR_REJECT_UNSIGNED,
+	COLLECTOR_REJECT_SIGNATURE,
+	COLLECTOR_REJECT_REPLAYED,
+	COLLECTOR_REJECT_STALE,
+	COLLECTOR_REJECT_RATE,
+	COLLECTOR_REJECT_TRUST_FULL,
 	COLLECTOR_REJECTS
 };
 

@@ -2,15 +2,24 @@
 /*
  * Folding: from datagram rows to one row per conversation and interval.
  *
- * Layout. Three flat arrays, mapped once, never grown, each with an index (collector/index.h):
+ * Layout. Flat arrays, mapped once, never grown:
  *
- *     rows     struct row x max_rows          key (56 bytes), flags, ports, then the sums; filled from the front
- *     names    six string numbers + quality
- *     strings  offset and length into bytes
+ *     index    8 bytes a slot, at most half full                 part of the hash, number of the row (collector/index.h)
+ *     rows     struct row x max_rows, filled from the front      128 bytes: two cache lines, all that most rows ever touch
+ *                  24  key         IPv4 ends, ports, names, interval, protocol, view
+ *                  56  hot sums    14 of 32 bits: what nearly every row has (PLAN_HOT)
+ *                  48  cells       8 ports, 8 small cells, first chunk, flags (collector/cells.h)
+ *     ends     32 bytes x max_rows                               IPv6 addresses: the key has their hash. No pages without IPv6
+ *     chunks   64 bytes x max_chunks                             12 cells each: rare sums, upper halves, buckets, further ports
+ *     texts    strings, and names as numbers of them             collector/texts.h
  *
  * Their pages come when they are used: a small site pays for what it has, not for max_rows. A fresh page costs the one
  * who touches it first, so fold_clear(), which runs in the publishing thread, touches room for twice the rows there were;
  * the receive thread meets fresh pages only when traffic more than doubles from one interval to the next.
+ *
+ * Time goes to lines of memory that are not in the cache, and to jumps that were guessed wrong. So rows are taken in batches:
+ * fold_push() hashes and fetches the index's line; fold_flush() then fetches all rows' lines, then adds. What the bits of
+ * `present` mean is worked out once per pattern (collector/plan.h): values are added in a loop without a question each.
  *
  * The key is (interval, net, scope, protocol, client, server, port, other port, view, names). The interval is
  * part of it, so one table holds every open interval: a row that is late or early simply makes a row of its own, and
@@ -25,10 +34,14 @@
  *   1  rows_in = sum(rows) of all rows in the table + sum(lost), for each interval (law L7).
  *   2  A row found no room for leaves the table unchanged but for its counter: half a row is never added.
  *   3  Rows are appended, never moved or removed before fold_clear(); row numbers below n are always valid.
+ *   4  A sum is its hot 32 bits + its cells: carries go to the cell of the upper half, so nothing is cut at 2^32. Sums wrap at
+ *      2^64, buckets stop at 2^32 - 1, as in flow_stats_add(), whatever part of them is in which cell.
+ *   5  Chunks for one more row of any kind are free before a row is added (CELLS_WORST).
+ *   6  No row that waits has a plan which was replaced: fold_values() flushes first.
  *
- * What is lost. When rows, names, strings or intervals run out the newcomer is shed and counted by reason under its
- * interval; conversations already in the table go on folding. A crash loses what is in the table: the agents'
- * ledger lines say how much that was. Rows without a role come with two ports and could fill the table with one
+ * What is lost. When rows, chunks, names, strings or intervals run out the newcomer is shed and counted by reason under its
+ * interval; conversations already in the table go on folding as long as there are chunks. A crash loses what is in the table:
+ * the agents' ledger lines say how much that was. Rows without a role come with two ports and could fill the table with one
  * port scan: past max_roleless of them the ports are set to 0, which merges them per address pair; nothing is lost.
  *
  * Why not evict, or grow? Eviction writes to the bus from the receive thread, which must never wait; growing copies
@@ -41,53 +54,64 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "collector/index.h"
-#include "wire/body.h"
+#include "collector/cells.h"
+#include "collector/texts.h"
 
-#define STRING_MAX (2 * FLOW_NAME_MAX)
-#define NAME_STRINGS 6
+#define BATCH 64 /* rows hashed and prefetched together: their lines fit the first cache */
+#define AHEAD 8  /* rows whose chunks are fetched meanwhile */
 
 struct row {
 	struct fold_key key;
-	uint32_t flags;
-	uint32_t ports_more;
-	uint16_t ports[FLOW_PORTS];
-	uint8_t n_ports;
-	struct flow_stats stats;
+	uint32_t sum[PLAN_HOTS]; /* modulo 2^32; the rest in cells */
+	struct cells cells;
 } __attribute__((aligned(64)));
 
-struct names {
-	uint32_t string[NAME_STRINGS];
-	uint32_t quality;
-};
-
-struct string {
-	uint32_t at, n;
-};
+static_assert(sizeof(struct fold_key) == 24, "no padding: the key is hashed and compared as bytes");
+static_assert(sizeof(struct row) == 128, "two cache lines");
 
 struct fold {
 	struct fold_opts opts;
-	struct index rows_index, names_index, strings_index;
+	struct index rows_index;
 	struct row *rows;
-	struct names *names;
-	struct string *strings;
-	char *bytes;
-	uint32_t n_rows, n_names, n_strings, n_bytes;
+	struct fold_ends *ends; /* by row; those of IPv4 have no page */
+	struct cells_slab slab;
+	struct texts texts;
+	uint32_t n_rows;
 	uint32_t touched; /* rows whose pages are there */
+	uint32_t n_v6;
 	uint32_t n_roleless;
 	uint64_t roleless_merged;
 	uint32_t n_counts, last_count;
 	struct fold_count counts[FOLD_INTERVALS + 1]; /* the last: interval 0, what found no place */
+	uint32_t n_items;
+	struct fold_item items[BATCH];
+	struct plans plans;
 };
 
-static_assert(sizeof(struct fold_key) == 56, "no padding: the key is hashed and compared as bytes");
-
-size_t fold_bytes(const struct fold_opts *o)
+static struct fold_opts with_defaults(const struct fold_opts *o)
 {
-	return (size_t)o->max_rows * sizeof(struct row) + (size_t)index_slots(o->max_rows) * 8 +
-	       (size_t)o->max_names * sizeof(struct names) + (size_t)index_slots(o->max_names) * 8 +
-	       (size_t)o->max_strings * sizeof(struct string) + (size_t)index_slots(o->max_strings) * 8 +
-	       o->string_bytes;
+	struct fold_opts r = *o;
+
+	if (!r.max_chunks)
+		r.max_chunks = 4 * r.max_rows;
+	if (r.max_chunks < CELLS_WORST)
+		r.max_chunks = CELLS_WORST;
+	return r;
+}
+
+size_t fold_bytes(const struct fold_opts *opts)
+{
+	struct fold_opts o = with_defaults(opts);
+
+	return (size_t)o.max_rows * (sizeof(struct row) + sizeof(struct fold_ends)) +
+	       (size_t)o.max_chunks * sizeof(struct cells_chunk) + (size_t)index_slots(o.max_rows) * 8 +
+	       texts_bytes(o.max_strings, o.max_names, o.string_bytes);
+}
+
+size_t fold_used(const struct fold *f)
+{
+	return (size_t)f->n_rows * sizeof(struct row) + (size_t)f->n_v6 * sizeof(struct fold_ends) +
+	       (size_t)f->slab.n * sizeof(struct cells_chunk) + index_used(&f->rows_index) + texts_used(&f->texts);
 }
 
 int fold_new(struct fold **ret, const struct fold_opts *o)
@@ -97,20 +121,21 @@ int fold_new(struct fold **ret, const struct fold_opts *o)
 	int r;
 
 	if (!o->max_rows || !o->max_names || !o->max_strings || !o->string_bytes || o->max_rows > most ||
-	    o->max_names > most || o->max_strings > most)
+	    o->max_names > most || o->max_strings > most || o->max_chunks > 4 * most)
 		return -EINVAL;
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
-	f->opts = *o;
-	f->rows = pages_map((size_t)o->max_rows * sizeof(struct row));
-	f->names = pages_map((size_t)o->max_names * sizeof(struct names));
-	f->strings = pages_map((size_t)o->max_strings * sizeof(struct string));
-	f->bytes = pages_map(o->string_bytes);
+	f->opts = with_defaults(o);
+	f->rows = pages_map((size_t)f->opts.max_rows * sizeof(struct row));
+	f->ends = pages_map((size_t)f->opts.max_rows * sizeof(struct fold_ends));
+	f->slab.max = f->opts.max_chunks;
+	f->slab.chunk = pages_map((size_t)f->slab.max * sizeof(struct cells_chunk));
 	r = index_init(&f->rows_index, o->max_rows);
-	r = index_init(&f->names_index, o->max_names) < 0 ? -ENOMEM : r;
-	r = index_init(&f->strings_index, o->max_strings) < 0 ? -ENOMEM : r;
-	if (r < 0 || !f->rows || !f->names || !f->strings || !f->bytes) {
+	r = texts_init(&f->texts, o->max_strings, o->max_names, o->string_bytes) < 0 ? -ENOMEM : r;
+	for (unsigned i = 0; i < PLANS; i++)
+		plan_make(&f->plans.plan[i], 0);
+	if (r < 0 || !f->rows || !f->ends || !f->slab.chunk) {
 		fold_free(f);
 		return -ENOMEM;
 	}
@@ -123,12 +148,10 @@ void fold_free(struct fold *f)
 	if (!f)
 		return;
 	index_deinit(&f->rows_index);
-	index_deinit(&f->names_index);
-	index_deinit(&f->strings_index);
+	texts_deinit(&f->texts);
 	pages_unmap(f->rows, (size_t)f->opts.max_rows * sizeof(struct row));
-	pages_unmap(f->names, (size_t)f->opts.max_names * sizeof(struct names));
-	pages_unmap(f->strings, (size_t)f->opts.max_strings * sizeof(struct string));
-	pages_unmap(f->bytes, f->opts.string_bytes);
+	pages_unmap(f->ends, (size_t)f->opts.max_rows * sizeof(struct fold_ends));
+	pages_unmap(f->slab.chunk, (size_t)f->slab.max * sizeof(struct cells_chunk));
 	free(f);
 }
 
@@ -144,72 +167,24 @@ static void touch_ahead(struct fold *f)
 
 void fold_clear(struct fold *f)
 {
+	assert(!f->n_items);
 	touch_ahead(f);
 	index_clear(&f->rows_index);
-	index_clear(&f->names_index);
-	index_clear(&f->strings_index);
+	texts_clear(&f->texts);
 	memset(f->counts, 0, sizeof(f->counts));
-	f->n_rows = f->n_names = f->n_strings = f->n_bytes = 0;
+	f->n_rows = f->slab.n = f->n_v6 = 0;
 	f->n_roleless = f->n_counts = f->last_count = 0;
 	f->roleless_merged = 0;
 }
 
 int fold_string(struct fold *f, struct str s, uint32_t *ret)
 {
-	uint64_t hash;
-	uint32_t at, i;
-
-	if (s.n > STRING_MAX)
-		s.n = STRING_MAX;
-	if (!s.n) {
-		*ret = 0;
-		return 0;
-	}
-	hash = hash64(s.p, s.n);
-	for (at = index_start(hash); (i = index_next(&f->strings_index, hash, &at)); at++) {
-		const struct string *have = &f->strings[i - 1];
-
-		if (have->n == s.n && !memcmp(f->bytes + have->at, s.p, s.n)) {
-			*ret = i;
-			return 0;
-		}
-	}
-	if (f->n_strings == f->opts.max_strings || s.n > f->opts.string_bytes - f->n_bytes)
-		return -ENOSPC;
-	memcpy(f->bytes + f->n_bytes, s.p, s.n);
-	f->strings[f->n_strings] = (struct string){f->n_bytes, (uint32_t)s.n};
-	f->n_bytes += (uint32_t)s.n;
-	index_put(&f->strings_index, hash, at, f->n_strings++);
-	*ret = f->n_strings;
-	return 0;
+	return texts_string(&f->texts, s, ret);
 }
 
-int fold_names(struct fold *f, const struct flow_names *n, uint32_t *ret)
+int fold_names(struct fold *f, uint32_t net, uint32_t scope, const struct flow_names *n, uint32_t *ret)
 {
-	const struct str *from[NAME_STRINGS] = {&n->service, &n->process, &n->unit, &n->container, &n->pod, &n->via};
-	struct names want = {.quality = n->quality};
-	uint64_t hash;
-	uint32_t at, i;
-
-	for (unsigned k = 0; k < NAME_STRINGS; k++) {
-		int r = fold_string(f, *from[k], &want.string[k]);
-
-		if (r < 0)
-			return r;
-	}
-	hash = hash64(&want, sizeof(want));
-	for (at = index_start(hash); (i = index_next(&f->names_index, hash, &at)); at++) {
-		if (!memcmp(&f->names[i - 1], &want, sizeof(want))) {
-			*ret = i - 1;
-			return 0;
-		}
-	}
-	if (f->n_names == f->opts.max_names)
-		return -ENOSPC;
-	f->names[f->n_names] = want;
-	index_put(&f->names_index, hash, at, f->n_names);
-	*ret = f->n_names++;
-	return 0;
+	return texts_names(&f->texts, net, scope, n, ret);
 }
 
 uint64_t fold_rows(uint64_t present, struct str body)
@@ -217,6 +192,8 @@ uint64_t fold_rows(uint64_t present, struct str body)
 	static_assert(FLOW_F_rows == 0, "rows is the first value of a body");
 	return present & 1 && body.n >= 4 ? cursor_load32((const uint8_t *)body.p) : 0;
 }
+
+/* --- counts by interval */
 
 /* The counter of an interval, or the one without an interval when there are too many. */
 static struct fold_count *count_of(struct fold *f, uint32_t interval)
@@ -245,28 +222,38 @@ void fold_shed(struct fold *f, uint32_t interval, enum fold_loss why, uint64_t r
 	c->lost[why] += rows;
 }
 
-static void add_port(struct row *r, uint16_t port)
+/* --- rows */
+
+void fold_item_ends(struct fold_item *it, const struct ip *client, const struct ip *server)
 {
-	for (unsigned i = 0; i < r->n_ports; i++) {
-		if (r->ports[i] == port)
-			return;
+	if (ip_is_v4(client) && ip_is_v4(server)) {
+		fold_item_ends4(it, client->b + 12, server->b + 12);
+		return;
 	}
-	if (r->n_ports < FLOW_PORTS)
-		r->ports[r->n_ports++] = port;
-	else
-		r->ports_more++;
+	it->ends.client = *client;
+	it->ends.server = *server;
+	it->key.ends = hash64(&it->ends, sizeof(it->ends));
+	it->key.v6 = 1;
 }
 
-/* The row of the key; NULL and where in the index it would stand when there is none. */
-static struct row *find(struct fold *f, const struct fold_item *it, uint32_t *ret_at)
+static bool same(const struct fold *f, uint32_t row, const struct fold_item *it)
+{
+	const struct fold_key *key = &f->rows[row].key;
+
+	return !memcmp(key, &it->key, sizeof(*key)) &&
+	       (!key->v6 || !memcmp(&f->ends[row], &it->ends, sizeof(it->ends)));
+}
+
+/* Number + 1 of the row of the key; 0 and where in the index it would stand when there is none. */
+static uint32_t find(struct fold *f, const struct fold_item *it, uint32_t *ret_at)
 {
 	uint32_t i;
 
 	for (*ret_at = index_start(it->hash); (i = index_next(&f->rows_index, it->hash, ret_at)); ++*ret_at) {
-		if (!memcmp(&f->rows[i - 1].key, &it->key, sizeof(it->key)))
-			return &f->rows[i - 1];
+		if (same(f, i - 1, it))
+			return i;
 	}
-	return NULL;
+	return 0;
 }
 
 /* The row of the key, made when absent; NULL when there is no room. */
@@ -274,18 +261,24 @@ static struct row *find_or_make(struct fold *f, struct fold_item *it)
 {
 	bool roleless =
 		it->key.view == FLOW_VIEW_UNKNOWN || (it->key.view == FLOW_VIEW_NETWORK && it->flags & FLOW_NO_ROLE);
-	uint32_t at;
-	struct row *r = find(f, it, &at);
+	uint32_t at, i = find(f, it, &at);
+	struct row *r;
 
-	if (!r && roleless && f->n_roleless >= f->opts.max_roleless) {
+	if (!i && roleless && f->n_roleless >= f->opts.max_roleless) {
 		f->roleless_merged++;
 		it->key.port = it->key.other_port = 0;
 		it->hash = hash64(&it->key, sizeof(it->key));
-		r = find(f, it, &at);
+		i = find(f, it, &at);
 	}
-	if (r || f->n_rows == f->opts.max_rows)
-		return r;
+	if (i)
+		return &f->rows[i - 1];
+	if (f->n_rows == f->opts.max_rows)
+		return NULL;
 	index_put(&f->rows_index, it->hash, at, f->n_rows);
+	if (it->key.v6) {
+		f->ends[f->n_rows] = it->ends;
+		f->n_v6++;
+	}
 	r = &f->rows[f->n_rows++];
 	memset(r, 0, sizeof(*r));
 	r->key = it->key;
@@ -293,91 +286,160 @@ static struct row *find_or_make(struct fold *f, struct fold_item *it)
 	return r;
 }
 
+static void add_sum(struct fold *f, struct row *r, unsigned field, uint64_t v)
+{
+	if ((uint32_t)v)
+		cells_add(&f->slab, &r->cells, CELL_SUM + field, (uint32_t)v);
+	if (v >> 32)
+		cells_add(&f->slab, &r->cells, CELL_HIGH + field, (uint32_t)(v >> 32));
+}
+
+static void add_hist(struct fold *f, struct row *r, const uint8_t *p, unsigned nth)
+{
+	uint32_t word = cursor_load32(p);
+	unsigned tag = CELL_BUCKET + nth * FLOW_BUCKETS + (word >> 16), end = tag + (word & 0xffff);
+
+	for (p += 4; tag < end; tag++, p += 4) {
+		uint32_t v = cursor_load32(p);
+
+		if (v)
+			cells_add(&f->slab, &r->cells, tag, v);
+	}
+}
+
+static void add_values(struct fold *f, struct row *r, const struct fold_item *it)
+{
+	const struct plan *p = it->plan;
+	unsigned i;
+
+	for (i = 0; i < p->n_hot; i++) {
+		struct plan_op op = p->op[i];
+		uint64_t sum = r->sum[op.to] + plan_load(&it->body, op);
+
+		r->sum[op.to] = (uint32_t)sum;
+		if (__builtin_expect(sum >> 32 != 0, 0))
+			cells_add(&f->slab, &r->cells, CELL_HIGH + plan_hot_field[op.to], (uint32_t)(sum >> 32));
+	}
+	for (; i < p->n_ops; i++)
+		add_sum(f, r, p->op[i].to, plan_load(&it->body, p->op[i]));
+	for (i = 0; i < p->n_hists; i++)
+		add_hist(f, r, it->body.p + it->body.segment[i] + 4 * (size_t)p->hist_at[i], p->hist_nth[i]);
+}
+
 static void add_one(struct fold *f, struct fold_item *it)
 {
 	struct fold_count *c = count_of(f, it->key.interval);
-	uint64_t rows = fold_rows(it->present, it->body);
-	struct row *r;
+	struct row *r = NULL;
 
-	c->rows_in += rows;
-	c->sampled += it->key.view == FLOW_VIEW_NETWORK ? rows : 0;
+	c->rows_in += it->rows;
+	c->sampled += it->key.view == FLOW_VIEW_NETWORK ? it->rows : 0;
 	if (c == &f->counts[FOLD_INTERVALS]) {
-		c->lost[FOLD_LOST_INTERVALS] += rows;
+		c->lost[FOLD_LOST_INTERVALS] += it->rows;
 		return;
 	}
-	r = find_or_make(f, it);
+	if (f->slab.max - f->slab.n >= CELLS_WORST)
+		r = it->found && same(f, it->found - 1, it) ? &f->rows[it->found - 1] : find_or_make(f, it);
 	if (!r) {
-		c->lost[FOLD_LOST_TABLE] += rows;
+		c->lost[FOLD_LOST_TABLE] += it->rows;
 		return;
 	}
-	r->flags |= it->flags;
-	r->ports_more += it->ports_more;
+	r->cells.flags |= it->flags;
+	if (it->ports_more)
+		cells_add(&f->slab, &r->cells, CELL_PORTS_MORE, it->ports_more);
 	for (unsigned i = 0; i < it->n_ports; i++)
-		add_port(r, it->ports[i]);
-	wire_body_add(it->present, it->body, &r->stats);
+		cells_port(&f->slab, &r->cells, (uint16_t)(it->ports[2 * i] << 8 | it->ports[2 * i + 1]));
+	add_values(f, r, it);
 }
 
-void fold_add(struct fold *f, struct fold_item *items, size_t n)
+/* --- batches */
+
+struct fold_item *fold_item(struct fold *f)
 {
-	for (size_t i = 0; i < n; i++) {
-		assert(!items[i].key.zero && items[i].n_ports <= FLOW_PORTS);
-		items[i].hash = hash64(&items[i].key, sizeof(items[i].key));
-		index_prefetch(&f->rows_index, items[i].hash);
+	return &f->items[f->n_items];
+}
+
+bool fold_values(struct fold *f, uint64_t present, struct str body)
+{
+	struct plan *p = plan_place(&f->plans, present);
+	struct fold_item *it;
+
+	if (p->present != present) {
+		fold_flush(f); /* rows that wait may need the plan which stands there */
+		plan_make(p, present);
 	}
-	for (size_t i = 0; i < n; i++) {
-		uint32_t at = index_start(items[i].hash), row = index_next(&f->rows_index, items[i].hash, &at);
+	it = &f->items[f->n_items];
+	it->plan = p;
+	it->rows = (uint32_t)fold_rows(present, body);
+	return plan_open(p, body, &it->body);
+}
+
+void fold_push(struct fold *f)
+{
+	struct fold_item *it = &f->items[f->n_items];
+
+	assert(!it->key.zero && it->n_ports <= FLOW_PORTS);
+	it->hash = hash64(&it->key, sizeof(it->key));
+	index_prefetch(&f->rows_index, it->hash);
+	if (++f->n_items == BATCH)
+		fold_flush(f);
+}
+
+static void prefetch_chunk(const struct fold *f, const struct fold_item *it)
+{
+	uint32_t chunk = it->found ? f->rows[it->found - 1].cells.more : 0;
+
+	if (chunk)
+		__builtin_prefetch(&f->slab.chunk[chunk - 1], 1);
+}
+
+void fold_flush(struct fold *f)
+{
+	uint32_t n = f->n_items;
+
+	f->n_items = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct fold_item *it = &f->items[i];
+		uint32_t at = index_start(it->hash), row = index_next(&f->rows_index, it->hash, &at);
 		const char *p = (const char *)&f->rows[row ? row - 1 : f->n_rows < f->opts.max_rows ? f->n_rows : 0];
 
+		it->found = row;
 		__builtin_prefetch(p, 1);
 		__builtin_prefetch(p + 64, 1);
-		__builtin_prefetch(p + 128, 1);
+		if (row && it->key.v6)
+			__builtin_prefetch(&f->ends[row - 1]);
 	}
-	for (size_t i = 0; i < n; i++)
-		add_one(f, &items[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		if (i + AHEAD < n)
+			prefetch_chunk(f, &f->items[i + AHEAD]);
+		add_one(f, &f->items[i]);
+	}
 }
+
+/* --- reading */
 
 uint32_t fold_n(const struct fold *f)
 {
 	return f->n_rows;
 }
 
-static struct str text(const struct fold *f, uint32_t string)
-{
-	return string ? (struct str){f->bytes + f->strings[string - 1].at, f->strings[string - 1].n}
-		      : (struct str){NULL, 0};
-}
-
 void fold_get(const struct fold *f, uint32_t i, struct flow_row *ret)
 {
 	const struct row *r = &f->rows[i];
-	const struct names *n = &f->names[r->key.names];
+	const struct fold_key *key = &r->key;
 
-	assert(i < f->n_rows && r->key.names < f->n_names);
-	ret->interval = r->key.interval;
-	ret->view = r->key.view;
-	ret->flags = r->flags;
-	ret->conv = (struct flow_conv){
-		.net = text(f, r->key.net),
-		.scope = text(f, r->key.scope),
-		.client = r->key.client,
-		.server = r->key.server,
-		.port = r->key.port,
-		.other_port = r->key.other_port,
-		.protocol = r->key.protocol,
-	};
-	ret->names = (struct flow_names){
-		.service = text(f, n->string[0]),
-		.process = text(f, n->string[1]),
-		.unit = text(f, n->string[2]),
-		.container = text(f, n->string[3]),
-		.pod = text(f, n->string[4]),
-		.via = text(f, n->string[5]),
-		.quality = (uint8_t)n->quality,
-	};
-	memcpy(ret->ports, r->ports, sizeof(ret->ports));
-	ret->n_ports = r->n_ports;
-	ret->ports_more = r->ports_more;
-	ret->stats = r->stats;
+	assert(i < f->n_rows && !f->n_items);
+	memset(&ret->stats, 0, sizeof(ret->stats));
+	ret->interval = key->interval;
+	ret->view = key->view;
+	ret->conv.client = key->v6 ? f->ends[i].client : ip_from_v4((const uint8_t *)&key->ends);
+	ret->conv.server = key->v6 ? f->ends[i].server : ip_from_v4((const uint8_t *)&key->ends + 4);
+	ret->conv.port = key->port;
+	ret->conv.other_port = key->other_port;
+	ret->conv.protocol = key->protocol;
+	texts_get_names(&f->texts, key->names, &ret->names, &ret->conv.net, &ret->conv.scope);
+	for (unsigned k = 0; k < PLAN_HOTS; k++)
+		*flow_stats_u64(&ret->stats, plan_hot_field[k]) = r->sum[k];
+	cells_get(&f->slab, &r->cells, ret);
 }
 
 const struct fold_count *fold_counts(const struct fold *f, size_t *ret_n)
@@ -398,5 +460,8 @@ uint64_t fold_roleless_merged(const struct fold *f)
 
 uint64_t fold_fill_pm(const struct fold *f)
 {
-	return (uint64_t)f->n_rows * 1000 / f->opts.max_rows;
+	uint64_t rows = (uint64_t)f->n_rows * 1000 / f->opts.max_rows;
+	uint64_t chunks = (uint64_t)f->slab.n * 1000 / f->slab.max;
+
+	return rows > chunks ? rows : chunks;
 }

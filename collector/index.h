@@ -87,3 +87,13 @@ static inline void index_clear(struct index *x)
 		x->written[i] = 0;
 	}
 }
+
+/* Bytes of the pages that were written. */
+static inline size_t index_used(const struct index *x)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i <= x->mask / INDEX_PAGE; i++)
+		n += x->written[i];
+	return n * PAGES_BYTES;
+}

@@ -36,6 +36,8 @@ static const struct {
 	{"found_network_datagrams", OF(info.tally.found_datagrams)},
 	{"lost_network_rows", OF(info.tally.lost_rows)},
 	{"found_network_rows", OF(info.tally.found_rows)},
+	{"doubled_datagrams", OF(info.tally.doubled_datagrams)},
+	{"doubled_rows", OF(info.tally.doubled_rows)},
 	{"agent_drops", OF(info.tally.agent_drops)},
 	{"sampler_drops", OF(info.publish.sampler_drops)},
 	{"sampled_rows", OF(sampled_rows)},

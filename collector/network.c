@@ -65,8 +65,9 @@ static_assert(FLOW_F_rows < FLOW_F_tx_bytes && FLOW_F_tx_bytes < FLOW_F_rx_bytes
 void network_begin(struct network *n, const struct network_from *from)
 {
 	static const struct flow_names nobody = {.quality = FLOW_OWNER_UNKNOWN};
+	uint32_t net;
 
-	assert(!n->n_items || n->fold == from->fold);
+	assert(!n->n_waiting || n->fold == from->fold);
 	n->fold = from->fold;
 	n->counters = from->counters;
 	n->sources = from->sources;
@@ -75,16 +76,16 @@ void network_begin(struct network *n, const struct network_from *from)
 	n->source = (struct slots_key){.agent = from->agent, .sub_agent = from->sub_agent, .foreign = 1};
 	n->source_slot = SLOTS_NONE;
 	n->interval = from->interval;
-	n->shed = fold_string(n->fold, from->net, &n->net) < 0 || fold_names(n->fold, &nobody, &n->names) < 0;
+	n->shed = fold_string(n->fold, from->net, &net) < 0 || fold_names(n->fold, net, 0, &nobody, &n->names) < 0;
 	n->open = false;
 	n->rows = 0;
 }
 
 void network_flush(struct network *n)
 {
-	if (n->n_items)
-		fold_add(n->fold, n->items, n->n_items);
-	n->n_items = 0;
+	if (n->n_waiting)
+		fold_flush(n->fold);
+	n->n_waiting = 0;
 }
 
 /* --- the records of a sample */
@@ -239,9 +240,9 @@ static uint8_t *put_rtt(const struct network *n, uint8_t *p, uint64_t *present)
 static void add_row(struct network *n, uint32_t rate)
 {
 	const struct packet *k = &n->packet;
-	struct fold_item *it = &n->items[n->n_items];
-	uint8_t *body = n->body[n->n_items], *p = body;
-	bool known, sent = sender_is_local(n, &known), first = known ? sent : sender_first(k);
+	struct fold_item *it;
+	uint8_t *body = n->body[n->n_waiting], *p = body;
+	bool known, sent = sender_is_local(n, &known), first = known ? sent : sender_first(k), whole;
 	uint32_t segs = k->protocol == TCP && !k->payload ? 0 : rate;
 	uint64_t bytes = (uint64_t)k->payload * rate, present = 1ull << FLOW_F_rows;
 
@@ -257,22 +258,22 @@ static void add_row(struct network *n, uint32_t rate)
 	if (known && n->tcp.known && n->tcp.rtt_us)
 		p = put_rtt(n, p, &present);
 	assert(p <= body + NETWORK_BODY);
-	memset(&it->key, 0, sizeof(it->key));
-	it->key.client = first ? k->src : k->dst;
-	it->key.server = first ? k->dst : k->src;
+	whole = fold_values(n->fold, present, (struct str){(char *)body, (size_t)(p - body)});
+	assert(whole);
+	it = fold_item(n->fold);
+	fold_item_ends(it, first ? &k->src : &k->dst, first ? &k->dst : &k->src);
 	it->key.port = first ? k->src_port : k->dst_port;
 	it->key.other_port = first ? k->dst_port : k->src_port;
 	it->key.protocol = k->protocol;
 	it->key.view = FLOW_VIEW_NETWORK;
 	it->key.interval = n->interval;
-	it->key.net = n->net;
 	it->key.names = n->names;
+	it->key.zero = 0;
 	it->flags = FLOW_SAMPLED | FLOW_NO_ROLE;
-	it->present = present;
-	it->body = (struct str){(char *)body, (size_t)(p - body)};
 	it->n_ports = 0;
 	it->ports_more = 0;
-	if (++n->n_items == NETWORK_BATCH)
+	fold_push(n->fold);
+	if (++n->n_waiting == NETWORK_BATCH)
 		network_flush(n);
 }
 

@@ -10,7 +10,7 @@
 #include "collector/sources.h"
 #include "wire/packet.h"
 
-#define NETWORK_BATCH 64 /* rows hashed and prefetched together */
+#define NETWORK_BATCH 64 /* rows whose values are kept until they are folded */
 #define NETWORK_BODY 64  /* bytes of values of a row */
 
 struct network {
@@ -22,13 +22,12 @@ struct network {
 	int64_t at_s;
 	struct slots_key source; /* its agent; then the source of the last sample */
 	uint32_t source_slot;
-	uint32_t interval, net, names;
+	uint32_t interval, names;
 	bool shed; /* no room for the net's name: nothing can be folded */
 	bool open; /* a sample is being read */
 	uint64_t rows;
 	/* rows that wait to be folded */
-	size_t n_items;
-	struct fold_item items[NETWORK_BATCH];
+	size_t n_waiting;
 	uint8_t body[NETWORK_BATCH][NETWORK_BODY];
 	/* the open sample */
 	struct packet packet;

@@ -14,7 +14,9 @@ int period_init(struct period *p, const struct publish_opts *opts, struct counte
 	int r;
 
 	*p = (struct period){.opts = opts, .counters = counters, .spread_ms = opts->spread_ms};
-	r = tally_init(&p->tally, opts->max_agents, opts->start_us);
+	r = tally_init(&p->tally, opts->max_agents, opts->n_workers, opts->start_us);
+	if (!r && opts->trust)
+		r = trust_join(opts->trust, &p->trust);
 	return r < 0 ? r : sources_tally_init(&p->sources, opts->max_agents);
 }
 
@@ -24,7 +26,8 @@ void period_deinit(struct period *p)
 	sources_tally_deinit(&p->sources);
 }
 
-static void ack(struct period *p, const struct tally_agent *a, uint32_t sub_agent, uint32_t interval, bool stopping)
+static void ack(struct period *p, const struct tally_agent *a, const struct ip *agent, uint32_t sub_agent,
+		uint32_t interval, bool stopping)
 {
 	bool counted = a->period == p->tally.period;
 	struct wire_ack ack = {
@@ -36,12 +39,14 @@ static void ack(struct period *p, const struct tally_agent *a, uint32_t sub_agen
 		.datagrams = counted ? (uint32_t)a->period_datagrams : 0,
 		.rows = counted ? a->period_rows : 0,
 	};
-	uint8_t bytes[WIRE_ACK_SIZE];
+	uint8_t bytes[WIRE_ACK_SIGNED];
+	size_t n;
 
 	if (p->opts->no_ack || !a->boot)
 		return;
 	wire_ack_put(&ack, bytes);
-	if (p->opts->send(p->opts->arg, &a->peer, bytes, sizeof(bytes)))
+	n = p->trust ? trust_ack(p->trust, agent, bytes) : WIRE_ACK_SIZE;
+	if (p->opts->send(p->opts->arg, &a->peer, bytes, n))
 		counters_add(&p->counters->acks, 1);
 	else
 		counters_add(&p->counters->ack_errors, 1);
@@ -57,7 +62,7 @@ static void ack_stop(struct period *p, uint32_t interval, int64_t now_us)
 		const struct tally_agent *a = tally_agent(&p->tally, i, since_s, &sub_agent);
 
 		if (a)
-			ack(p, a, sub_agent, interval, true);
+			ack(p, a, &p->tally.slots.slot[i].key.agent, sub_agent, interval, true);
 	}
 }
 
@@ -90,12 +95,8 @@ static struct worker_lines *lines(const struct period *p, unsigned worker)
 static void tally_all(struct period *p, uint32_t interval, bool stopping, int64_t now_us, struct tally_sums *sums)
 {
 	tally_begin(&p->tally);
-	for (unsigned w = 0; w < p->opts->n_workers; w++) {
-		const struct account_lines *l = &lines(p, w)->agents;
-
-		for (uint32_t i = 0; i < l->n; i++)
-			tally_add(&p->tally, &l->line[i], now_us, sums);
-	}
+	for (unsigned w = 0; w < p->opts->n_workers; w++)
+		tally_add(&p->tally, &lines(p, w)->agents, now_us, sums);
 	for (unsigned w = 0; w < p->opts->n_workers; w++) {
 		const struct account_lines *l = &lines(p, w)->agents;
 
@@ -103,7 +104,7 @@ static void tally_all(struct period *p, uint32_t interval, bool stopping, int64_
 			const struct tally_agent *a = tally_close(&p->tally, &l->line[i], now_us, sums);
 
 			if (a && !stopping)
-				ack(p, a, l->line[i].key.sub_agent, interval, false);
+				ack(p, a, &l->line[i].key.agent, l->line[i].key.sub_agent, interval, false);
 		}
 	}
 	if (stopping)
@@ -121,6 +122,9 @@ static void count(struct period *p, const struct tally_sums *s)
 	counters_add(&c->found_network_rows, s->found_rows);
 	counters_add(&c->agent_drops, s->agent_drops);
 	counters_add(&c->restarts, s->restarts);
+	counters_add(&c->doubled_datagrams, s->doubled_datagrams);
+	counters_add(&c->doubled_rows, s->doubled_rows);
+	counters_add(&c->unmerged_datagrams, s->unset);
 }
 
 /* to = now - before, counter by counter; before = now. */
@@ -138,6 +142,8 @@ void period_take(struct period *p, uint32_t interval, bool stopping, int64_t now
 	uint32_t spread_ms = 0;
 
 	*ret = (struct ledger_info){0};
+	if (p->trust)
+		trust_look(p->trust);
 	tally_all(p, interval, stopping, now_us, &ret->tally);
 	count(p, &ret->tally);
 	for (unsigned w = 0; w < p->opts->n_workers; w++) {

@@ -15,8 +15,9 @@ struct period {
 	struct counters_rx rx_before;
 	struct tally tally;
 	struct sources_tally sources;
-	uint64_t agents;    /* heard in the last period; any thread may read it */
-	uint32_t spread_ms; /* the longest any agent said in the last period that had one */
+	struct trust_reader *trust; /* NULL: acks are not signed */
+	uint64_t agents;            /* heard in the last period; any thread may read it */
+	uint32_t spread_ms;         /* the longest any agent said in the last period that had one */
 	struct {
 		int64_t logged_s;
 		uint64_t n;

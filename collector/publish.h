@@ -17,6 +17,7 @@ struct publish_opts {
 	int64_t start_us; /* wall clock at start: also the boot id */
 	uint32_t max_agents;
 	bool no_ack;
+	struct trust *trust; /* with room for a reader: signs acks; NULL: they are not signed */
 	struct worker *const *workers;
 	unsigned n_workers;
 	/* Tells the receive threads that a swap is wanted; NULL: they look by themselves. */

@@ -4,9 +4,10 @@
  */
 #pragma once
 
+#include "collector/steer.h"
 #include "collector/worker.h"
 
-#define RX_PACKETS 2048 /* datagrams one batch may hold at most */
+#define RX_PACKETS 16384 /* datagrams one batch may hold at most */
 
 struct rx_opts {
 	struct ip listen;
@@ -16,6 +17,12 @@ struct rx_opts {
 };
 
 struct rx;
+
+struct rx_queue {
+	uint64_t granted; /* bytes, as one asks for them */
+	uint64_t fill_pm; /* of that taken now, in thousandths; 0 where the kernel does not say */
+	uint64_t drops;   /* datagrams the kernel dropped for want of room, since the socket was made */
+};
 
 struct rx_ops {
 	const char *name;
@@ -31,9 +38,12 @@ struct rx_ops {
 	/* Any thread. False: not sent. */
 	bool (*send)(struct rx *rx, const struct account_peer *to, const void *p, size_t n);
 	uint16_t (*port)(const struct rx *rx);
-	uint64_t (*rcvbuf)(const struct rx *rx); /* granted */
-	/* Datagrams the kernel dropped for want of room, since the socket was made. The receiving thread's. */
-	uint64_t (*drops)(const struct rx *rx);
+	/* Which of the sockets opened with `share`, n of them up to now, gets what. -errno: it stays the kernel's hash. */
+	int (*steer)(struct rx *rx, enum steer how, unsigned n);
+	/* Any thread. */
+	void (*queue)(const struct rx *rx, struct rx_queue *ret);
+	/* Asks for another size. The receiving thread's. */
+	void (*resize)(struct rx *rx, uint64_t bytes);
 };
 
 extern const struct rx_ops rx_mmsg;

@@ -3,10 +3,15 @@
  * recvmmsg() with UDP_GRO: one call brings up to MESSAGES buffers of 64 KiB, each one datagram, or a run of equally
  * long ones of the same sender (the last may be shorter) with their length in a control message. A run has one time of
  * arrival (SO_TIMESTAMPNS): a burst the kernel could glue together came within less than a millisecond.
+ *
+ * Datagrams of a fleet come from as many sockets, and nothing is glued: then a call brings many small ones. Of runs it is to
+ * bring few, that the batch stays in the processor's cache until it is decoded: BATCH_BYTES, by the size of the last ones.
+ * The buffers stand a page's fraction off 64 KiB apart; else the heads of all fell into the same few lines of the cache.
  */
 #include "collector/rx.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -18,27 +23,34 @@
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
+#ifndef SO_MEMINFO
+#define SO_MEMINFO 55
+#endif
 #ifndef SO_RXQ_OVFL
 #define SO_RXQ_OVFL 40
 #endif
 
-#define MESSAGES 16
+#define MESSAGES 128
+#define MESSAGES_MIN 8
 #define SEGMENTS (RX_PACKETS / MESSAGES) /* the kernel glues no more than 128 together */
+#define BATCH_BYTES (1 << 20)
 #define MESSAGE_BYTES 65536
+#define STRIDE (MESSAGE_BYTES + 1472)
 #define CONTROL_BYTES 256
 
 struct rx {
 	int fd, event;
 	int family;
+	unsigned vlen; /* messages to ask for */
+	unsigned used; /* of msg, since they were made ready */
 	uint64_t granted;
 	uint64_t drops;
-	uint32_t drops_last; /* the kernel's counter, 32 bits */
 	struct mmsghdr msg[MESSAGES];
 	struct iovec iov[MESSAGES];
 	struct sockaddr_storage from[MESSAGES];
 	char control[MESSAGES][CONTROL_BYTES] __attribute__((aligned(8)));
 	struct worker_packet packets[RX_PACKETS];
-	char *bytes; /* MESSAGES x MESSAGE_BYTES */
+	char *bytes; /* MESSAGES x STRIDE */
 };
 
 static int set(int fd, int level, int name, int value)
@@ -129,7 +141,8 @@ static int rx_open(struct rx **ret, const struct rx_opts *o)
 		return r;
 	rx->fd = rx->event = -1;
 	rx->family = v4 ? AF_INET : AF_INET6;
-	rx->bytes = malloc((size_t)MESSAGES * MESSAGE_BYTES);
+	rx->vlen = rx->used = MESSAGES;
+	rx->bytes = malloc((size_t)MESSAGES * STRIDE);
 	if (!rx->bytes)
 		goto out;
 	r = bound_socket(o, rx->family, &rx->fd);
@@ -151,10 +164,10 @@ out:
 	return 0;
 }
 
+/* The kernel counts in 32 bits. */
 static void note_drops(struct rx *rx, uint32_t n)
 {
-	rx->drops += n - rx->drops_last;
-	rx->drops_last = n;
+	__atomic_store_n(&rx->drops, rx->drops + (uint32_t)(n - (uint32_t)rx->drops), __ATOMIC_RELAXED);
 }
 
 /* Reads the control messages of `m`; returns the length of the datagrams inside, 0 when it is only one. *ret_at_us: their
@@ -223,13 +236,11 @@ static size_t cut(struct rx *rx, unsigned i, size_t n_packets)
 	return n_packets;
 }
 
-static int rx_recv(struct rx *rx, const struct worker_packet **ret)
+/* What the kernel changed in the messages it filled. */
+static void make_ready(struct rx *rx)
 {
-	size_t n_packets = 0;
-	int n;
-
-	for (unsigned i = 0; i < MESSAGES; i++) {
-		rx->iov[i] = (struct iovec){rx->bytes + (size_t)i * MESSAGE_BYTES, MESSAGE_BYTES};
+	for (unsigned i = 0; i < rx->used; i++) {
+		rx->iov[i] = (struct iovec){rx->bytes + (size_t)i * STRIDE, MESSAGE_BYTES};
 		rx->msg[i].msg_hdr = (struct msghdr){
 			.msg_name = &rx->from[i],
 			.msg_namelen = sizeof(rx->from[i]),
@@ -239,11 +250,33 @@ static int rx_recv(struct rx *rx, const struct worker_packet **ret)
 			.msg_controllen = CONTROL_BYTES,
 		};
 	}
-	n = recvmmsg(rx->fd, rx->msg, MESSAGES, MSG_DONTWAIT, NULL);
+	rx->used = 0;
+}
+
+static void adapt(struct rx *rx, uint64_t bytes, unsigned n)
+{
+	uint64_t fit = BATCH_BYTES / (bytes / n + 1);
+
+	rx->vlen = fit < MESSAGES_MIN ? MESSAGES_MIN : fit > MESSAGES ? MESSAGES : (unsigned)fit;
+}
+
+static int rx_recv(struct rx *rx, const struct worker_packet **ret)
+{
+	size_t n_packets = 0;
+	uint64_t bytes = 0;
+	int n;
+
+	make_ready(rx);
+	n = recvmmsg(rx->fd, rx->msg, rx->vlen, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return errno == EBADF || errno == ENOTSOCK ? -errno : 0;
-	for (int i = 0; i < n; i++)
-		n_packets = cut(rx, (unsigned)i, n_packets);
+	for (unsigned i = 0; i < (unsigned)n; i++) {
+		n_packets = cut(rx, i, n_packets);
+		bytes += rx->msg[i].msg_len;
+	}
+	rx->used = (unsigned)n;
+	if (n)
+		adapt(rx, bytes, (unsigned)n);
 	*ret = rx->packets;
 	return (int)n_packets;
 }
@@ -311,14 +344,29 @@ static uint16_t rx_port(const struct rx *rx)
 	return port;
 }
 
-static uint64_t rx_rcvbuf(const struct rx *rx)
+static int rx_steer(struct rx *rx, enum steer how, unsigned n)
 {
-	return rx->granted;
+	return steer_attach(rx->fd, how, n);
 }
 
-static uint64_t rx_drops(const struct rx *rx)
+/* The kernel's own count is newer than what the last datagram brought, and there is none after the last. */
+static void rx_queue(const struct rx *rx, struct rx_queue *ret)
 {
-	return rx->drops;
+	uint32_t info[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof(info);
+
+	*ret = (struct rx_queue){.granted = __atomic_load_n(&rx->granted, __ATOMIC_RELAXED),
+				 .drops = __atomic_load_n(&rx->drops, __ATOMIC_RELAXED)};
+	if (getsockopt(rx->fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0 || len < sizeof(info)) /* Linux < 4.12 */
+		return;
+	ret->drops += (uint32_t)(info[SK_MEMINFO_DROPS] - (uint32_t)ret->drops);
+	if (info[SK_MEMINFO_RCVBUF])
+		ret->fill_pm = info[SK_MEMINFO_RMEM_ALLOC] * 1000ull / info[SK_MEMINFO_RCVBUF];
+}
+
+static void rx_resize(struct rx *rx, uint64_t bytes)
+{
+	__atomic_store_n(&rx->granted, set_rcvbuf(rx->fd, bytes), __ATOMIC_RELAXED);
 }
 
 const struct rx_ops rx_mmsg = {
@@ -330,6 +378,7 @@ const struct rx_ops rx_mmsg = {
 	.wake = rx_wake,
 	.send = rx_send,
 	.port = rx_port,
-	.rcvbuf = rx_rcvbuf,
-	.drops = rx_drops,
+	.steer = rx_steer,
+	.queue = rx_queue,
+	.resize = rx_resize,
 };

@@ -37,7 +37,7 @@ void slots_deinit(struct slots *s)
 	*s = (struct slots){0};
 }
 
-static uint32_t *head_of(struct slots *s, const struct slots_key *key)
+static uint32_t *head_of(const struct slots *s, const struct slots_key *key)
 {
 	return &s->heads[hash64(key, sizeof(*key)) & s->mask];
 }
@@ -72,6 +72,14 @@ static uint32_t room(struct slots *s, int64_t now_s)
 	return oldest;
 }
 
+uint32_t slots_find(const struct slots *s, const struct slots_key *key, int64_t now_s, int64_t within_s)
+{
+	for (uint32_t i = *head_of(s, key); i; i = s->slot[i - 1].next)
+		if (!memcmp(&s->slot[i - 1].key, key, sizeof(*key)))
+			return now_s - s->slot[i - 1].seen_s <= within_s ? i - 1 : SLOTS_NONE;
+	return SLOTS_NONE;
+}
+
 uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s, bool *ret_new)
 {
 	uint32_t *head = head_of(s, key);
@@ -79,7 +87,7 @@ uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s,
 
 	for (i = *head; i; i = s->slot[i - 1].next) {
 		if (!memcmp(&s->slot[i - 1].key, key, sizeof(*key))) {
-			s->slot[i - 1].seen_s = now_s;
+			s->slot[i - 1].seen_s = (uint32_t)now_s;
 			*ret_new = false;
 			return i - 1;
 		}
@@ -87,7 +95,7 @@ uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s,
 	i = room(s, now_s);
 	if (i == SLOTS_NONE)
 		return i;
-	s->slot[i] = (struct slots_slot){.key = *key, .next = *head_of(s, key), .seen_s = now_s};
+	s->slot[i] = (struct slots_slot){.key = *key, .next = *head_of(s, key), .seen_s = (uint32_t)now_s};
 	*head_of(s, key) = i + 1;
 	*ret_new = true;
 	return i;

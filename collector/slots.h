@@ -26,8 +26,8 @@ struct slots {
 	uint32_t *heads; /* 1 + slot */
 	struct slots_slot {
 		struct slots_key key;
-		uint32_t next; /* 1 + slot */
-		int64_t seen_s;
+		uint32_t next;   /* 1 + slot */
+		uint32_t seen_s; /* since 1970 */
 	} * slot;
 };
 
@@ -40,3 +40,6 @@ void slots_deinit(struct slots *s);
  * another's). SLOTS_NONE when full of keys that were seen lately.
  */
 uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s, bool *ret_new);
+
+/* The slot of a key that was seen within the last `within_s`, changed in nothing; SLOTS_NONE. */
+uint32_t slots_find(const struct slots *s, const struct slots_key *key, int64_t now_s, int64_t within_s);

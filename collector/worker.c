@@ -11,7 +11,6 @@
 #include "wire/host.h"
 #include "wire/listeners.h"
 
-#define BATCH 256          /* rows hashed and prefetched together */
 #define LEDGER_OLD_S 86400 /* a ledger line older than a day is nobody's */
 #define NAMES_UNSET UINT32_MAX
 #define NAMES_NONE (UINT32_MAX - 1) /* no room for them */
@@ -25,6 +24,8 @@ struct reading {
 	int64_t shift;
 	uint64_t rows;     /* sum(rows) so far */
 	uint32_t interval; /* as the agent named it; 0 none */
+	struct account_seen seen;
+	bool placed; /* by a sample of ours, that told these: */
 	uint32_t pool, drops;
 };
 
@@ -34,11 +35,12 @@ struct worker_state {
 	struct sources sources;
 	struct network network;
 	struct records_parts *parts;
+	struct trust_reader *trust; /* NULL: every datagram is believed */
 	uint32_t serial;
-	size_t n_items;
-	struct fold_item items[BATCH];
 	/* of the open flows record -> the pane's */
-	uint32_t names[WIRE_NAMES];
+	struct {
+		uint32_t scope, id; /* of the row before */
+	} names[WIRE_NAMES];
 	struct {
 		uint32_t wire, id;
 	} scope; /* of the row before */
@@ -76,6 +78,9 @@ int worker_new(struct worker **ret, const struct worker_opts *o)
 		goto out;
 	w->state->opts = *o;
 	w->state->serial = 1;
+	r = o->trust ? trust_join(o->trust, &w->state->trust) : 0;
+	if (r < 0)
+		goto out;
 	r = account_init(&w->state->account, o->max_agents);
 	if (r < 0)
 		goto out;
@@ -135,6 +140,8 @@ bool worker_poll(struct worker *w)
 {
 	bool any = false;
 
+	if (w->state->trust)
+		trust_look(w->state->trust);
 	if (swap_wanted(&w->lines_swap)) {
 		unsigned next = swap_active(&w->lines_swap) ^ 1;
 
@@ -173,8 +180,7 @@ static void refuse(struct worker *w, unsigned reason, const struct worker_packet
 
 static void flush(struct worker *w)
 {
-	fold_add(pane(w)->fold, w->state->items, w->state->n_items);
-	w->state->n_items = 0;
+	fold_flush(pane(w)->fold);
 	network_flush(&w->state->network);
 }
 
@@ -190,16 +196,6 @@ static unsigned judge_head(const struct worker *w, const struct wire_head *h)
 			return COLLECTOR_REJECTS;
 	}
 	return nets->n ? COLLECTOR_REJECT_NET : COLLECTOR_REJECTS;
-}
-
-/* Number in the pane of names `index` of the open record. NAMES_NONE: no room. */
-static uint32_t names_of(struct worker *w, uint32_t index, const struct flow_names *n)
-{
-	uint32_t *id = &w->state->names[index];
-
-	if (*id == NAMES_UNSET && fold_names(pane(w)->fold, n, id) < 0)
-		*id = NAMES_NONE;
-	return *id;
 }
 
 /* "<host id>", for one network namespace "<host id>/<inode>". Rows of one scope mostly follow each other. */
@@ -222,6 +218,21 @@ static int scope_of(struct worker *w, const struct wire_head *h, uint32_t scope,
 	return r;
 }
 
+/* Number in the pane of names `index` of the open record in this scope. NAMES_NONE: no room. */
+static uint32_t names_of(struct worker *w, const struct wire_flows *f, uint32_t index, uint32_t scope)
+{
+	struct worker_state *s = w->state;
+	uint32_t *id = &s->names[index].id, scope_id;
+
+	if (*id != NAMES_UNSET && s->names[index].scope == scope)
+		return *id;
+	s->names[index].scope = scope;
+	if (s->net == NAMES_NONE || scope_of(w, &f->head, scope, &scope_id) < 0 ||
+	    fold_names(pane(w)->fold, s->net, scope_id, &f->tables.names[index], id) < 0)
+		*id = NAMES_NONE;
+	return *id;
+}
+
 /* Numbers of the record's strings are looked up once; those of a former one may be of another pane. */
 static void begin_flows(struct worker *w, const struct wire_flows *f)
 {
@@ -233,44 +244,56 @@ static void begin_flows(struct worker *w, const struct wire_flows *f)
 		s->net = NAMES_NONE;
 }
 
-static void flow(struct worker *w, struct reading *rd, const struct wire_head *h, const struct wire_flow *f)
+static void ends(struct fold_item *it, const struct wire_flow_raw *row, uint32_t family)
 {
-	struct worker_state *s = w->state;
-	uint32_t interval = clock_moved(h->interval, h->interval_s, rd->shift);
-	struct fold_item *it = &s->items[s->n_items];
-	struct flow_conv conv;
+	bool server = row->view == FLOW_VIEW_SERVER;
+	const uint8_t *c = server ? row->remote : row->local, *s = server ? row->local : row->remote;
+	struct ip client, other;
 
-	wire_flow_conv(f, h->net, &conv);
-	it->key = (struct fold_key){
-		.client = conv.client,
-		.server = conv.server,
-		.port = conv.port,
-		.other_port = conv.other_port,
-		.protocol = conv.protocol,
-		.view = f->view,
-		.interval = interval,
-		.net = s->net,
-		.names = names_of(w, f->names_index, f->names),
-	};
-	if (it->key.names == NAMES_NONE || it->key.net == NAMES_NONE || scope_of(w, h, f->scope, &it->key.scope) < 0) {
-		fold_shed(pane(w)->fold, interval, FOLD_LOST_NAMES, fold_rows(f->present, f->body));
+	if (family == 4) {
+		fold_item_ends4(it, c, s);
 		return;
 	}
-	it->flags = f->flags | (rd->shift ? FLOW_CLOCK : 0) | (f->view == FLOW_VIEW_UNKNOWN ? FLOW_NO_ROLE : 0);
-	it->present = f->present;
-	it->body = f->body;
-	it->n_ports = f->n_ports;
-	it->ports_more = f->ports_more;
-	memcpy(it->ports, f->ports, sizeof(it->ports));
-	if (++s->n_items == BATCH)
-		flush(w);
+	memcpy(client.b, c, 16);
+	memcpy(other.b, s, 16);
+	fold_item_ends(it, &client, &other);
+}
+
+/* A row that can be read. Returns its sum(rows). */
+static uint64_t flow(struct worker *w, struct reading *rd, const struct wire_flow_raw *row)
+{
+	const struct wire_flows *f = &w->state->flows;
+	struct fold *fold = pane(w)->fold;
+	struct fold_item *it = fold_item(fold); /* its values are in it */
+	uint64_t rows = it->rows;
+
+	it->key.interval = clock_moved(f->head.interval, f->head.interval_s, rd->shift);
+	it->key.names = names_of(w, f, row->names_index, row->scope);
+	if (it->key.names == NAMES_NONE) {
+		fold_shed(fold, it->key.interval, FOLD_LOST_NAMES, rows);
+		return rows;
+	}
+	ends(it, row, f->family);
+	it->key.port = row->port;
+	it->key.other_port = row->other_port;
+	it->key.protocol = row->protocol;
+	it->key.view = row->view;
+	it->key.zero = 0;
+	it->flags = (uint16_t)(row->flags | (rd->shift ? FLOW_CLOCK : 0) |
+			       (row->view == FLOW_VIEW_UNKNOWN ? FLOW_NO_ROLE : 0));
+	it->n_ports = row->n_ports;
+	it->ports = row->ports;
+	it->ports_more = row->ports_more;
+	fold_push(fold);
+	return rows;
 }
 
 static enum wire_error flows(struct worker *w, struct reading *rd, const struct wire_record *r)
 {
 	struct wire_flows *f = &w->state->flows;
 	enum wire_error e = wire_flows_open(f, r);
-	struct wire_flow row;
+	struct wire_flow_raw row;
+	uint64_t n = 0, sum = 0;
 	unsigned refused;
 
 	if (e)
@@ -284,20 +307,19 @@ static enum wire_error flows(struct worker *w, struct reading *rd, const struct 
 		lines(w)->spread_ms = f->head.spread_ms;
 	if (refused == COLLECTOR_REJECTS)
 		begin_flows(w, f);
-	while ((e = wire_flows_next(f, &row)) != WIRE_END) {
-		uint64_t rows;
-
+	while ((e = wire_flows_next_raw(f, &row)) != WIRE_END) {
+		if (!e && !fold_values(pane(w)->fold, row.present, row.body))
+			e = WIRE_BODY;
 		if (e) {
 			refuse(w, e, rd->packet);
 			continue;
 		}
-		rows = fold_rows(row.present, row.body);
-		rd->rows += rows;
-		counters_add(&w->counters.flow_rows, 1);
-		counters_add(refused == COLLECTOR_REJECTS ? &w->counters.rows : &w->counters.refused_rows, rows);
-		if (refused == COLLECTOR_REJECTS)
-			flow(w, rd, &f->head, &row);
+		n++;
+		sum += refused == COLLECTOR_REJECTS ? flow(w, rd, &row) : fold_item(pane(w)->fold)->rows;
 	}
+	rd->rows += sum;
+	counters_add(&w->counters.flow_rows, n);
+	counters_add(refused == COLLECTOR_REJECTS ? &w->counters.rows : &w->counters.refused_rows, sum);
 	return WIRE_OK;
 }
 
@@ -419,6 +441,7 @@ static void record(struct worker *w, struct reading *rd, const struct wire_recor
 		counters_add(&w->counters.foreign, 1);
 		return;
 	}
+	rd->placed = true;
 	rd->pool = r->sample_pool;
 	rd->drops = r->drops;
 	e = readers[r->format](w, rd, r);
@@ -446,16 +469,17 @@ static enum account_verdict account(struct worker *w, struct reading *rd, bool o
 				    struct account_line **ret_line)
 {
 	const struct wire_datagram *d = &rd->datagram;
-	struct account_seen seen = {
+	enum account_verdict v;
+	struct clock_agent unknown = {0};
+
+	rd->seen = (struct account_seen){
 		.key = {.agent = d->agent, .sub_agent = d->sub_agent, .foreign = !ours, .boot = h->boot},
 		.peer = rd->packet->peer,
 		.sequence = d->sequence,
 		.uptime_ms = d->uptime_ms,
+		.at_us = rd->at_us,
 	};
-	enum account_verdict v = account_datagram(&w->state->account, &lines(w)->agents, &seen, rd->at_us / 1000000,
-						  &rd->track, ret_line);
-	struct clock_agent unknown = {0};
-
+	v = account_datagram(&w->state->account, &lines(w)->agents, &rd->seen, &rd->track, ret_line);
 	counters_add(&w->counters.duplicates, v == ACCOUNT_DUPLICATE);
 	counters_add(&w->counters.old_datagrams, v == ACCOUNT_OLD);
 	counters_add(&w->counters.late_datagrams, v == ACCOUNT_LATE);
@@ -490,8 +514,23 @@ static void sampled(struct worker *w, struct reading *rd)
 	rd->rows = n->rows;
 }
 
+/* Whether it is new, and allowed now. Refused: nothing of it is noted. */
+static bool fresh(struct worker *w, struct reading *rd, const struct wire_head *h, const struct trust_verdict *v)
+{
+	unsigned e = w->state->trust ? trust_fresh(w->state->trust, &rd->datagram, h, v, rd->at_us) : COLLECTOR_REJECTS;
+
+	if (e != COLLECTOR_REJECTS) {
+		refuse(w, e, rd->packet);
+		return false;
+	}
+	counters_add(&w->counters.signed_datagrams, v->is_signed);
+	counters_add(&w->counters.signed_late_key, v->by_late_key);
+	return true;
+}
+
 static void datagram(struct worker *w, const struct worker_packet *p, int64_t now_us)
 {
+	struct trust_verdict trust = {.reject = COLLECTOR_REJECTS};
 	struct reading rd = {.packet = p, .at_us = p->at_us ? p->at_us : now_us};
 	struct wire_head head = {0};
 	struct account_line *line;
@@ -503,6 +542,10 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 
 	if (p->truncated)
 		e = COLLECTOR_REJECT_TRUNCATED;
+	if (!e && w->state->trust)
+		trust = trust_origin(w->state->trust, &rd.datagram, p->bytes);
+	if (!e && trust.reject != COLLECTOR_REJECTS)
+		e = trust.reject;
 	if (e) {
 		refuse(w, e, p);
 		return;
@@ -514,7 +557,9 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		if (wire_head_read(&c, &head))
 			head = (struct wire_head){0};
 	}
-	v = account(w, &rd, any, &head, &line);
+	if (!fresh(w, &rd, &head, &trust))
+		return;
+	v = account(w, &rd, ours, &head, &line);
 	if (v == ACCOUNT_DUPLICATE || v == ACCOUNT_OLD)
 		return;
 	for (; any; any = next_ours(w, &rd, &r))
@@ -523,12 +568,18 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		sampled(w, &rd);
 	counters_add(&w->counters.clock_moved, rd.shift != 0);
 	if (line)
-		account_rows(line, rd.datagram.sequence, rd.datagram.uptime_ms, rd.pool, rd.drops, rd.rows,
-			     head.interval);
+		account_rows(&lines(w)->agents, line, &rd.seen,
+			     &(struct account_read){.rows = rd.rows,
+						    .placed = rd.placed || !ours,
+						    .pool = rd.pool,
+						    .drops = rd.drops,
+						    .interval = head.interval});
 }
 
 void worker_batch(struct worker *w, const struct worker_packet *packets, size_t n, int64_t now_us)
 {
+	if (w->state->trust)
+		trust_look(w->state->trust);
 	for (size_t i = 0; i < n; i++) {
 		counters_add(&w->counters.datagrams, 1);
 		counters_add(&w->counters.bytes, packets[i].bytes.n);

@@ -15,6 +15,7 @@
 #include "collector/records.h"
 #include "collector/sources.h"
 #include "collector/swap.h"
+#include "collector/trust.h"
 
 struct worker_opts {
 	struct fold_opts fold;
@@ -23,6 +24,7 @@ struct worker_opts {
 	uint32_t enterprise;  /* 0: WIRE_ENTERPRISE */
 	size_t record_bytes;  /* of waiting host, listener and ledger messages */
 	struct opt_list nets; /* accepted; none: all */
+	struct trust *trust;  /* with room for a reader; NULL: every datagram is believed */
 };
 
 struct worker_packet {

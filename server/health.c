@@ -14,7 +14,8 @@
  *    what it read and did not pass on: it shows as missing on the network, to the row.
  * 3. Two clocks read the kernel's and our own count of connections at nearly the same time. So at that hop alone 2 + 0.1 %
  *    are not called missing; and more on our side than on the kernel's is no loss.
- * 4. Rows of standard sFlow have no line before the collector's: what came in of them counts as put on the network too.
+ * 4. Rows of standard sFlow have no line before the collector's: what came in of them counts as put on the network too. So do
+ *    those of datagrams that the network doubled and two threads of a collector took.
  *
  * Pure sums, so lines may come in any order.
  */
@@ -70,7 +71,7 @@ static const struct {
 struct slot {
 	uint32_t interval;
 	uint64_t in[ROLES], out[ROLES], lost[ROLES];
-	uint64_t sampled; /* of the collector's in: standard sFlow, which no agent of ours put out */
+	uint64_t more; /* of the collector's in: what no agent of ours put out, see 4 */
 };
 
 struct health {
@@ -216,10 +217,11 @@ int health_line(struct health *h, const struct flow_ledger *l, bool kernel)
 	s->in[role] += l->rows_in;
 	s->out[role] += l->rows_out;
 	if (role == ROLE_COLLECTOR) {
-		uint64_t sampled = flow_count_get(l->info, l->n_info, "sampled_rows");
+		uint64_t more = flow_count_get(l->info, l->n_info, "sampled_rows") +
+				flow_count_get(l->info, l->n_info, "doubled_rows");
 
-		s->sampled += sampled;
-		h->sum.sampled += sampled;
+		s->more += more;
+		h->sum.more += more;
 	}
 	h->sum.in[role] += l->rows_in;
 	h->sum.out[role] += l->rows_out;
@@ -252,7 +254,7 @@ static int64_t hop_missing(const struct slot *s, enum health_hop hop)
 
 	if (from == to)
 		return (int64_t)(s->in[from] - s->out[from] - s->lost[from]);
-	return (int64_t)(s->out[from] + (hop == HEALTH_NETWORK ? s->sampled : 0) - s->in[to]);
+	return (int64_t)(s->out[from] + (hop == HEALTH_NETWORK ? s->more : 0) - s->in[to]);
 }
 
 static void health_intervals(const struct health *h, enum health_hop hop, struct health_report *r)
@@ -290,7 +292,7 @@ static void health_hop(const struct health *h, enum health_hop hop, struct healt
 		r->in = from == to ? h->sum.in[from] : h->sum.out[from];
 		r->out = from == to ? h->sum.out[to] : h->sum.in[to];
 		if (hop == HEALTH_NETWORK)
-			r->in += h->sum.sampled;
+			r->in += h->sum.more;
 	}
 	for (unsigned i = 0; i < h->n_lost[hop]; i++) {
 		/* More found again than lost: the loss was noticed before the range began. */

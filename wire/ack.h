@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The collector's answer to an agent: a datagram of its own, WIRE_ACK_SIZE bytes, smaller than any that it answers. */
+/* The collector's answer to an agent: a datagram of its own, WIRE_ACK_SIZE bytes, or WIRE_ACK_SIGNED (wire/auth.h): smaller than
+ * any that it answers. */
 #pragma once
 
 #include "wire/wire.h"
 
 #define WIRE_ACK_MAGIC 0x736b6163u /* "skac" */
 #define WIRE_ACK_SIZE 48
+#define WIRE_ACK_SIGNED 64
 #define WIRE_ACK_STOPPING 1u /* the collector goes away: choose another one now */
 
 struct wire_ack {
@@ -18,7 +20,7 @@ struct wire_ack {
 	uint32_t flags;     /* WIRE_ACK_... */
 };
 
-/* Writes WIRE_ACK_SIZE bytes. */
+/* Writes WIRE_ACK_SIZE bytes: without a signature. */
 void wire_ack_put(const struct wire_ack *a, uint8_t dst[WIRE_ACK_SIZE]);
 
 /* WIRE_SHORT, WIRE_VERSION (not an ack of ours, or of a newer kind). Further bytes at the end are passed. */

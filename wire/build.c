@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "wire/auth.h"
 #include "wire/put.h"
 
 enum {
@@ -48,6 +49,7 @@ void wire_build_open(struct wire_build *b, enum wire_format format, const struct
 	b->format = format;
 	b->enterprise = opts && opts->enterprise ? opts->enterprise : WIRE_ENTERPRISE;
 	b->size = size_bound(opts);
+	b->auth = opts && opts->auth;
 	b->family = 0;
 	b->n_items = 0;
 	b->rows = 0;
@@ -96,7 +98,8 @@ static size_t record_body(const struct wire_build *b)
 
 size_t wire_build_size(const struct wire_build *b)
 {
-	return HEADER_BYTES + SAMPLE_BYTES + RECORD_BYTES + record_body(b) + b->n_extra;
+	return HEADER_BYTES + SAMPLE_BYTES + RECORD_BYTES + record_body(b) + b->n_extra +
+	       (b->auth ? WIRE_AUTH_RECORD : 0);
 }
 
 struct wire_mark wire_build_mark(const struct wire_build *b)
@@ -138,7 +141,12 @@ static uint8_t *put_header(uint8_t *p, const struct wire_sender *s, uint32_t upt
 	return put_u32(p, samples);
 }
 
-static uint8_t *put_record(const struct wire_build *b, uint8_t *p)
+size_t wire_build_record_size(const struct wire_build *b)
+{
+	return RECORD_BYTES + record_body(b);
+}
+
+uint8_t *wire_build_record_put(const struct wire_build *b, uint8_t *p)
 {
 	p = put_u32(p, b->enterprise << 12 | b->format);
 	p = put_u32(p, record_body(b));
@@ -175,7 +183,7 @@ size_t wire_build_close(struct wire_build *b, struct wire_sender *s, uint32_t up
 	p = put_header(p, s, uptime_ms, b->n_extra ? 2 : 1);
 	p = put_u32(p, 1); /* 0:1, a flow sample */
 	p = put_u32(p, sample);
-	p = put_u32(p, s->sequence);
+	p = put_u32(p, s->sequence + s->more);
 	p = put_u32(p, THIS_HOST);
 	p = put_u32(p, 1); /* every connection, not one in N */
 	p = put_u32(p, s->pool);
@@ -183,7 +191,7 @@ size_t wire_build_close(struct wire_build *b, struct wire_sender *s, uint32_t up
 	p = put_u32(p, 0); /* input, output: unknown */
 	p = put_u32(p, 0);
 	p = put_u32(p, pad ? 2 : 1);
-	p = put_record(b, p);
+	p = wire_build_record_put(b, p);
 	if (pad) {
 		p = put_u32(p, b->enterprise << 12 | WIRE_PAD);
 		p = put_u32(p, pad - RECORD_BYTES);
@@ -191,6 +199,8 @@ size_t wire_build_close(struct wire_build *b, struct wire_sender *s, uint32_t up
 		p += pad - RECORD_BYTES;
 	}
 	p = put_bytes(p, b->extra, b->n_extra);
+	if (b->auth)
+		p = (uint8_t *)dst + wire_auth_add(dst, (size_t)(p - (uint8_t *)dst), b->enterprise);
 	assert((size_t)(p - (uint8_t *)dst) == n + pad);
 	return n + pad;
 }

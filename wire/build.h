@@ -23,6 +23,7 @@ struct wire_opts {
 	uint32_t enterprise; /* 0: WIRE_ENTERPRISE */
 	uint32_t
 		size; /* bound on the datagram; 0: WIRE_SIZE; clamped to WIRE_SIZE_MIN .. WIRE_SIZE_MAX, made a multiple of 4 */
+	bool auth;                            /* ends with room for a signature: wire_auth_sign() once it is complete */
 	const struct wire_adapters *adapters; /* sent with a host record (wire/host.h); NULL: none */
 };
 
@@ -31,6 +32,7 @@ struct wire_sender {
 	struct ip agent;
 	uint32_t sub_agent;
 	uint32_t sequence; /* datagrams made; the next one carries sequence + 1 */
+	uint32_t more;     /* flow samples made beyond one a datagram: sequence + more are all */
 	uint32_t pool;     /* sum(rows) sent: `sample_pool` */
 	uint32_t drops;    /* rows lost on this side, whatever the reason: `drops` */
 };
@@ -38,7 +40,8 @@ struct wire_sender {
 struct wire_build {
 	enum wire_format format;
 	uint32_t enterprise;
-	uint32_t size;    /* bound */
+	uint32_t size; /* bound */
+	bool auth;
 	uint32_t family;  /* of a flows record: 4 or 6; 0 none yet */
 	uint32_t n_items; /* wire rows, listeners, ledger lines, addresses */
 	uint64_t rows;    /* sum(rows) of the flows inside */
@@ -88,6 +91,10 @@ void wire_build_head_u32(struct wire_build *b, uint32_t v);
  */
 size_t wire_build_close(struct wire_build *b, struct wire_sender *s, uint32_t uptime_ms, size_t pad_to, void *dst,
 			size_t cap);
+
+/* The record alone, its format and length included: who closes datagrams of its own (wire/interop.h). Returns where it ends. */
+size_t wire_build_record_size(const struct wire_build *b);
+uint8_t *wire_build_record_put(const struct wire_build *b, uint8_t *dst);
 
 /* A datagram (or a whole run) with sum(rows) of `rows` could not be sent: they leave `pool` and enter `drops`. */
 void wire_sender_failed(struct wire_sender *s, uint64_t rows);

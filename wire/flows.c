@@ -128,22 +128,20 @@ enum wire_error wire_flows_open(struct wire_flows *f, const struct wire_record *
 	return WIRE_OK;
 }
 
-static enum wire_error judge(const struct wire_flows *f, const struct wire_flow *row, struct str ports)
+static enum wire_error judge(const struct wire_flows *f, const struct wire_flow_raw *row, size_t ports_bytes)
 {
-	if (row->view > FLOW_VIEW_UNKNOWN || ports.n > PORTS_BYTES || ports.n % 2)
+	if (row->view > FLOW_VIEW_UNKNOWN || ports_bytes > PORTS_BYTES || ports_bytes % 2)
 		return WIRE_VALUE;
 	if (row->names_index >= f->tables.n_names)
 		return WIRE_NAME;
-	if (f->tables.names_bad[row->names_index])
-		return f->tables.names_bad[row->names_index];
-	return wire_body_check(row->present, row->body);
+	return f->tables.names_bad[row->names_index];
 }
 
-enum wire_error wire_flows_next(struct wire_flows *f, struct wire_flow *row)
+enum wire_error wire_flows_next_raw(struct wire_flows *f, struct wire_flow_raw *row)
 {
 	struct cursor *c = &f->items.cur;
 	size_t n = f->family == 4 ? 4 : 16;
-	const uint8_t *local, *remote;
+	const uint8_t *p;
 	enum wire_error e;
 	struct str ports;
 	uint32_t word;
@@ -151,35 +149,60 @@ enum wire_error wire_flows_next(struct wire_flows *f, struct wire_flow *row)
 	e = wire_items_next(&f->items);
 	if (e)
 		return e;
-	local = cursor_take(c, n);
-	remote = cursor_take(c, n);
-	word = cursor_u32(c);
+	p = cursor_take(c, 2 * n + 5 * 4);
+	if (!p)
+		return wire_items_lost(&f->items, WIRE_SHORT);
+	row->local = p;
+	row->remote = p + n;
+	p += 2 * n;
+	word = cursor_load32(p);
 	row->port = word >> 16;
 	row->other_port = word & 0xffff;
-	word = cursor_u32(c);
+	word = cursor_load32(p + 4);
 	row->view = word >> 24;
 	row->protocol = word >> 16 & 0xff;
 	row->flags = word & 0xffff;
-	row->scope = cursor_u32(c);
-	row->names_index = cursor_u32(c);
-	row->ports_more = cursor_u32(c);
+	row->scope = cursor_load32(p + 8);
+	row->names_index = cursor_load32(p + 12);
+	row->ports_more = cursor_load32(p + 16);
 	ports = cursor_opaque(c);
+	row->ports = (const uint8_t *)ports.p;
+	row->n_ports = (uint8_t)(ports.n / 2);
 	row->present = cursor_u64(c);
 	row->body = cursor_opaque(c);
 	if (c->err)
 		return wire_items_lost(&f->items, WIRE_SHORT);
-	e = judge(f, row, ports);
+	return judge(f, row, ports.n);
+}
+
+enum wire_error wire_flows_next(struct wire_flows *f, struct wire_flow *row)
+{
+	struct wire_flow_raw raw;
+	enum wire_error e = wire_flows_next_raw(f, &raw);
+
+	if (!e)
+		e = wire_body_check(raw.present, raw.body);
 	if (e)
 		return e;
-	row->n_ports = ports.n / 2;
+	row->port = raw.port;
+	row->other_port = raw.other_port;
+	row->view = raw.view;
+	row->protocol = raw.protocol;
+	row->flags = raw.flags;
+	row->scope = raw.scope;
+	row->names_index = raw.names_index;
+	row->ports_more = raw.ports_more;
+	row->present = raw.present;
+	row->body = raw.body;
+	row->n_ports = raw.n_ports;
 	for (unsigned i = 0; i < row->n_ports; i++)
-		row->ports[i] = (uint16_t)((uint8_t)ports.p[2 * i] << 8 | (uint8_t)ports.p[2 * i + 1]);
-	if (n == 4) {
-		row->local = ip_from_v4(local);
-		row->remote = ip_from_v4(remote);
+		row->ports[i] = (uint16_t)(raw.ports[2 * i] << 8 | raw.ports[2 * i + 1]);
+	if (f->family == 4) {
+		row->local = ip_from_v4(raw.local);
+		row->remote = ip_from_v4(raw.remote);
 	} else {
-		memcpy(row->local.b, local, 16);
-		memcpy(row->remote.b, remote, 16);
+		memcpy(row->local.b, raw.local, 16);
+		memcpy(row->remote.b, raw.remote, 16);
 	}
 	row->names = &f->tables.names[row->names_index];
 	return WIRE_OK;

@@ -51,6 +51,20 @@ struct wire_flows {
 /* Reads head and tables of record `r` (ours, WIRE_FLOWS). Not WIRE_OK: the whole record is lost. */
 enum wire_error wire_flows_open(struct wire_flows *f, const struct wire_record *r);
 
+/* A row where it stands, its words taken apart and nothing copied: what a collector's hot path needs. */
+struct wire_flow_raw {
+	const uint8_t *local, *remote; /* 4 bytes each, or 16: as the family says */
+	uint16_t port, other_port, flags;
+	uint8_t view, protocol, n_ports;
+	uint32_t scope, names_index, ports_more;
+	const uint8_t *ports; /* two bytes each, big-endian */
+	uint64_t present;
+	struct str body; /* not checked: wire_body_check(), or what knows more */
+};
+
+/* As wire_flows_next(), but for the body. */
+enum wire_error wire_flows_next_raw(struct wire_flows *f, struct wire_flow_raw *row);
+
 /*
  * The next row; row->names points into *f. WIRE_OK, WIRE_END, else the reason why one row (WIRE_STRING,
  * WIRE_TEXT, WIRE_NAME, WIRE_BODY, WIRE_VALUE) or this and all that follow (WIRE_SHORT; then WIRE_END comes) are lost.

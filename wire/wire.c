@@ -245,12 +245,18 @@ static inline enum wire_error next_record(struct wire_datagram *d, struct wire_r
 	return WIRE_OK;
 }
 
+/* Padding, and the signature, which is about the datagram and not in what it says. */
+static inline bool passed(const struct wire_datagram *d, uint32_t enterprise, uint32_t format)
+{
+	return enterprise == d->enterprise && (format == WIRE_PAD || format == WIRE_AUTH);
+}
+
 enum wire_error wire_record_next(struct wire_datagram *d, struct wire_record *ret)
 {
 	while (d->records_left) {
 		enum wire_error e = next_record(d, ret);
 
-		if (e || !ret->ours || ret->format != WIRE_PAD)
+		if (e || !passed(d, ret->enterprise, ret->format))
 			return e;
 	}
 	if (!cursor_left(&d->sample))
@@ -299,7 +305,7 @@ bool wire_has_ours(const struct wire_datagram *d)
 
 			if (!next_part(&records, &enterprise, &format, &body, &ends))
 				break;
-			if (enterprise == d->enterprise && format != WIRE_PAD)
+			if (enterprise == d->enterprise && !passed(d, enterprise, format))
 				return true;
 		}
 	}

@@ -7,6 +7,9 @@
  * wire/build.h opens and closes a datagram to send; wire/flows.h, wire/host.h, wire/listeners.h and
  * wire/health.h put into and take out of the records; wire/ack.h is the answer; wire/print.h shows it.
  *
+ * What others send (standard sFlow) is walked by the same calls; wire/sflow.h names its records' fields, wire/packet.h reads a
+ * sampled packet.
+ *
  * Everything here is a pure function over the caller's memory: no socket, clock, malloc or log.
  * Strings that were read point into the datagram and live as long as its bytes do.
  */
@@ -34,7 +37,7 @@ enum wire_format {
 	WIRE_HEALTH = 4,
 	WIRE_SECURITY = 5, /* reserved */
 	WIRE_PAD = 14,     /* bytes to skip: makes datagrams of a run equally long */
-	WIRE_AUTH = 15,    /* reserved: signature, always last */
+	WIRE_AUTH = 15,    /* signature, always last: wire/auth.h */
 };
 
 /* Why something could not be read: the reason of a counter. WIRE_OK and WIRE_END are no failures. */
@@ -122,7 +125,7 @@ enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint
 /*
  * The next record, of whatever sample. WIRE_OK: *ret is filled (a sample of a kind that is not the standard's comes whole,
  * sample_only). WIRE_END: no more. Anything else: one sample or record is lost; call again, what can still be found
- * comes (it always ends). One of ours cut short by the datagram's end is given with the bytes there are. Padding is passed.
+ * comes (it always ends). One of ours cut short by the datagram's end is given with the bytes there are. Padding and signatures are passed.
  */
 enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret);
 

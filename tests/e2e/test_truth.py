@@ -187,7 +187,9 @@ class Truth(unittest.TestCase):
                 self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")),
                                  (sent["lost_datagrams"], sent["lost_rows"]))
                 self.assertEqual(run.metrics["duplicates_total"], sent["twice_datagrams"])
-                self.assertEqual(run.metrics["late_datagrams_total"], sent["overtaken_datagrams"])
+                # overtaken by one that another thread got: nobody can tell, and it is not late there
+                late = run.metrics["late_datagrams_total"]
+                self.assertIn(sent["overtaken_datagrams"] - late, range(1 + (sent["overtaken_datagrams"] // 10 if threads > 1 else 0)))
                 self.assertEqual(sum(line["unsent_rows"] for line in run.truth), sent["lost_rows"])
 
     def test_any_socket(self):
@@ -206,7 +208,7 @@ class Truth(unittest.TestCase):
 
     def test_load(self):
         """Round and round at a rate, with runs cut by the kernel, from two threads; over several intervals."""
-        for more in ((), ("--gso",), ("--gso", "--loss", "1%", "--duplicate", "1%", "--reorder", "1%")):
+        for more in ((), ("--gso", "--profile", "interop"), ("--gso", "--loss", "1%", "--duplicate", "1%", "--reorder", "1%")):
             with self.subTest(more=more):
                 run = self.start(2, "--keys", "3000", "--ipv6", "20%", "--rate", "40000", "--for", "1s", "--threads", "2",
                                  "--sockets", "60", *more)
@@ -226,6 +228,17 @@ class Truth(unittest.TestCase):
         self.assertAlmostEqual(sent["made_rows"] / sent["keys"], 12 / 1.4, delta=0.5)
         self.assertAlmostEqual(sent["tuples"] / sent["keys"], 3.3, delta=0.2)
         self.assertLessEqual(len(run.messages["Flow"]), sent["made_rows"] / 8)
+
+    def test_interop(self):
+        """Each row twice, in our words and in the standard's: counted once."""
+        for threads, more in ((1, ()), (2, ("--events",)), (4, ("--events", "--gso", "--loss", "2%", "--duplicate", "1%"))):
+            with self.subTest(threads=threads, more=more):
+                run = self.start(threads, "--intervals", "2", "--ipv6", "30%", "--profile", "interop", "--sockets", "10", *more)
+                self.check_sums(run)
+                self.check_agents(run, self.check_books(run))
+                self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")),
+                                 (run.sent["lost_datagrams"], run.sent["lost_rows"]))
+                self.assertEqual(run.metrics["sampled_rows_total"], 0)
 
     def test_standard(self):
         """Samples of others, scaled by their rate; the interval is that in which they came."""

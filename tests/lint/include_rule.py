@@ -28,6 +28,7 @@ LIBRARIES = (
     (("librdkafka/",), {"bus"}),
     (("curl/",), {"store", "archive"}),
     (("pcap",), {"wire"}),
+    (("openssl/",), {"wire"}),
     (("seccomp", "sys/capability"), {"agent"}),
 )
 

@@ -221,6 +221,22 @@ static void test_a_gap_explains_no_more_than_is_missing(void **state)
 	assert_int_equal(c[HEALTH_NETWORK].lost_total, 0);
 }
 
+/* Standard sFlow comes in at the collector: no agent put it out, nothing is missing; what is besides, is. */
+static void test_sampled_rows(void **state)
+{
+	struct made m = whole(T0 + 1);
+	struct health_report c[HEALTH_HOPS];
+
+	shrink(&m, 0, (uint64_t)-30);
+	m.collector.info[m.collector.n_info++] = (struct flow_count){STR("sampled_rows"), 30};
+	assert_int_equal(judge(&m, 630, c), HEALTH_HOPS);
+	assert_int_equal(c[HEALTH_AGENT].out, 600);
+	assert_int_equal(c[HEALTH_NETWORK].in, 630);
+	assert_int_equal(c[HEALTH_NETWORK].n_intervals, 0);
+	shrink(&m, 0, 7);
+	expect(&m, 623, HEALTH_NETWORK, 7);
+}
+
 static void test_the_kernels_count(void **state)
 {
 	struct made m = whole(T0 + 1);
@@ -290,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_explained_losses_add_up),
 		cmocka_unit_test(test_a_collector_that_was_away),
 		cmocka_unit_test(test_a_gap_explains_no_more_than_is_missing),
+		cmocka_unit_test(test_sampled_rows),
 		cmocka_unit_test(test_the_kernels_count),
 		cmocka_unit_test(test_many_reasons_are_bounded),
 	};

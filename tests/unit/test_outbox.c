@@ -19,7 +19,7 @@
 #include "agent/send.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "wire/ack.h"
+#include "wire/auth.h"
 #include "wire/health.h"
 
 #define DEADLINE_US 10000000ll
@@ -33,6 +33,7 @@ struct got {
 	bool gap;                     /* sequence or pool did not go on from the former one */
 	struct flow_ledger lines[64]; /* of the last health record; names point nowhere */
 	uint64_t counted[64];         /* their lines_too_big */
+	uint64_t acks_refused;
 	unsigned n_lines;
 	uint64_t send_errors;
 };
@@ -43,6 +44,9 @@ static struct conf conf;
 static struct batch_head head;
 static struct loop *loop;
 static struct outbox *outbox;
+static const struct wire_auth *signs;   /* each datagram is signed by it; NULL: none is looked at */
+static const struct wire_auth *answers; /* acks are signed by it; NULL: they are not */
+static bool again;                      /* each ack comes twice */
 
 static int listen_on(uint16_t port, uint16_t *ret_port)
 {
@@ -143,6 +147,8 @@ static void read_lines(struct got *g, const struct wire_record *r)
 		const struct flow_ledger *l = &g->lines[g->n_lines];
 
 		g->counted[g->n_lines++] = flow_count_get(l->info, l->n_info, "lines_too_big");
+		if (g->n_lines == 1) /* of the newest line */
+			g->acks_refused = flow_count_get(l->info, l->n_info, "acks_refused");
 
 		for (i = 0; i < l->n_lost; i++)
 			g->send_errors += str_eq(l->lost[i].name, STR("send_error")) ? l->lost[i].n : 0;
@@ -154,7 +160,8 @@ static void take(int fd, struct got *g, bool ack, uint32_t flags)
 {
 	struct sockaddr_storage from;
 	socklen_t len = sizeof(from);
-	uint8_t p[2000], answer[WIRE_ACK_SIZE];
+	uint8_t p[2000], answer[WIRE_ACK_SIGNED];
+	size_t size = answers ? WIRE_ACK_SIGNED : WIRE_ACK_SIZE;
 	ssize_t n;
 
 	while ((n = recvfrom(fd, p, sizeof(p), 0, (struct sockaddr *)&from, &len)) > 0) {
@@ -163,6 +170,8 @@ static void take(int fd, struct got *g, bool ack, uint32_t flags)
 
 		assert_int_equal(wire_open(&d, p, (size_t)n, 0), WIRE_OK);
 		assert_int_equal(wire_next(&d, &r), WIRE_OK);
+		assert_int_equal(wire_auth_has(p, (size_t)n, WIRE_ENTERPRISE), signs != NULL);
+		assert_true(!signs || wire_auth_check(signs, p, (size_t)n));
 		g->gap |= d.sub_agent == g->sub_agent && g->datagrams && d.sequence != g->sequence + 1;
 		if (d.sub_agent != g->sub_agent)
 			g->gap |= d.sequence != 1;
@@ -186,8 +195,10 @@ static void take(int fd, struct got *g, bool ack, uint32_t flags)
 					     .flags = flags};
 
 			wire_ack_put(&a, answer);
-			assert_int_equal(sendto(fd, answer, sizeof(answer), 0, (struct sockaddr *)&from, len),
-					 sizeof(answer));
+			if (answers)
+				wire_auth_ack(answers, answer);
+			for (int i = 0; i <= again; i++)
+				assert_int_equal(sendto(fd, answer, size, 0, (struct sockaddr *)&from, len), size);
 		}
 	}
 }
@@ -385,6 +396,55 @@ static void test_odd_answers(void **state)
 	stop();
 }
 
+/* With keys every datagram is signed by the first, and acks count that any of them signed, each once. */
+static void test_keys(void **state)
+{
+	static const struct {
+		int key; /* 2: none of ours; -1: not signed */
+		bool again, believed;
+		unsigned refused; /* as the next line says */
+	} cases[] = {{0, false, true, 0}, {-1, false, false, 1}, {2, false, false, 1}, {1, false, true, 0},
+		     {0, true, true, 1},  {2, true, false, 2},   {0, false, true, 0}};
+	struct wire_auth keys[3];
+	uint32_t t = now_interval() - 20;
+	unsigned waiting = 0, refused = 0;
+	struct got g = {0};
+	char why[256];
+	size_t i;
+
+	start(1);
+	outbox_free(outbox);
+	conf.keys.n = 2;
+	for (i = 0; i < 3; i++) {
+		memset(conf.keys.key[i], (int)i + 1, KEYFILE_BYTES);
+		wire_auth_init(&keys[i], conf.keys.key[i]);
+	}
+	head.opts.auth = true;
+	signs = &keys[0];
+	assert_int_equal(outbox_new(&outbox, &conf, &head, loop, why, sizeof(why)), 0);
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		answers = cases[i].key < 0 ? NULL : &keys[cases[i].key];
+		again = cases[i].again;
+		g.datagrams = 0;
+		push(t + (uint32_t)i, 1);
+		run_until(collector[0], &g, 1, true, 0);
+		assert_int_equal(g.n_lines, waiting + 1); /* lines not acknowledged come again */
+		assert_int_equal(g.acks_refused, refused);
+		waiting = cases[i].believed ? 0 : waiting + 1;
+		refused = cases[i].refused;
+	}
+	/* other keys while it runs */
+	memcpy(conf.keys.key[0], conf.keys.key[2], KEYFILE_BYTES);
+	outbox_reload(outbox, &conf);
+	signs = answers = &keys[2];
+	push(t + (uint32_t)i, 1);
+	run_until(collector[0], &g, 1, true, 0);
+	assert_int_equal(g.n_lines, 1);
+	signs = answers = NULL;
+	again = false;
+	stop();
+}
+
 /* A line that fits no datagram holds up no other; a later one says that it is missing. */
 static void test_a_line_too_big_is_counted(void **state)
 {
@@ -429,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_refused_goes_to_the_next),
 		cmocka_unit_test(test_flush_sends_all_at_once),
 		cmocka_unit_test(test_odd_answers),
+		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_a_line_too_big_is_counted),
 	};
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -162,8 +163,10 @@ static void arrival_is_the_kernels(void **state)
 static void dropped_datagrams_are_counted(void **state)
 {
 	struct rx_opts o = {.rcvbuf = 4096};
+	const struct worker_packet *packets;
 	struct account_peer peer;
 	static struct str got[1000];
+	struct rx_queue q;
 	char p[1000] = {0};
 	struct rx *rx;
 	size_t n;
@@ -173,21 +176,213 @@ static void dropped_datagrams_are_counted(void **state)
 	fd = connected("127.0.0.1", rx_mmsg.port(rx));
 	for (unsigned i = 0; i < 500; i++)
 		assert_int_equal(send(fd, p, sizeof(p), 0), sizeof(p));
-	n = recv_all(rx, got, 1, &peer);
-	while (n < 500) { /* what there is, then one more that brings the count */
-		const struct worker_packet *packets;
-		int more = rx_mmsg.recv(rx, &packets);
-
-		if (more <= 0)
-			break;
-		n += (size_t)more;
-	}
-	assert_int_equal(send(fd, p, sizeof(p), 0), sizeof(p));
+	rx_mmsg.queue(rx, &q); /* known though no datagram came after */
+	assert_true(q.drops > 0 && q.drops < 500);
+	assert_true(q.fill_pm > 500);
+	n = recv_all(rx, got, 500 - q.drops, &peer);
+	assert_int_equal(n, 500 - q.drops);
+	assert_int_equal(rx_mmsg.recv(rx, &packets), 0);
+	assert_int_equal(send(fd, p, sizeof(p), 0), sizeof(p)); /* brings the count with it */
 	assert_int_equal(recv_all(rx, got, 1, &peer), 1);
-	assert_true(n < 500);
-	assert_int_equal(rx_mmsg.drops(rx), 500 - n);
+	rx_mmsg.queue(rx, &q);
+	assert_int_equal(q.drops, 500 - n);
+	assert_true(q.fill_pm < 500);
+	rx_mmsg.resize(rx, 1 << 17);
+	rx_mmsg.queue(rx, &q);
+	assert_int_equal(q.granted, 1 << 17);
 	close(fd);
 	rx_mmsg.close(rx);
+}
+
+/* --- which socket */
+
+enum { GROUP = 4, RUN = 1 << STEER_RUN_BITS };
+
+struct group {
+	struct rx *rx[GROUP];
+	uint16_t port;
+};
+
+static void group_open(struct group *g, enum steer how)
+{
+	struct rx_opts o = {.rcvbuf = 1 << 20, .share = true};
+
+	for (unsigned i = 0; i < GROUP; i++) {
+		assert_int_equal(rx_mmsg.open(&g->rx[i], &o), 0);
+		g->port = o.port = rx_mmsg.port(g->rx[0]);
+	}
+	assert_int_equal(rx_mmsg.steer(g->rx[0], how, GROUP), 0);
+}
+
+static void group_close(struct group *g)
+{
+	for (unsigned i = 0; i < GROUP; i++)
+		rx_mmsg.close(g->rx[i]);
+}
+
+/* Datagrams that each socket got. */
+static unsigned group_take(struct group *g, unsigned n[GROUP])
+{
+	unsigned all = 0;
+
+	for (unsigned i = 0; i < GROUP; i++) {
+		const struct worker_packet *p;
+		int got;
+
+		n[i] = 0;
+		while ((got = rx_mmsg.recv(g->rx[i], &p)) > 0)
+			n[i] += (unsigned)got;
+		all += n[i];
+	}
+	return all;
+}
+
+/* Head of a datagram as the specification has it. */
+static size_t sflow_head(bool v6, uint32_t agent, uint32_t sequence, uint8_t p[64])
+{
+	uint32_t w[] = {5, v6 ? 2 : 1, agent, 0, 0, 0, 7, sequence, 1000, 0, 0, 0}, n = v6 ? 11 : 8;
+
+	if (!v6)
+		memcpy(&w[3], &w[6], 3 * sizeof(*w));
+	else
+		w[5] = agent;
+	for (unsigned i = 0; i < n; i++) {
+		w[i] = htonl(w[i]);
+		memcpy(p + (size_t)4 * i, &w[i], 4);
+	}
+	return (size_t)4 * n;
+}
+
+static void send_head(int fd, bool v6, uint32_t agent, uint32_t sequence)
+{
+	uint8_t p[64];
+	size_t n = sflow_head(v6, agent, sequence, p);
+
+	assert_int_equal(send(fd, p, n, 0), n);
+}
+
+/* One sender, one agent: every socket gets a run in turn, the same number of each. */
+static void a_loud_agent_is_everyones(void **state)
+{
+	unsigned n[GROUP];
+	struct group g;
+	int fd;
+
+	group_open(&g, STEER_SPREAD);
+	fd = connected("127.0.0.1", g.port);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		unsigned seen = 0;
+
+		for (unsigned run = 0; run < GROUP; run++) {
+			for (uint32_t i = 0; i < RUN; i++)
+				send_head(fd, v6, 0x0a000001, 0xffffff00 + run * RUN + i); /* up to the wrap */
+			assert_int_equal(group_take(&g, n), RUN);
+			for (unsigned i = 0; i < GROUP; i++) {
+				assert_true(n[i] == 0 || n[i] == RUN);
+				seen |= n[i] ? 1u << i : 0;
+			}
+		}
+		assert_int_equal(seen, (1 << GROUP) - 1);
+	}
+	close(fd);
+	group_close(&g);
+}
+
+/* A datagram comes to the same socket again, from whatever port. */
+static void a_copy_follows_its_first(void **state)
+{
+	unsigned n[GROUP];
+	struct group g;
+
+	group_open(&g, STEER_SPREAD);
+	for (uint32_t sequence = 0; sequence < 600; sequence += 37) {
+		unsigned sockets = 0;
+
+		for (unsigned copy = 0; copy < 6; copy++) {
+			int fd = connected("127.0.0.1", g.port);
+
+			send_head(fd, sequence & 1, 0x0a000002, sequence);
+			close(fd);
+		}
+		assert_int_equal(group_take(&g, n), 6);
+		for (unsigned i = 0; i < GROUP; i++)
+			sockets += n[i] > 0;
+		assert_int_equal(sockets, 1);
+	}
+	group_close(&g);
+}
+
+/* Many quiet agents, and what is no datagram of anyone: all sockets get some, none more than twice its share. */
+static void many_quiet_ones_meet_everywhere(void **state)
+{
+	enum { MANY = 1000 };
+	struct group g;
+	int fd;
+
+	group_open(&g, STEER_SPREAD);
+	fd = connected("127.0.0.1", g.port);
+	for (unsigned kind = 0; kind < 4; kind++) {
+		unsigned n[GROUP];
+
+		for (uint32_t i = 0; i < MANY; i++) {
+			if (kind < 2)
+				send_head(fd, kind, 0x0a000000 + i, 1);
+			else if (kind == 2)
+				assert_int_equal(send(fd, "short", i % 6, 0), i % 6);
+			else
+				assert_int_equal(send(fd, (char[100]){9}, 100, 0), 100);
+		}
+		assert_int_equal(group_take(&g, n), MANY);
+		for (unsigned i = 0; i < GROUP; i++)
+			assert_in_range(n[i], MANY / GROUP / 2, MANY / GROUP * 2);
+	}
+	close(fd);
+	group_close(&g);
+}
+
+static void by_hash_a_sender_stays(void **state)
+{
+	unsigned n[GROUP], sockets = 0;
+	struct group g;
+	int fd;
+
+	group_open(&g, STEER_HASH);
+	fd = connected("127.0.0.1", g.port);
+	for (uint32_t i = 0; i < 500; i++)
+		send_head(fd, false, 0x0a000001, i);
+	assert_int_equal(group_take(&g, n), 500);
+	for (unsigned i = 0; i < GROUP; i++)
+		sockets += n[i] > 0;
+	assert_int_equal(sockets, 1);
+	close(fd);
+	group_close(&g);
+}
+
+/* On a CPU of our own the loopback interface delivers there. */
+static void by_cpu(void **state)
+{
+	cpu_set_t before, one;
+	unsigned n[GROUP];
+	struct group g;
+	int fd, cpu;
+
+	group_open(&g, STEER_CPU);
+	fd = connected("127.0.0.1", g.port);
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &before))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+		for (uint32_t i = 0; i < 50; i++)
+			send_head(fd, false, 0x0a000001 + i, i * RUN);
+		assert_int_equal(group_take(&g, n), 50);
+		assert_int_equal(n[cpu % GROUP], 50);
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	close(fd);
+	group_close(&g);
 }
 
 /* --- the role */
@@ -331,9 +526,17 @@ static void a_port_in_use_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(runs_are_cut_ipv4),      cmocka_unit_test(runs_are_cut_ipv6),
-		cmocka_unit_test(arrival_is_the_kernels), cmocka_unit_test(dropped_datagrams_are_counted),
-		cmocka_unit_test(from_socket_to_bus),     cmocka_unit_test(a_port_in_use_is_said),
+		cmocka_unit_test(runs_are_cut_ipv4),
+		cmocka_unit_test(runs_are_cut_ipv6),
+		cmocka_unit_test(arrival_is_the_kernels),
+		cmocka_unit_test(dropped_datagrams_are_counted),
+		cmocka_unit_test(a_loud_agent_is_everyones),
+		cmocka_unit_test(a_copy_follows_its_first),
+		cmocka_unit_test(many_quiet_ones_meet_everywhere),
+		cmocka_unit_test(by_hash_a_sender_stays),
+		cmocka_unit_test(by_cpu),
+		cmocka_unit_test(from_socket_to_bus),
+		cmocka_unit_test(a_port_in_use_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

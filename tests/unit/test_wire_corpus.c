@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * 200 datagrams: ours, the standard's, and both in one sample as a profile for other readers has them. Each is cut at
+ * 200 datagrams: ours in both profiles, and the standard's. Each is cut at
  * every length and has every bit flipped: read, shown and folded, nothing outside is touched and what is counted adds up.
  */
 #include <setjmp.h>
@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "wire/interop.h"
 #include "wire/put.h"
 #include "wire_feed.h"
 #include "wire_sample.h"
@@ -50,22 +51,28 @@ static void add_standard(void)
 	assert_int_equal(n_corpus, STANDARD);
 }
 
-/* The one sample of `s` with standard records before and after ours. */
-static void add_mixed(const struct sample *s)
+/* Rows from the i-th on in the profile for other readers, as many as fit. */
+static void add_interop(unsigned i, uint32_t size)
 {
-	enum { HEAD = 28, SAMPLE = 8, WORDS = 32 };
-	const uint8_t *ours = s->p + HEAD + SAMPLE + WORDS;
-	size_t n = s->n - HEAD - SAMPLE - WORDS;
-	uint8_t bytes[LARGEST], body[64] = {0}, *p = bytes;
+	static struct wire_build record;
+	static struct wire_interop x;
+	struct wire_sender sender = sample_sender();
+	const struct wire_opts opts = {.size = size};
+	uint8_t bytes[LARGEST];
+	bool v6 = i % 2, full = false;
 
-	p = put_bytes(p, s->p, HEAD + SAMPLE + WORDS);
-	put_u32(p - 4, 4);
-	p = put_opaque(put_u32(p, 3), body, 32);
-	p = put_bytes(p, ours, n);
-	p = put_opaque(put_u32(p, 2100), body, 20);
-	p = put_opaque(put_u32(p, 2209), body, 48);
-	put_u32(bytes + HEAD + 4, (uint32_t)(p - bytes - HEAD - SAMPLE));
-	add(bytes, (size_t)(p - bytes));
+	wire_interop_open(&x, &record, &sample_head, &opts);
+	while (!full) {
+		struct flow_names names = sample_names(i);
+		struct flow_stats stats = sample_stats(i);
+		struct wire_flow row = sample_flow(i, v6, &names);
+
+		stats.tx_bytes = 1000 + i;
+		stats.rx_bytes = i % 3 ? 5 : 0;
+		full = wire_interop_add(&x, &row, &stats, 0) < 0;
+		i++;
+	}
+	add(bytes, wire_interop_close(&x, &sender, 12345, 0, bytes, sizeof(bytes)));
 }
 
 static int load(void **state)
@@ -77,10 +84,8 @@ static int load(void **state)
 		sample_flows(&s, i % 2, 800 + 16 * i);
 		add(s.p, s.n);
 	}
-	for (unsigned i = 0; n_corpus < DATAGRAMS - 10; i++) {
-		sample_flows(&s, i % 2, 900 + 40 * i);
-		add_mixed(&s);
-	}
+	for (unsigned i = 0; n_corpus < DATAGRAMS - 10; i++)
+		add_interop(i, 1400 + 40 * i);
 	sample_host(&s);
 	add(s.p, s.n);
 	for (unsigned i = 1; n_corpus < DATAGRAMS; i++) {
@@ -140,8 +145,8 @@ static void test_whole(void **state)
 	}
 	assert_int_equal(good, DATAGRAMS);
 	feed_clear(&feed);
-	assert_true(feed.worker->counters.sampled_rows > 50);
-	assert_true(feed.rows > feed.worker->counters.sampled_rows + 50);
+	assert_true(feed.worker->counters.sampled_rows >= 40);
+	assert_true(feed.rows > feed.worker->counters.sampled_rows + 40);
 }
 
 static void test_every_length(void **state)

@@ -92,8 +92,8 @@ static const struct opt conf_opts[] = {
 	 .type = OPT_STRING,
 	 AT(profile),
 	 .arg = "NAME",
-	 .help = "packed: many rows in one record of ours; standard: sFlow samples as others send them; default packed",
-	 .choices = "packed|standard"},
+	 .help = "packed: many rows in one record of ours; interop: a sample a row and direction, for others too; standard: samples of others; default packed",
+	 .choices = "packed|interop|standard"},
 	{.name = "events",
 	 .type = OPT_FLAG,
 	 AT(events),
@@ -149,7 +149,7 @@ static const struct opt conf_opts[] = {
 	 .type = OPT_UINT,
 	 AT(rate),
 	 .arg = "ROWS",
-	 .help = "so many rows a second, events or samples likewise",
+	 .help = "so many rows a second, events or samples likewise; what is late by more than 50 ms is not made up for",
 	 .min = 1,
 	 .max = 1000000000},
 	{.name = "for", .type = OPT_TIME, AT(for_ms), .arg = "TIME", .help = "end after so long", .min = 1},
@@ -329,7 +329,7 @@ static int conf_mode(const struct conf *c)
 
 static void conf_pack(struct conf *c)
 {
-	static const struct pack_profile *const profiles[] = {&pack_packed, &pack_standard};
+	static const struct pack_profile *const profiles[] = {&pack_packed, &pack_interop, &pack_standard};
 	struct pack_opts *p = &c->opts.emit.pack;
 
 	for (size_t i = 0; i < ARRAY_LEN(profiles); i++)

@@ -30,6 +30,7 @@ struct emit {
 	struct emit_datagram *became; /* of the host at work */
 	uint32_t cap;
 	uint64_t failed_rows;
+	uint64_t rows_done; /* of the fleet's, in this interval */
 	struct agent agent;
 };
 
@@ -152,7 +153,7 @@ static void emit_datagrams(struct emit *e, uint32_t host)
 		struct emit_datagram *b = &e->became[i];
 		enum fate_is is;
 
-		emit_pace(e, h->first_row + (double)h->n_rows * i / n);
+		emit_pace(e, (double)e->rows_done + (double)h->n_rows * i / n);
 		pack_stamp(e->pack, &e->pack->datagrams[i], &e->senders[host], e->agent.head.interval,
 			   emit_uptime_ms(e));
 		is = fate_of(&e->opts.fate, host, e->senders[host].sequence);
@@ -175,6 +176,7 @@ static void emit_datagrams(struct emit *e, uint32_t host)
 	if (held < n)
 		emit_put(e, held, false);
 	line_flush(e->line);
+	e->rows_done += h->n_rows;
 }
 
 static void emit_count(struct emit *e)
@@ -270,6 +272,7 @@ int emit_interval(struct emit *e, uint32_t interval, int64_t from_us, bool intro
 	int r = 0;
 
 	e->from_us = from_us;
+	e->rows_done = 0;
 	truth_begin(e->truth, interval, e->opts.pack.interval_s);
 	for (uint32_t i = 0; i < e->fleet->conf.hosts && r == 0; i++)
 		r = emit_host(e, i, interval, introduce);

@@ -384,21 +384,25 @@ static void fleet_rows(struct fleet *f)
 		qsort(&f->rows[f->hosts[i].first_row], f->hosts[i].n_rows, sizeof(*f->rows), row_cmp);
 }
 
-/* Takes rows away until they are as many as asked for. */
+/* Takes rows away, evenly over all, until they are as many as asked for. */
 static int fleet_trim(struct fleet *f)
 {
-	uint32_t keys = f->conf.keys;
+	uint64_t keys = f->conf.keys, all = f->n_rows, nth = 0;
 
 	if (!keys)
 		return 0;
-	if (f->n_rows < keys)
+	if (all < keys)
 		return -ENOSPC;
-	for (uint32_t i = 0; f->n_rows > keys; i = (i + 1) % f->conf.hosts) {
-		if (f->hosts[i].n_rows) {
-			f->hosts[i].n_rows--;
-			f->n_rows--;
-		}
+	for (uint32_t i = 0; i < f->conf.hosts; i++) {
+		struct fleet_host *h = &f->hosts[i];
+		uint32_t n = h->n_rows;
+
+		h->n_rows = 0;
+		for (uint32_t k = 0; k < n; k++, nth++)
+			if (nth * keys / all != (nth + 1) * keys / all)
+				f->rows[h->first_row + h->n_rows++] = f->rows[h->first_row + k];
 	}
+	f->n_rows = (uint32_t)keys;
 	return 0;
 }
 

@@ -10,8 +10,9 @@
 
 #define LOAD_CHUNK 128 /* datagrams between looks at the clock */
 #define LOAD_STEP_US 100000
+#define LOAD_BURST_US 50000 /* what it comes too late by more than this is not made up for: that would be a burst */
 #define LOAD_SAY_US 1000000
-#define LOAD_INTRODUCE_S 60
+#define LOAD_OTHERS_S 50000 /* datagrams a second without rows, at the beginning */
 
 static int64_t load_len_us(const struct load *l)
 {
@@ -35,40 +36,85 @@ static uint32_t load_interval_at(const struct load *l, int64_t wall_us)
 
 static uint32_t load_uptime_ms(const struct load_thread *t)
 {
-	return (uint32_t)((clock_mono_us() - t->begin_us) / 1000);
+	return (uint32_t)((clock_mono_us() - t->start_us) / 1000);
 }
 
-/* What all hosts say at an interval's end (of its rows) or at the beginning. */
-static void load_say(struct load_thread *t, bool introduce)
+static void load_speaker(struct load_thread *t, uint32_t host, uint32_t interval)
 {
+	t->agent.host = host;
+	t->agent.sender = &t->load->senders[host];
+	t->agent.uptime_ms = load_uptime_ms(t);
+	pack_head(t->pack, host, interval, &t->agent.head);
+}
+
+static bool load_stopped(const struct load *l)
+{
+	return __atomic_load_n(&l->stop, __ATOMIC_RELAXED);
+}
+
+/* All hosts say who they are, before anything else; not faster than a collector can take it beside its work. */
+static void *load_introduce(void *arg)
+{
+	struct load_thread *t = arg;
 	struct load *l = t->load;
+
+	t->start_us = clock_mono_us();
+	for (uint32_t h = t->nth; h < l->fleet->conf.hosts && l->opts.emit.pack.profile->ours && !load_stopped(l);
+	     h += l->opts.threads) {
+		int64_t due_us = t->start_us + (int64_t)(t->counts.others * l->opts.threads * 1000000 / LOAD_OTHERS_S);
+		int64_t wait_us = due_us - clock_mono_us();
+
+		if (wait_us > 1000)
+			clock_sleep_until(clock_wall_us() + wait_us);
+		load_speaker(t, h, load_interval_at(l, clock_wall_us()));
+		agent_introduce(&t->agent);
+	}
+	__atomic_sub_fetch(&l->running, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* Ledger lines of the interval before, of hosts below `end`. */
+static void load_lines(struct load_thread *t, uint32_t end)
+{
+	const struct load *l = t->load;
 
 	if (!l->opts.emit.pack.profile->ours)
 		return;
-	for (uint32_t h = t->nth; h < l->fleet->conf.hosts; h += l->opts.threads) {
-		t->agent.host = h;
-		t->agent.sender = &l->senders[h];
-		t->agent.uptime_ms = load_uptime_ms(t);
-		pack_head(t->pack, h, t->interval, &t->agent.head);
-		if (introduce)
-			agent_introduce(&t->agent);
-		else
-			agent_health(&t->agent, &(struct agent_line){.rows = t->rows[h], .failed = t->failed[h]});
+	for (; t->before.host < end; t->before.host += l->opts.threads) {
+		uint32_t h = t->before.host;
+
+		load_speaker(t, h, t->before.interval);
+		agent_health(&t->agent, &(struct agent_line){.rows = t->before.rows[h], .failed = t->before.failed[h]});
 	}
-	if (introduce)
-		t->introduced_us = clock_mono_us();
+}
+
+/* Evenly over the first half of the interval at work. */
+static void load_lines_due(struct load_thread *t, int64_t now_us)
+{
+	int64_t len = load_len_us(t->load), hosts = t->load->fleet->conf.hosts;
+	int64_t since = now_us - load_grace_us(t->load) - ((int64_t)t->interval * 1000000 + len);
+
+	if (t->before.host < hosts)
+		load_lines(t, (uint32_t)(since < len / 2 ? (since > 0 ? hosts * since / (len / 2) : 0) : hosts));
 }
 
 static void load_release(struct load_thread *t);
 
+/* The interval at work is over. */
 static void load_close(struct load_thread *t)
 {
+	uint32_t hosts = t->load->fleet->conf.hosts;
+
 	if (t->held != UINT32_MAX)
 		load_release(t);
 	line_flush(t->line);
-	load_say(t, false);
-	memset(t->rows, 0, t->load->fleet->conf.hosts * sizeof(*t->rows));
-	memset(t->failed, 0, t->load->fleet->conf.hosts * sizeof(*t->failed));
+	load_lines(t, hosts);
+	memcpy(t->before.rows, t->rows, hosts * sizeof(*t->rows));
+	memcpy(t->before.failed, t->failed, hosts * sizeof(*t->failed));
+	memset(t->rows, 0, hosts * sizeof(*t->rows));
+	memset(t->failed, 0, hosts * sizeof(*t->failed));
+	t->before.interval = t->interval;
+	t->before.host = t->nth;
 }
 
 static int load_open(struct load_thread *t, uint32_t interval)
@@ -86,8 +132,6 @@ static int load_open(struct load_thread *t, uint32_t interval)
 		return -ENOMEM;
 	t->n_intervals++;
 	t->interval = interval;
-	if (t->n_intervals == 1 || clock_mono_us() - t->introduced_us >= LOAD_INTRODUCE_S * 1000000ll)
-		load_say(t, true);
 	return 0;
 }
 
@@ -147,11 +191,6 @@ static void load_one(struct load_thread *t, uint32_t i)
 	}
 }
 
-static bool load_stopped(const struct load *l)
-{
-	return __atomic_load_n(&l->stop, __ATOMIC_RELAXED);
-}
-
 static void load_show(struct load_thread *t)
 {
 	pthread_mutex_lock(&t->lock);
@@ -169,10 +208,12 @@ static bool load_between(struct load_thread *t)
 	load_show(t);
 	while (l->opts.rate > 0 && !load_stopped(l)) {
 		double done_us = (double)t->counts.made.rows * l->opts.threads / l->opts.rate * 1e6;
-		int64_t due_us = t->begin_us + (int64_t)done_us, mono_us = clock_mono_us(), wait_us = due_us - mono_us;
+		int64_t due_us = t->begin_us + t->slip_us + (int64_t)done_us;
+		int64_t wait_us = due_us - clock_mono_us();
 
 		if (wait_us <= 0) {
 			t->counts.behind_us = -wait_us > t->counts.behind_us ? -wait_us : t->counts.behind_us;
+			t->slip_us += -wait_us > LOAD_BURST_US ? -wait_us - LOAD_BURST_US : 0;
 			break;
 		}
 		line_flush(t->line);
@@ -188,6 +229,7 @@ static bool load_between(struct load_thread *t)
 		load_close(t);
 		t->err = load_open(t, interval);
 	}
+	load_lines_due(t, now_us);
 	t->agent.uptime_ms = load_uptime_ms(t);
 	return !t->err;
 }
@@ -198,6 +240,7 @@ static void *load_send(void *arg)
 	uint32_t n = t->pack->n_datagrams, k = 0;
 
 	t->begin_us = clock_mono_us();
+	t->before.host = t->load->fleet->conf.hosts; /* there is none */
 	t->err = load_open(t, load_interval_at(t->load, clock_wall_us()));
 	while (n && !t->err && load_between(t)) {
 		uint32_t end = k + LOAD_CHUNK < n ? k + LOAD_CHUNK : n;
@@ -211,7 +254,9 @@ static void *load_send(void *arg)
 			k = 0;
 		}
 	}
+	t->end_us = clock_mono_us();
 	load_close(t);
+	load_lines(t, t->load->fleet->conf.hosts);
 	t->counts.calls = line_calls(t->line);
 	load_show(t);
 	__atomic_sub_fetch(&t->load->running, 1, __ATOMIC_RELAXED);
@@ -241,16 +286,28 @@ static void load_wait_begin(struct load *l, const volatile sig_atomic_t *stop)
 	l->end_us = at_us + (int64_t)l->opts.intervals * load_len_us(l);
 }
 
+int load_begin(struct load *l, const volatile sig_atomic_t *stop)
+{
+	int r;
+
+	load_each(l, load_introduce);
+	while (!*stop && __atomic_load_n(&l->running, __ATOMIC_RELAXED))
+		clock_sleep_until(clock_wall_us() + LOAD_STEP_US / 10);
+	if (*stop)
+		__atomic_store_n(&l->stop, true, __ATOMIC_RELAXED);
+	r = load_join(l);
+	if (r == 0 && l->opts.intervals)
+		load_wait_begin(l, stop);
+	return r;
+}
+
 int load_run(struct load *l, const volatile sig_atomic_t *stop, void (*progress)(void *arg, const struct counts *now),
 	     void *arg)
 {
 	int64_t say_us = clock_mono_us() + LOAD_SAY_US;
 
-	if (l->opts.intervals)
-		load_wait_begin(l, stop);
-	else if (l->opts.for_us)
+	if (!l->opts.intervals && l->opts.for_us)
 		l->end_us = clock_wall_us() + l->opts.for_us;
-	l->running = 0;
 	load_each(l, load_send);
 	while (!*stop && __atomic_load_n(&l->running, __ATOMIC_RELAXED)) {
 		clock_sleep_until(clock_wall_us() + LOAD_STEP_US);
@@ -265,4 +322,16 @@ int load_run(struct load *l, const volatile sig_atomic_t *stop, void (*progress)
 	if (*stop)
 		__atomic_store_n(&l->stop, true, __ATOMIC_RELAXED);
 	return load_join(l);
+}
+
+int64_t load_took_us(const struct load *l)
+{
+	int64_t most = 0;
+
+	for (uint32_t i = 0; i < l->opts.threads; i++) {
+		int64_t us = l->threads[i].end_us - l->threads[i].begin_us;
+
+		most = us > most ? us : most;
+	}
+	return most;
 }

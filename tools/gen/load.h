@@ -29,9 +29,15 @@ struct load;
 int load_new(struct load **ret, const struct fleet *f, struct truth *truth, const struct load_opts *opts);
 void load_free(struct load *l);
 
+/* All hosts say who they are; then, with opts.intervals, waits for the beginning of one. *stop ends it early. -errno. */
+int load_begin(struct load *l, const volatile sig_atomic_t *stop);
+
 /* Sends until the end, or *stop; says `progress` about once a second. -errno. */
 int load_run(struct load *l, const volatile sig_atomic_t *stop, void (*progress)(void *arg, const struct counts *now),
 	     void *arg);
+
+/* How long rows were sent: of the thread that took longest. */
+int64_t load_took_us(const struct load *l);
 
 /* Then: writes the truth, if there is one to write. -errno. */
 int load_truth(struct load *l);

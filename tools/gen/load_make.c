@@ -124,7 +124,11 @@ static void *load_make(void *arg)
 	t->held = UINT32_MAX;
 	t->rows = calloc(hosts, sizeof(*t->rows));
 	t->failed = calloc(hosts, sizeof(*t->failed));
-	t->err = t->rows && t->failed ? pack_new(&t->pack, l->fleet, &l->opts.emit.pack) : -ENOMEM;
+	t->before.rows = calloc(hosts, sizeof(*t->before.rows));
+	t->before.failed = calloc(hosts, sizeof(*t->before.failed));
+	t->err = t->rows && t->failed && t->before.rows && t->before.failed
+			 ? pack_new(&t->pack, l->fleet, &l->opts.emit.pack)
+			 : -ENOMEM;
 	for (uint32_t h = t->nth; h < hosts && !t->err; h += l->opts.threads)
 		t->err = pack_host(t->pack, h, l->base, UINT32_MAX);
 	if (!t->err)
@@ -140,6 +144,7 @@ static void *load_make(void *arg)
 
 void load_each(struct load *l, void *(*fn)(void *arg))
 {
+	l->running = 0;
 	for (uint32_t i = 0; i < l->opts.threads; i++) {
 		struct load_thread *t = &l->threads[i];
 		int r = pthread_create(&t->thread, NULL, fn, t);
@@ -216,6 +221,8 @@ void load_free(struct load *l)
 		free(t->order);
 		free(t->rows);
 		free(t->failed);
+		free(t->before.rows);
+		free(t->before.failed);
 		pthread_mutex_destroy(&t->lock);
 	}
 	free(l->senders);

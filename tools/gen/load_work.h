@@ -33,8 +33,14 @@ struct load_thread {
 	uint32_t n_intervals;
 	uint64_t *rows, *failed; /* by host, of the interval at work */
 	uint32_t interval;
-	uint32_t held; /* waits for its agent's next one; UINT32_MAX none */
-	int64_t begin_us, introduced_us;
+	uint32_t held;                      /* waits for its agent's next one; UINT32_MAX none */
+	int64_t start_us, begin_us, end_us; /* of the agents; of rows */
+	/* hosts' ledger lines of the interval before: said bit by bit */
+	struct {
+		uint32_t interval, host; /* host: the next one to speak */
+		uint64_t *rows, *failed;
+	} before;
+	int64_t slip_us; /* by which the rate's schedule was put off */
 	int err;
 	struct agent agent;
 };

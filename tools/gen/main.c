@@ -206,9 +206,13 @@ static int gen_load(struct gen *g, struct counts *ret)
 	if (!g->conf->quiet)
 		fprintf(stderr, "skyfall-gen: %llu datagrams a round, %.1f MiB, made in %.1f s\n",
 			(unsigned long long)datagrams, (double)bytes / 1048576, (double)us / 1e6);
+	r = load_begin(g->load, &gen_stop);
+	if (r < 0)
+		return gen_fail(g->conf->collector, strerror(-r));
 	gen_clock_begin(g);
 	r = load_run(g->load, &gen_stop, gen_progress, g);
 	gen_clock_end(g);
+	g->took_us = load_took_us(g->load);
 	load_counts(g->load, ret);
 	if (r == 0)
 		r = load_truth(g->load);

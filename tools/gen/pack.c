@@ -247,7 +247,8 @@ void pack_stamp(struct pack *p, const struct pack_datagram *d, struct wire_sende
 	put_u32(put_u32(put_u32(head, s->sub_agent), s->sequence), uptime_ms);
 	for (uint32_t i = 0; i < d->n_spots; i++, spot++) {
 		s->pool += spot->rows;
-		put_u32(b + spot->sample, p->opts.profile->ours ? s->sequence : ++p->samples[d->host]);
+		s->more += p->opts.profile->ours && i > 0;
+		put_u32(b + spot->sample, p->opts.profile->ours ? s->sequence + s->more : ++p->samples[d->host]);
 		put_u32(put_u32(b + spot->sample + 12, s->pool), s->drops);
 		if (spot->interval)
 			put_u32(b + spot->interval, interval);

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "tools/gen/traffic.h"
-#include "wire/flows.h"
+#include "wire/interop.h"
 
 struct pack_opts {
 	const struct pack_profile *profile;
@@ -54,6 +54,7 @@ struct pack {
 	uint32_t host, index;
 	struct wire_head head;
 	struct wire_build build;
+	struct wire_interop interop;
 	uint8_t sample[WIRE_SIZE_MAX];
 	uint32_t n_sample, n_samples;
 };
@@ -95,7 +96,7 @@ struct pack_profile {
 	void (*read)(const struct pack *p, const struct fleet_row *row, struct traffic_item *item);
 };
 
-extern const struct pack_profile pack_packed, pack_standard;
+extern const struct pack_profile pack_packed, pack_interop, pack_standard;
 
 /* The ephemeral port that a standard sample of the item has. */
 uint16_t standard_port(const struct traffic_item *item);
