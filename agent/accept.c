@@ -44,7 +44,7 @@ static const struct {
 	{"kprobe", "graft_kprobe", accept_has_kprobes},
 };
 
-static int accept_load(struct accept *a, const struct load *l, int socks, const char *program)
+static int accept_load(struct accept *a, const struct load *l, const char *program)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, open, .btf_custom_path = l->btf[0] ? l->btf : NULL);
 	struct bpf_program *p;
@@ -61,7 +61,9 @@ static int accept_load(struct accept *a, const struct load *l, int socks, const 
 		if (wanted)
 			a->prog = p;
 	}
-	r = bpf_map__reuse_fd(a->skel->maps.socks, socks);
+	r = bpf_map__reuse_fd(a->skel->maps.socks, bpf_map__fd(l->skel->maps.socks));
+	if (!r)
+		r = bpf_map__reuse_fd(a->skel->maps.news, bpf_map__fd(l->skel->maps.news));
 	if (!r)
 		r = accepting__load(a->skel);
 	if (r)
@@ -90,7 +92,7 @@ int accept_new(struct accept **ret, const struct load *l, const char *how, char 
 			continue;
 		r = accept_ways[i].possible();
 		if (!r)
-			r = accept_load(a, l, bpf_map__fd(l->skel->maps.socks), accept_ways[i].program);
+			r = accept_load(a, l, accept_ways[i].program);
 		if (!r) {
 			a->how = accept_ways[i].how;
 			break;

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/flow.skel.h"
@@ -13,8 +14,28 @@
 struct adopting {
 	struct walk *walk;
 	struct bpf_link *link;
-	uint64_t n;
+	struct adopt_told told;
 };
+
+static uint64_t cpu_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* read(), its time taken. */
+static ssize_t piece_read(struct adopting *a, int fd, void *to, size_t n)
+{
+	uint64_t began = cpu_us(), took;
+	ssize_t r = read(fd, to, n);
+
+	took = cpu_us() - began;
+	if (took > a->told.piece_us)
+		a->told.piece_us = took;
+	return r;
+}
 
 /* Reads the iterator's lines: they are whole records, but a read may end inside one. */
 static int lines_read(struct adopting *a, int fd)
@@ -23,17 +44,19 @@ static int lines_read(struct adopting *a, int fd)
 	size_t have = 0;
 	ssize_t n;
 
-	while ((n = read(fd, (char *)&line + have, sizeof(line) - have)) != 0) {
-		if (n < 0 && errno == EINTR)
+	while ((n = piece_read(a, fd, (char *)&line + have, sizeof(line) - have)) != 0) {
+		if (n < 0 && (errno == EINTR || errno == EAGAIN)) /* EAGAIN: a million objects without a line */
 			continue;
 		if (n < 0)
 			return -errno;
 		have += (size_t)n;
 		if (have < sizeof(line))
 			continue;
-		walk_adopt(a->walk, &line.sock, &line.totals);
-		a->n++;
 		have = 0;
+		if (!line.sock.id) /* agent/bpf/adopt.bpf.h: a pause */
+			continue;
+		walk_adopt(a->walk, &line.sock, &line.totals);
+		a->told.taken++;
 	}
 	return 0;
 }
@@ -74,13 +97,25 @@ static int netns_pass(struct load *l, struct adopting *a, const struct netns_set
 	return 0;
 }
 
-int adopt_owners(struct load *l)
+static void told_add(struct adopt_told *ret, const struct adopt_told *one)
 {
-	l->skel->bss->adopt_pass = SKY_ADOPT_OWNERS;
-	return files_pass(l, &(struct adopting){0});
+	ret->taken += one->taken;
+	if (one->piece_us > ret->piece_us)
+		ret->piece_us = one->piece_us;
 }
 
-int adopt_run(struct load *l, struct walk *w, const uint32_t *netns, size_t n_netns, uint64_t *ret_n)
+int adopt_owners(struct load *l, struct adopt_told *ret)
+{
+	struct adopting a = {0};
+	int r;
+
+	l->skel->bss->adopt_pass = SKY_ADOPT_OWNERS;
+	r = files_pass(l, &a);
+	told_add(ret, &a.told);
+	return r;
+}
+
+int adopt_run(struct load *l, struct walk *w, const uint32_t *netns, size_t n_netns, struct adopt_told *ret)
 {
 	struct adopting a = {.walk = w};
 	struct netns_set set = {0};
@@ -93,8 +128,6 @@ int adopt_run(struct load *l, struct walk *w, const uint32_t *netns, size_t n_ne
 			r = netns_pass(l, &a, &set);
 	}
 	netns_set_deinit(&set);
-	if (r)
-		return r;
-	*ret_n = a.n;
-	return 0;
+	told_add(ret, &a.told);
+	return r;
 }

@@ -24,7 +24,7 @@ const struct budget_step budget_steps[BUDGET_STEPS] = {
 	[BUDGET_SAMPLE_4] = {"sample_4", "eased_sample_4", "1 of 4 new connections is measured", 4, true, 2, false},
 	[BUDGET_SAMPLE_16] = {"sample_16", "eased_sample_16", "1 of 16 new connections is measured", 4, true, 4, false},
 	[BUDGET_SAMPLE_64] = {"sample_64", "eased_sample_64", "1 of 64 new connections is measured", 4, true, 6, false},
-	[BUDGET_BYPASS] = {"bypass", "eased_bypass", "no TCP connection is measured", 4, true, 0, true},
+	[BUDGET_BYPASS] = {"bypass", "eased_bypass", "nothing is measured", 4, true, 0, true},
 };
 
 void budget_init(struct budget *b, uint64_t limit_ppm, uint32_t able)

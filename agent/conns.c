@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static_assert(sizeof(struct conn) == 168, "a connection's memory is promised: 200 bytes with its index");
+static_assert(sizeof(struct conn) == 184, "a connection's memory is promised: 200 bytes with its index");
 
 /* index: 0 = free, else place + 1. Linear probing, deletion by moving back (no tombstones). */
 struct conns {
@@ -131,6 +131,11 @@ void conns_remove(struct conns *c, struct conn *conn)
 size_t conns_count(const struct conns *c)
 {
 	return c->n;
+}
+
+size_t conns_room(const struct conns *c)
+{
+	return c->max - c->n;
 }
 
 size_t conns_places(const struct conns *c)

@@ -20,6 +20,7 @@
 #include "agent/nat_told.h"
 #include "agent/ports.h"
 #include "agent/print.h"
+#include "agent/udp_adopt.h"
 #include "agent/udp_told.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -236,6 +237,8 @@ static void cycle_ease(struct cycle *c, const struct budget_step *step)
 
 	if (r < 0)
 		log_warn("what was opened meanwhile is not known and counted from its end on: %s", strerror(-r));
+	if (udp_bypass(c->udp, step->bypass) && udp_adopt(c->udp, c->conf->netns_inum, c->conf->n_netns) < 0)
+		log_warn("UDP sockets made meanwhile are not known");
 	r = udp_ease(c->udp, step->udp_off);
 	if (r < 0)
 		log_warn("datagrams cannot be counted again: %s; going on with --udp %s", strerror(-r),

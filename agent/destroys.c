@@ -43,7 +43,7 @@ int destroys_new(struct destroys **ret)
 	return 0;
 }
 
-static void destroys_silence(struct destroys *d)
+void destroys_silence(struct destroys *d)
 {
 	size_t i;
 

@@ -17,6 +17,9 @@ void destroys_free(struct destroys *d);
 /* Listens in new namespaces, and no longer in those that are gone. Returns 0, -ENOMEM, or -errno when nobody listens. */
 int destroys_follow(struct destroys *d, const struct netns_set *ns);
 
+/* Listens nowhere any more, until destroys_follow(): the kernel makes no messages for nobody. What waited is lost, uncounted. */
+void destroys_silence(struct destroys *d);
+
 /* Calls fn for messages that wait, for all of them or as many as one go may be. fn returns 0, or -errno to end it. */
 int destroys_read(struct destroys *d, int (*fn)(void *arg, uint32_t netns, const struct diag_sock *s), void *arg);
 

@@ -35,10 +35,7 @@ int ease_to(struct ease *e, const struct budget_step *step, struct load *l, stru
 	    !step->bypass) /* no collect came in between: the tables are as they were, and not to be trusted */
 		ease_collected(&was, l, w);
 	if ((was.bypass && !e->bypass) || (!ease_whole(&was) && ease_whole(e))) {
-		uint64_t n = 0;
-
-		r = l->adopt ? adopt_run(l, w, netns, n_netns, &n) : 0;
-		e->adopted += n;
+		r = l->adopt ? adopt_run(l, w, netns, n_netns, &e->adopted) : 0;
 		l->skel->bss->adopted = r == 0 && l->adopt && ease_whole(e);
 	}
 	return r;

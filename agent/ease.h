@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "agent/adopt.h"
 #include "agent/budget.h"
 #include "agent/walk.h"
 
@@ -21,7 +22,7 @@ struct ease {
 	bool bypass;
 	bool empty_due; /* bypass began: the next collect empties the tables */
 	unsigned walks; /* intervals since the last walk */
-	uint64_t adopted;
+	struct adopt_told adopted;
 };
 
 void ease_init(struct ease *e);

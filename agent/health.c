@@ -77,6 +77,7 @@ static const struct {
 	{"hook_estimated_ns", offsetof(struct source_counts, hook_estimated_ns), false, false},
 	{"walk_us", offsetof(struct source_counts, walk_us), false, false},
 	{"walk_piece_us", offsetof(struct source_counts, walk_piece_us), true, false},
+	{"adopt_piece_us", offsetof(struct source_counts, adopt_piece_us), true, false},
 	{"early_drains", offsetof(struct source_counts, early_drains), false, false},
 	{"socks_open", offsetof(struct source_counts, socks_open), true, false},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent's ledger line of an interval (law L7): rows in, out, lost by reason, and what it cost. All numbers
- * are of this interval (what is not there is 0), except those called gauges: socks_open, walk_piece_us, rss_bytes,
+ * are of this interval (what is not there is 0), except those called gauges: socks_open, walk_piece_us, adopt_piece_us, rss_bytes,
  * cpu_busy_pm, cpu_steal_pm.
  */
 #pragma once

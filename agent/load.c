@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/flow.skel.h"
+#include "agent/cast.h"
 #include "base/table.h"
 
 #define MAX_CLOSED 16384
@@ -109,6 +110,7 @@ static void ask_kernel(struct load *l)
 	for (size_t i = 0; i < ARRAY_LEN(told); i++)
 		if (btf__find_by_name_kind(btf, told[i].name, BTF_KIND_FUNC) > 0)
 			ask_name(l, told[i].name);
+	l->cast = cast_find(btf);
 	btf__free(btf);
 }
 
@@ -153,6 +155,7 @@ static int size_maps(struct load *l)
 			return l->inner[i];
 	}
 	bpf_map__set_max_entries(s->maps.socks, l->max_socks);
+	bpf_map__set_max_entries(s->maps.news, (uint32_t)libbpf_num_possible_cpus());
 	bpf_map__set_map_flags(s->maps.socks, lazy);
 	bpf_map__set_max_entries(s->maps.closed, l->max_closed);
 	bpf_map__set_map_flags(s->maps.closed, lazy);
@@ -202,6 +205,8 @@ static int load_try(struct load *l, const struct load_opts *opts, const struct w
 	bpf_program__set_autoload(l->skel->progs.dial_v6, way->dial);
 	bpf_program__set_autoload(l->skel->progs.adopt_files, way->adopt);
 	bpf_program__set_autoload(l->skel->progs.adopt_tcp, way->adopt);
+	bpf_program__set_autoload(l->skel->progs.walk, !l->cast);
+	bpf_program__set_autoload(l->skel->progs.walk_cast, l->cast != 0);
 	r = size_maps(l);
 	for (unsigned i = 0; i < LOAD_COPIES && !r; i++) {
 		bpf_program__set_autoload(load_hook(l, i), i < l->copies);
@@ -343,13 +348,17 @@ static bool way_open(const struct load *l, const struct way *way)
 static int load_ways(struct load *l, const struct load_opts *opts)
 {
 	libbpf_print_fn_t print = libbpf_set_print(NULL); /* a way that is closed is no error */
-	int r = -EINVAL;
+	int r = -EINVAL, cast = cast_begin(l->cast);
 
 	for (size_t i = 0; i < ARRAY_LEN(ways) && r; i++)
 		if (way_open(l, &ways[i]))
 			r = load_try(l, opts, &ways[i]);
+	cast_end(cast);
 	libbpf_set_print(print);
-	return r;
+	if (!r || !l->cast)
+		return r;
+	l->cast = 0;
+	return load_ways(l, opts);
 }
 
 int load_open(struct load *ret, const struct load_opts *opts, char *why, size_t why_len)

@@ -30,6 +30,7 @@ struct load {
 	uint32_t socks_keep; /* places up to which free ones are kept */
 	char btf[BTF_PATH];  /* the file its structs are known by; "": the kernel's own */
 	bool typed;          /* the hook is attached through BTF */
+	int cast;            /* the walker reads through typed pointers: by this function of the kernel's BTF; 0: no */
 	unsigned
 		copies; /* of the hook, attached: 1; 2 where a program that interrupts itself is skipped; 4: also preempted */
 	bool on_demand; /* hash maps allocate when used */

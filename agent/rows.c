@@ -75,6 +75,18 @@ struct agent_row *agent_rows_get(struct agent_rows *rows, const struct sky_row_k
 	return row;
 }
 
+struct agent_row *agent_rows_near(struct agent_rows *rows, const struct sky_row_key *key, uint32_t *place)
+{
+	struct agent_row *row;
+
+	if (*place < rows->n && !memcmp(&rows->at[*place].key, key, sizeof(*key)))
+		return &rows->at[*place];
+	row = agent_rows_get(rows, key);
+	if (row)
+		*place = (uint32_t)(row - rows->at);
+	return row;
+}
+
 static void hist_add(uint32_t *a, const uint32_t *b)
 {
 	for (unsigned i = 0; i < SKY_BUCKETS; i++)
@@ -154,6 +166,8 @@ void agent_rows_clear(struct agent_rows *rows)
 void agent_row_port(struct sky_row_value *val, uint16_t port)
 {
 	val->ports_seen++;
+	if (val->ports[SKY_PORTS - 1])
+		return;
 	for (unsigned i = 0; i < SKY_PORTS; i++) {
 		if (val->ports[i] == port)
 			return;

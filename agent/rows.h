@@ -22,6 +22,9 @@ void agent_rows_free(struct agent_rows *rows);
 /* The row of `key`, made empty if new; NULL when `max` rows are there (the caller counts the loss). */
 struct agent_row *agent_rows_get(struct agent_rows *rows, const struct sky_row_key *key);
 
+/* The same, tried first where `*place` says: what this gave before for a key that is likely the same. Any value is fine. */
+struct agent_row *agent_rows_near(struct agent_rows *rows, const struct sky_row_key *key, uint32_t *place);
+
 /* Adds all fields, ports and the hint of `val` to the row of `key`. -ENOSPC when full. */
 int agent_rows_add(struct agent_rows *rows, const struct sky_row_key *key, const struct sky_row_value *val);
 

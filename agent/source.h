@@ -43,6 +43,7 @@ struct source_counts {
 	uint64_t hook_ns;              /* what our programs took from applications; agent/cost.h */
 	uint64_t hook_estimated_ns;    /* the part of it that is no measurement */
 	uint64_t walk_us;              /* CPU spent in walks */
+	uint64_t adopt_piece_us; /* gauge: the longest run of the kernel's half of looking for what is older than us */
 	uint64_t walk_piece_us;  /* gauge: the longest run of the kernel's half of the last walk */
 	uint64_t socks_open;     /* gauge: entries tracked now */
 	uint64_t rows_map_used;  /* gauge: rows in the map drained last */

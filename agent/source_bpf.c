@@ -64,8 +64,9 @@ static int source_start(struct source *s, const struct source_opts *opts, char *
 {
 	int r;
 
+	ease_init(&s->ease);
 	if (s->load.adopt)
-		(void)adopt_owners(&s->load); /* the passes after the hook tell whether it works */
+		(void)adopt_owners(&s->load, &s->ease.adopted); /* the passes after the hook tell whether it works */
 	r = load_attach(&s->load, why, why_len);
 	if (r)
 		return r;
@@ -75,12 +76,11 @@ static int source_start(struct source *s, const struct source_opts *opts, char *
 	r = opens_new(&s->opens, opts->netns, opts->n_netns);
 	if (r)
 		return r;
-	if (s->load.adopt && adopt_run(&s->load, s->walk, opts->netns, opts->n_netns, &s->counts.adopted))
+	if (s->load.adopt && adopt_run(&s->load, s->walk, opts->netns, opts->n_netns, &s->ease.adopted))
 		s->load.adopt = false; /* not fatal: only what is older than the agent stays unknown */
 	s->load.skel->bss->adopted = s->load.adopt;
 	s->netns = opts->netns;
 	s->n_netns = opts->n_netns;
-	ease_init(&s->ease);
 	why[0] = '\0';
 	return 0;
 }
@@ -131,8 +131,8 @@ static uint64_t failures(const struct sky_counters *c, enum sky_site site)
 /* A program user space runs, in its own time; the others run in the applications'. */
 static bool source_runs(const struct flow *skel, const struct bpf_program *p)
 {
-	return p == skel->progs.walk || p == skel->progs.tick || p == skel->progs.adopt_files ||
-	       p == skel->progs.adopt_tcp;
+	return p == skel->progs.walk || p == skel->progs.walk_cast || p == skel->progs.tick ||
+	       p == skel->progs.adopt_files || p == skel->progs.adopt_tcp;
 }
 
 static void count_programs(struct source *s)
@@ -204,6 +204,8 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	c->lost_dials = failures(k, SKY_SITE_DIALS);
 	c->lost_update = failures(k, SKY_SITE_LISTENERS) + w->unknown + w->clamped;
 	c->lost_rows_user = s->drained.lost_user + w->lost_user;
+	c->adopted = s->ease.adopted.taken;
+	c->adopt_piece_us = s->ease.adopted.piece_us;
 	c->walk_us = w->cpu_us;
 	c->walk_piece_us = w->piece_us;
 	c->socks_open = w->open;
@@ -247,11 +249,7 @@ static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_row
 
 static int source_bpf_ease(struct source *s, const struct budget_step *step)
 {
-	uint64_t before = s->ease.adopted;
-	int r = ease_to(&s->ease, step, &s->load, s->walk, s->netns, s->n_netns);
-
-	s->counts.adopted += s->ease.adopted - before;
-	return r;
+	return ease_to(&s->ease, step, &s->load, s->walk, s->netns, s->n_netns);
 }
 
 static int source_bpf_relieve(struct source *s, struct agent_rows *rows)

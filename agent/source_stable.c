@@ -60,6 +60,7 @@ struct source {
 	struct source_counts counts;
 	struct cost cost;
 	unsigned walk_every, walks; /* open ones are listed each so many collects; collects since */
+	bool bypass;
 	uint64_t bad;
 };
 
@@ -188,6 +189,18 @@ static int begin(struct source *s)
 	return r;
 }
 
+static void forget(struct source *s)
+{
+	size_t i;
+
+	for (i = 0; i < conns_places(s->to.conns); i++) {
+		struct conn *c = conns_at(s->to.conns, i);
+
+		if (c)
+			conns_remove(s->to.conns, c);
+	}
+}
+
 static int source_stable_start(struct source *s, char *why, size_t why_len)
 {
 	int r = conns_new(&s->to.conns, s->max_socks);
@@ -281,8 +294,8 @@ static int source_stable_collect(struct source *s, int64_t cut_us, struct agent_
 
 	s->to.now_us = cut_us;
 	opens_read(s->opens, &s->counts.active_opens, &s->counts.passive_opens);
-	r = follow(s);
-	if (r == 0)
+	r = s->bypass ? 0 : follow(s);
+	if (r == 0 && !s->bypass)
 		r = look(s, rows);
 	if (r < 0)
 		return r;
@@ -297,15 +310,33 @@ static int source_stable_relieve(struct source *s, struct agent_rows *rows)
 {
 	int r;
 
+	if (s->bypass)
+		return 0;
 	s->to.rows = rows;
 	r = stable_listening(s->to.hook, on_listening, s);
 	return r < 0 ? r : destroys_read(s->destroys, stable_rows_destroyed, &s->to);
 }
 
+/* Bypass: the programs return at once, nobody listens to the kernel, so it makes no messages; nothing is listed. Coming back is
+ * starting anew. */
 static int source_stable_ease(struct source *s, const struct budget_step *step)
 {
+	bool was = s->bypass;
+	int r = 0;
+
 	s->walk_every = step->walk_every;
-	return 0;
+	s->bypass = step->bypass;
+	if (s->bypass && !was) {
+		stable_bypass(s->to.hook, true);
+		destroys_silence(s->destroys);
+		forget(s);
+	} else if (was && !s->bypass) {
+		r = follow(s);
+		stable_bypass(s->to.hook, false);
+		if (r == 0)
+			r = begin(s);
+	}
+	return r;
 }
 
 #define BIT(field) (1ull << FLOW_F_##field)
@@ -323,6 +354,6 @@ const struct source_ops source_stable = {
 	.collect = source_stable_collect,
 	.relieve = source_stable_relieve,
 	.ease = source_stable_ease,
-	.eases = 1u << BUDGET_WALK_2 | 1u << BUDGET_WALK_4,
+	.eases = 1u << BUDGET_WALK_2 | 1u << BUDGET_WALK_4 | 1u << BUDGET_BYPASS,
 	.close = source_stable_close,
 };

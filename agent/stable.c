@@ -274,6 +274,25 @@ int stable_listening(struct stable *s, int (*fn)(void *arg, uint64_t key, const 
 	return each(s->skel->maps.listening, &value, fn, arg);
 }
 
+static void empty(const struct bpf_map *map)
+{
+	int fd = bpf_map__fd(map);
+	uint64_t key;
+
+	while (bpf_map_get_next_key(fd, NULL, &key) == 0 && bpf_map_delete_elem(fd, &key) == 0)
+		;
+}
+
+void stable_bypass(struct stable *s, bool on)
+{
+	if (!on) {
+		empty(s->skel->maps.socks);
+		empty(s->skel->maps.ended);
+		empty(s->skel->maps.listening);
+	}
+	s->skel->bss->bypass = on;
+}
+
 void stable_cost(const struct stable *s, uint64_t *ret_ns, uint64_t *ret_runs, uint64_t *ret_missed)
 {
 	load_stats(s->skel->obj, ret_ns, ret_runs, ret_missed);

@@ -29,6 +29,9 @@ int stable_listening(struct stable *s, int (*fn)(void *arg, uint64_t key, const 
 void stable_forget(struct stable *s, uint64_t key); /* an ended socket */
 void stable_forget_listener(struct stable *s, uint64_t key);
 
+/* On: the programs return at once. Off: they begin anew; what they knew is forgotten, for it is not true any more. */
+void stable_bypass(struct stable *s, bool on);
+
 const struct stable_counters *stable_counters(const struct stable *s); /* the kernel's, live */
 
 /* Run time and number of runs of all programs (0 unless kernel statistics are on), and runs the kernel passed over. */

@@ -342,7 +342,7 @@ static int udp_swap_begin(struct udp *u)
 
 int udp_begin(struct udp *u, int64_t cut_us)
 {
-	int r = u ? udp_walk(u, (uint64_t)cut_us * 1000) : 0;
+	int r = u && !u->skel->bss->bypass ? udp_walk(u, (uint64_t)cut_us * 1000) : 0;
 
 	if (r || !u)
 		return r;
@@ -407,6 +407,23 @@ int udp_ease(struct udp *u, bool down)
 	else
 		u->mode = UDP_BYTES;
 	return r;
+}
+
+bool udp_bypass(struct udp *u, bool on)
+{
+	bool was = u && u->skel->bss->bypass;
+	uint64_t cookie;
+	int fd;
+
+	if (!u || was == on)
+		return false;
+	if (was) { /* sockets were released meanwhile */
+		fd = bpf_map__fd(u->skel->maps.udp_socks);
+		while (!bpf_map_get_next_key(fd, NULL, &cookie) && !bpf_map_delete_elem(fd, &cookie))
+			;
+	}
+	u->skel->bss->bypass = on;
+	return was;
 }
 
 void udp_counts(const struct udp *u, struct udp_counts *ret)

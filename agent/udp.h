@@ -76,6 +76,10 @@ int udp_relieve(struct udp *u, struct agent_rows *rows);
  * agent still may. -errno */
 int udp_ease(struct udp *u, bool down);
 
+/* On: the programs return at once, nothing is walked. Off: they begin anew, knowing nothing; udp_adopt() is due. True: it is
+ * off now and was on. */
+bool udp_bypass(struct udp *u, bool on);
+
 void udp_counts(const struct udp *u, struct udp_counts *ret);
 
 /* Time and runs of all programs by the kernel's statistics; 0 while they are off. */

@@ -22,7 +22,7 @@ struct walk_counts {
 	uint64_t open;     /* gauge */
 };
 
-/* -ENOMEM. Memory grows with the connections open, about 180 bytes each. */
+/* -ENOMEM. Memory grows with the connections open, about 200 bytes each. */
 int walk_new(struct walk **ret, uint32_t max_socks);
 void walk_free(struct walk *w);
 
@@ -38,4 +38,4 @@ int walk_run(struct walk *w, struct load *l, int64_t cut_ns, struct agent_rows *
 /* Drains only `closed`: between walks, when it fills. */
 int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows);
 
-const struct walk_counts *walk_counts(const struct walk *w);
+const struct walk_counts *walk_counts(struct walk *w);

@@ -7,7 +7,7 @@
  *
  *  - It is called with the child's lock held (inet_accept(), and so io_uring's accept and kernel_accept()), after the
  *    child was established: its entry is there, and no CLOSE is under way on another CPU. The walker reads without that
- *    lock: it may see half of one owner and half of the other, once; each walk takes the owner anew (agent/walk.c).
+ *    lock: it may see half of one owner and half of the other, once: who accepted tells it of an entry it has read (SKY_LOG_OWNER).
  *  - What ends before it is accepted keeps its listener's owner, `inherited`; so does a child of TCP fast open, which is
  *    accepted before it is established.
  *  - A kernel thread accepts for somebody else (io_uring before 5.12) unless it listens itself: then nothing is changed.
@@ -20,6 +20,7 @@
  */
 #include "agent/bpf/kernel.h"
 
+#include "agent/bpf/log.bpf.h"
 #include "agent/bpf/sock.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -63,7 +64,9 @@ static __always_inline int grafted(struct sock *sk, bool typed)
 	e->tgid = tgid;
 	ORDER();
 	e->key.owner.flags = o.flags;
-	__sync_fetch_and_add(&refined, 1);
+	__sync_fetch_and_add(&refined, 1); /* a full barrier: the walker sees the owner, or we see its mark */
+	if (*(volatile __u32 *)&e->walked == sky_walk_mark(e->id))
+		log_line(at, SKY_LOG_OWNER);
 	return 0;
 }
 

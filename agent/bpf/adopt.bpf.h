@@ -6,11 +6,26 @@
  * user space) and its totals of this moment are written out: user space starts from them, so only what
  * happens from now on is counted. iter/task_file knows the owner and sees all network namespaces; iter/tcp
  * runs inside one and finds what has no descriptor (accept queue, orphans, MPTCP's subflows).
+ *
+ * The kernel goes on within one read() until there is as much as was asked for, a line; most descriptors are no socket, and
+ * looking for listeners writes none at all. So an empty line is written now and then: a read() ends, whoever wants the CPU has it
+ * (before 5.11 the kernel does not let go in between), and a pass is many short pieces on a host of any size.
  */
 #pragma once
 
 #include "agent/bpf/entry.bpf.h"
 #include "agent/bpf/owner.bpf.h"
+
+#define ADOPT_PIECE 256 /* objects looked at between two lines, at most */
+
+static const struct sky_adopted adopt_nothing = {};
+__u32 adopt_looked = 0;
+
+static __always_inline void adopt_pause(struct seq_file *seq)
+{
+	if (++adopt_looked % ADOPT_PIECE == 0)
+		bpf_seq_write(seq, &adopt_nothing, sizeof(adopt_nothing));
+}
 
 /* Law L4: what a listener left behind, else whether anybody listens on its port, else nobody knows. */
 static __always_inline __u32 adopt_role(struct sock *sk, const struct tuple *t)
@@ -75,6 +90,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct task_struct
 	if (put(&socks, &at, &line.sock, BPF_NOEXIST, SKY_SITE_SOCKS))
 		return;
 	__sync_fetch_and_add(&counters.socks_made, 1);
+	log_line(at, 0);
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE) {
 		entry_remove(at);
 		return;
@@ -122,7 +138,10 @@ int adopt_files(struct bpf_iter__task_file *ctx)
 
 	bpf_probe_read_kernel(&file, sizeof(file), &ctx->file);
 	bpf_probe_read_kernel(&task, sizeof(task), &ctx->task);
-	if (!file || !task || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+	if (!file || !task)
+		return 0;
+	adopt_pause(ctx->meta->seq);
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
 		return 0;
 	sock = BPF_CORE_READ(file, private_data);
 	adopt_sock(BPF_CORE_READ(sock, sk), task, ctx->meta->seq);
@@ -135,7 +154,9 @@ int adopt_tcp(struct bpf_iter__tcp *ctx)
 	struct sock *sk = NULL;
 
 	bpf_probe_read_kernel(&sk, sizeof(sk), &ctx->sk_common);
-	if (sk)
-		adopt_sock(sk, NULL, ctx->meta->seq);
+	if (!sk)
+		return 0;
+	adopt_pause(ctx->meta->seq);
+	adopt_sock(sk, NULL, ctx->meta->seq);
 	return 0;
 }

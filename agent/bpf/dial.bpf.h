@@ -34,7 +34,7 @@ static __always_inline void dial_failed(const struct sky_row_key *key, __u32 tgi
 		return;
 	ADD(row->attempts, 1);
 	ADD(row->failed_no_route, 1);
-	row_hint(row, tgid);
+	fold_hint(&row->tgid, tgid);
 }
 
 static __always_inline struct sky_dial_place *dial_place(__u64 thread)

@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "agent/bpf/log.bpf.h"
 #include "agent/bpf/maps.bpf.h"
 
 #define ORDER() asm volatile("" ::: "memory") /* of stores: x86 keeps it, the compiler would not */
@@ -26,8 +27,10 @@ static __always_inline struct sky_sock *entry_make(__u64 at)
 {
 	struct sky_sock *e;
 
-	if (!put(&socks, &at, &empty_sock, BPF_NOEXIST, SKY_SITE_SOCKS))
+	if (!put(&socks, &at, &empty_sock, BPF_NOEXIST, SKY_SITE_SOCKS)) {
 		__sync_fetch_and_add(&counters.socks_made, 1);
+		log_line(at, 0);
+	}
 	e = bpf_map_lookup_elem(&socks, &at);
 	return e && !e->id ? e : NULL;
 }
@@ -55,7 +58,6 @@ static __always_inline bool entry_take(__u64 at, struct sky_sock *e)
 /* Filled: from now on it is there for others. */
 static __always_inline void entry_give(struct sky_sock *e, __u64 id)
 {
-	e->seen = 0;
 	e->walked = 0;
 	ORDER();
 	e->id = id;

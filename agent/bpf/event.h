@@ -13,8 +13,9 @@
 #define SKY_BUCKETS 44 /* flow/stats.h FLOW_BUCKETS, proved equal in agent/rows.c */
 #define SKY_PORTS 16   /* ephemeral ports a row lists; more are counted */
 #define SKY_COMM 16
-#define SKY_NAT_ENDS 1024 /* addresses to which each connection has a row (agent/bpf/nat.bpf.h) */
-#define SKY_SLICE 256     /* sockets one run of the walker reads */
+#define SKY_NAT_ENDS 1024     /* addresses to which each connection has a row (agent/bpf/nat.bpf.h) */
+#define SKY_SLICE 256         /* sockets one run of the walker reads */
+#define SKY_CALL_CAST 0x7ca57 /* no helper of this number exists: agent/cast.c */
 
 struct sky_address {
 	__u8 b[16];
@@ -80,6 +81,12 @@ static inline __u32 sky_walk_mark(__u64 id)
 	return (__u32)(id >> 12) | 1;
 }
 
+/* Names the address of a socket; never 0. */
+static inline __u32 sky_told_mark(__u64 at)
+{
+	return (__u32)(at >> 5) | 1;
+}
+
 /* What was measured when a connection was established. 0: no sample. */
 struct sky_first {
 	__u32 handshake_us;
@@ -95,7 +102,7 @@ struct sky_sock {
 	__u32 walked;           /* sky_walk_mark() of its id: user space may have counted a part of it */
 	__u32 turn;             /* SKY_LIVE, SKY_LEAVING; only ever added to */
 	struct sky_first first;
-	__u32 seen;         /* segs_in + segs_out at the last walk */
+	__u32 told;         /* sky_told_mark() of its address: user space knows of the place */
 	__u32 tgid;         /* hint */
 	__u16 lport, rport; /* host order; lport 0 while CONNECTING */
 	__u8 phase;         /* enum sky_phase */
@@ -139,12 +146,18 @@ struct sky_final {
 
 /* One question to the walker and its answer. */
 struct sky_ask {
-	__u64 sk, id; /* id 0: remove the place if it is free */
-	__u64 how;    /* SKY_ASK_* */
+	__u64 sk, id; /* id 0 with SKY_ASK_WHO and SKY_ASK_OWNER: whoever is there */
+	__u32 segs;   /* segs_in + segs_out when it was last read */
+	__u32 how;    /* SKY_ASK_*; 0: the socket alone is looked at, if no segment moved */
 };
 
-#define SKY_ASK_FORCE 1 /* answer with totals even if no segment moved */
-#define SKY_ASK_END 2   /* it was found dead before: delete it if it still is */
+#define SKY_ASK_LOOK 1   /* look at the entry even if no segment moved */
+#define SKY_ASK_FORCE 2  /* answer with entry and totals even so */
+#define SKY_ASK_END 4    /* it was found dead before: delete it if it still is */
+#define SKY_ASK_WHO 8    /* as FORCE, of whoever is there */
+#define SKY_ASK_NEW 16   /* with WHO: no answer if user space was told of the place before */
+#define SKY_ASK_SWEEP 32 /* with WHO: remove the place if it is free */
+#define SKY_ASK_OWNER 64 /* the entry only */
 
 enum sky_status {
 	SKY_NONE,      /* gone, or its CLOSE is under way: `closed` or a row has it */
@@ -153,11 +166,14 @@ enum sky_status {
 	SKY_TOTALS,
 	SKY_DEAD,    /* still in the map, but the socket is another one or closed */
 	SKY_DELETED, /* it was that, and is no longer in the map */
+	SKY_FREE,    /* WHO: nobody */
+	SKY_OWNED,   /* OWNER: `found` has it */
 };
 
 struct sky_answer {
 	__u64 id;
-	__u64 status; /* enum sky_status */
+	__u32 status; /* enum sky_status */
+	__u32 found;  /* sky_walk.found has the entry as it was */
 	struct sky_totals totals;
 };
 
@@ -165,6 +181,18 @@ struct sky_walk {
 	__u64 n;
 	struct sky_ask ask[SKY_SLICE];
 	struct sky_answer answer[SKY_SLICE];
+	struct sky_sock found[SKY_SLICE];
+};
+
+/* What one CPU tells user space about `socks`: addresses of new places, and of entries whose owner changed after a walk had read
+ * it (SKY_LOG_OWNER). A ring; user space remembers up to where it read. */
+#define SKY_LOG_LINES 4096
+#define SKY_LOG_OWNER 1
+struct sky_log {
+	__u64 n;    /* lines ever written */
+	__u64 torn; /* grows when an interruption may have cost a line */
+	__u64 pad[6];
+	__u64 line[SKY_LOG_LINES];
 };
 
 /* Passes of the adopting iterators, in this order. */

@@ -118,10 +118,10 @@ static __always_inline void finish(struct sky_sock *e, const struct sky_final *f
 		if (!walked) {
 			row_totals(row, e, f);
 			ADD(row->open_ms, ms_between(e->since_ns, f->at_ns));
-			row_port(row, e->key.role == SKY_ROLE_CLIENT ? e->lport : e->rport);
+			fold_port(row->ports, e->key.role == SKY_ROLE_CLIENT ? e->lport : e->rport);
 		}
 	}
-	row_hint(row, e->tgid);
+	fold_hint(&row->tgid, e->tgid);
 }
 
 /* Another socket lies where this entry's was: its CLOSE reached neither program. That it ended is not lost, what it did

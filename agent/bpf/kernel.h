@@ -55,7 +55,7 @@ enum tcp_state {
 
 /* From the UAPI (linux/bpf.h); its own header would bring in types that clash with the above. */
 enum { BPF_ANY, BPF_NOEXIST, BPF_EXIST };
-enum { BPF_F_NO_PREALLOC = 1 };
+enum { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1 << 10 };
 enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_ARRAY_OF_MAPS = 12 };
 
 struct bpf_raw_tracepoint_args {

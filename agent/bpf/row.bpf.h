@@ -2,17 +2,11 @@
 /* The fold: adding to the row of this interval. */
 #pragma once
 
+#include "agent/bpf/fold.bpf.h"
 #include "agent/bpf/maps.bpf.h"
 
 /* Keeps a bounded index bounded in the verifier's eyes: the compiler must not move the test. */
 #define BOUND(i, max) asm volatile("if %0 < %1 goto +1; %0 = %1;" : "+r"(i) : "i"(max))
-
-#define ADD(field, n)                                       \
-	do {                                                \
-		__u64 n_ = (n);                             \
-		if (n_)                                     \
-			__sync_fetch_and_add(&(field), n_); \
-	} while (0)
 
 /* The row of `key` in the map in use, made if it is new. NULL: no room, counted. */
 static __always_inline struct sky_row_value *row_get(const struct sky_row_key *key)
@@ -141,28 +135,4 @@ static __always_inline void row_failed(struct sky_row_value *row, __u32 end)
 		ADD(row->failed_abandoned, 1);
 	else
 		ADD(row->failed_other, 1);
-}
-
-/* Lists an ephemeral port while there is room. Two CPUs may write one place: then one port is not listed. How many there
- * were is `opened`: user space sets ports_seen (agent/drain.c). */
-static __always_inline void row_port(struct sky_row_value *row, __u16 port)
-{
-	if (row->ports[SKY_PORTS - 1])
-		return;
-#pragma unroll
-	for (int i = 0; i < SKY_PORTS; i++) {
-		if (row->ports[i] == port)
-			return;
-		if (!row->ports[i]) {
-			row->ports[i] = port;
-			return;
-		}
-	}
-}
-
-/* A plain store would make the line travel between CPUs for nothing. */
-static __always_inline void row_hint(struct sky_row_value *row, __u32 tgid)
-{
-	if (tgid && row->tgid != tgid)
-		row->tgid = tgid;
 }

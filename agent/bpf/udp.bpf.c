@@ -52,7 +52,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 SEC("cgroup/sock_create")
 int udp_create(struct bpf_sock *ctx)
 {
-	if (ctx->protocol == IPPROTO_UDP)
+	if (ctx->protocol == IPPROTO_UDP && !bypass)
 		entry_make(bpf_get_socket_cookie(ctx), plain(ctx), true);
 	return 1;
 }
@@ -64,7 +64,7 @@ int udp_release(struct bpf_sock *ctx)
 	bool connected = false;
 	__u64 cookie;
 
-	if (ctx->protocol != IPPROTO_UDP)
+	if (ctx->protocol != IPPROTO_UDP || bypass)
 		return 1;
 	cookie = bpf_get_socket_cookie(ctx);
 	e = bpf_map_lookup_elem(&udp_socks, &cookie);
@@ -116,7 +116,7 @@ int udp_connect4(struct bpf_sock_addr *ctx)
 {
 	__u8 remote[16] __attribute__((aligned(8)));
 
-	if (ctx->protocol == IPPROTO_UDP) {
+	if (ctx->protocol == IPPROTO_UDP && !bypass) {
 		addr_v4(remote, ctx->user_ip4);
 		connecting(ctx, remote);
 	}
@@ -128,7 +128,7 @@ int udp_connect6(struct bpf_sock_addr *ctx)
 {
 	__u32 remote[4] __attribute__((aligned(8)));
 
-	if (ctx->protocol == IPPROTO_UDP) {
+	if (ctx->protocol == IPPROTO_UDP && !bypass) {
 		remote[0] = ctx->user_ip6[0];
 		remote[1] = ctx->user_ip6[1];
 		remote[2] = ctx->user_ip6[2];

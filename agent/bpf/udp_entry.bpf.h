@@ -68,7 +68,8 @@ const volatile __u32 port_low = 32768, port_high = 60999; /* ports the kernel gi
 struct sky_udp_counters counters = {};
 struct sky_udp_cost cost[SKY_CPUS] = {};
 struct sky_udp_ask ask SEC(".data.ask") = {};
-__u32 epoch = 0; /* counts intervals */
+__u32 epoch = 0;  /* counts intervals */
+__u32 bypass = 0; /* user space has stepped back: nothing is looked at */
 
 #include "agent/bpf/nat.bpf.h"
 

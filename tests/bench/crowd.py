@@ -43,11 +43,12 @@ class Crowd:
 
 
 class Connects(threading.Thread):
-    """Connections one after another, and the longest of them."""
+    """Connections one after another, the longest of them, and how many there were when an agent's hook was there first."""
 
     def __init__(self, lab):
         super().__init__()
         self.lab, self.done, self.worst, self.count = lab, threading.Event(), 0, 0
+        self.agent = self.hooked = None
 
     def run(self):
         with self.lab.inside("b"):
@@ -59,6 +60,8 @@ class Connects(threading.Thread):
                 server.accept()[0].close()
                 client.close()
                 self.count += 1
+                if self.agent and self.hooked is None and measure.hooked(self.agent):
+                    self.hooked = self.count
                 self.done.wait(0.005)
             server.close()
 
@@ -68,6 +71,15 @@ def health(path):
         text = file.read()
     lines = (json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines() if '"type":"health"' in line)
     return [line["info"] for line in lines]
+
+
+def lost(out, connects):
+    """Connections made since the hook was there that are in no row: none should be. One may have begun before it."""
+    with open(out, encoding="ascii") as file:
+        rows = [json.loads(line) for line in file if '"type":"row"' in line and '"port":7999,' in line]
+    seen = sum(row.get("closed", 0) for row in rows if row["view"] == "client")
+    made = connects.count - connects.hooked
+    return seen, made, max(0, made - 1 - seen)
 
 
 def run(lab, quick=False, log=measure.note):
@@ -101,6 +113,7 @@ def start(lab, holders, log):
         begin = time.monotonic()
         agent = lab.popen("b", [paths.AGENT, "--print", "--json", "--interval", "5s", "--budget", "0", "--max-socks",
                                 "262144"], stdout=file, stderr=subprocess.PIPE)
+        connects.agent = agent.pid
     try:
         words = b""
         while b"measuring" not in words:
@@ -113,11 +126,18 @@ def start(lab, holders, log):
         worst = connects.worst
         connects.done.set()
         connects.join()
+        before = len(health(out))
+        wait.until(lambda: len(health(out)) > before + 1, 30, "the rows of all of them")
+        seen, made, missing = lost(out, connects)
+        log(f"{seen} connections in rows, {made} made since the hook was there")
         log(f"measuring after {took:.2f} s; {connects.count} connections meanwhile, the longest {1000 * worst:.1f} ms "
             f"(alone {1000 * alone:.1f} ms)")
         measure.put("startup_cpu_s_50k_processes", cpu, "s")
         measure.put("startup_s_50k_processes", took, "s")
         measure.put("first_interval_cpu_s_50k_processes", first - cpu, "s")
+        measure.put("startup_piece_max_us", health(out)[0]["adopt_piece_us"], "us", 0)
+        measure.put("startup_connect_max_ms", 1000 * worst, "ms", 1)
+        measure.put("startup_lost_connections", missing, "", 0)
         walks(holders, out, log)
         settled = measure.cpu_seconds(agent.pid), time.monotonic()
         seen = len(health(out))

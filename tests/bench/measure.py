@@ -66,6 +66,19 @@ def fdinfo(pid, word):
     return found
 
 
+def hooked(pid):
+    """True once a program of the process is attached to a tracepoint."""
+    for path in glob.glob(f"/proc/{pid}/fdinfo/*"):
+        try:
+            with open(path, encoding="ascii") as file:
+                text = file.read()
+        except OSError:
+            continue
+        if "link_type:\ttracing\n" in text or "link_type:\traw_tracepoint\n" in text:
+            return True
+    return False
+
+
 def maps_mib(pid):
     """Memory the kernel charges for the BPF maps of a process."""
     return sum(int(fields["memlock"]) for fields in fdinfo(pid, "map_id").values()) / MIB

@@ -65,7 +65,7 @@ static void both_compilers_agree(void **state)
 	};
 	static const struct member sock[] = {M(sky_sock, id),     M(sky_sock, key),   M(sky_sock, since_ns),
 					     M(sky_sock, walked), M(sky_sock, turn),  M(sky_sock, first),
-					     M(sky_sock, seen),   M(sky_sock, tgid),  M(sky_sock, lport),
+					     M(sky_sock, told),   M(sky_sock, tgid),  M(sky_sock, lport),
 					     M(sky_sock, rport),  M(sky_sock, phase), M(sky_sock, pad)};
 	static const struct member totals[] = {M(sky_totals, tx),
 					       M(sky_totals, rx),
@@ -87,8 +87,10 @@ static void both_compilers_agree(void **state)
 					       M(sky_totals, undelivered)};
 	static const struct member final[] = {M(sky_final, totals), M(sky_final, first), M(sky_final, since_ns),
 					      M(sky_final, at_ns),  M(sky_final, end),   M(sky_final, rtt_ok)};
-	static const struct member ask[] = {M(sky_ask, sk), M(sky_ask, id), M(sky_ask, how)};
-	static const struct member answer[] = {M(sky_answer, id), M(sky_answer, status), M(sky_answer, totals)};
+	static const struct member ask[] = {M(sky_ask, sk), M(sky_ask, id), M(sky_ask, segs), M(sky_ask, how)};
+	static const struct member answer[] = {M(sky_answer, id), M(sky_answer, status), M(sky_answer, found),
+					       M(sky_answer, totals)};
+	static const struct member told[] = {M(sky_log, n), M(sky_log, torn), M(sky_log, pad), M(sky_log, line)};
 	static const struct member dial[] = {M(sky_dial, key), M(sky_dial, at), M(sky_dial, tgid),
 					     M(sky_dial, pending)};
 	static const struct member place[] = {M(sky_dial_place, dial), M(sky_dial_place, thread),
@@ -107,6 +109,7 @@ static void both_compilers_agree(void **state)
 	CHECK(btf, sky_final, final);
 	CHECK(btf, sky_ask, ask);
 	CHECK(btf, sky_answer, answer);
+	CHECK(btf, sky_log, told);
 	CHECK(btf, sky_dial, dial);
 	CHECK(btf, sky_dial_place, place);
 	flow__destroy(skel);

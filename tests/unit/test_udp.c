@@ -53,6 +53,7 @@ static void off(void **state)
 	assert_int_equal(udp_end(u, rows), 0);
 	assert_int_equal(udp_relieve(u, rows), 0);
 	assert_int_equal(udp_ease(u, true), 0);
+	assert_false(udp_bypass(u, true));
 	assert_int_equal(agent_rows_count(rows), 0);
 	udp_counts(u, &counts);
 	assert_int_equal(counts.others, 0);

@@ -7,7 +7,7 @@ UDP = ("udp_both", "udp_service", "udp_both6", "udp_published")
 NAMES = [f"{mode} {name}" for mode in ("btf", "stable") for name in (*SCENARIOS, *(UDP if mode == "btf" else ()))]
 COLUMNS = ("nat",)
 SECONDS = 400
-LINES = ("here",)  # on stock kernels it has not been seen yet
+LINES = ("here", "5.10", "6.1", "newest")
 EVERYWHERE = True
 MODULES = ("crc32c_generic", "nf_conntrack_netlink", "nft_chain_nat", "nft_nat", "nft_masq", "nft_numgen")
 PROGRAMS = {"usr/sbin/nft": "/usr/sbin/nft"}

@@ -60,6 +60,7 @@ export const COST = {
 	send_errors: ["datagrams it could not send", "count"],
 	walk_us: ["time to look at open sockets", "us"],
 	walk_piece_us: ["of this the longest piece in the kernel", "us"],
+	adopt_piece_us: ["longest piece of looking at what was open at the start", "us"],
 	rss_bytes: ["memory", "bytes"],
 	cpu_busy_pm: ["host's CPU in use", "pm"],
 	cpu_steal_pm: ["host's CPU taken by others (steal)", "pm"],
