@@ -6,13 +6,19 @@
 #include <sys/mman.h>
 
 #define PAGES_BYTES 4096
+#define PAGES_HUGE \
+	((size_t)16 << 20) /* from here on huge pages are asked for: a small site has none, so pays for none */
 
 /* Zeros; NULL when there is no more. */
 static inline void *pages_map(size_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+	if (bytes >= PAGES_HUGE)
+		(void)madvise(p, bytes, MADV_HUGEPAGE);
+	return p;
 }
 
 static inline void pages_unmap(void *p, size_t bytes)

@@ -41,6 +41,12 @@ struct worker_state {
 	struct {
 		uint32_t scope, id; /* of the row before */
 	} names[WIRE_NAMES];
+	/* looked up last; its texts are in this batch's datagrams */
+	struct {
+		bool known;
+		uint32_t net, scope, id;
+		struct flow_names names;
+	} last;
 	struct {
 		uint32_t wire, id;
 	} scope; /* of the row before */
@@ -182,6 +188,7 @@ static void flush(struct worker *w)
 {
 	fold_flush(pane(w)->fold);
 	network_flush(&w->state->network);
+	w->state->last.known = false;
 }
 
 /* An interval length or a net that is not ours refuses a whole record. COLLECTOR_REJECTS: accepted. */
@@ -227,9 +234,19 @@ static uint32_t names_of(struct worker *w, const struct wire_flows *f, uint32_t 
 	if (*id != NAMES_UNSET && s->names[index].scope == scope)
 		return *id;
 	s->names[index].scope = scope;
-	if (s->net == NAMES_NONE || scope_of(w, &f->head, scope, &scope_id) < 0 ||
-	    fold_names(pane(w)->fold, s->net, scope_id, &f->tables.names[index], id) < 0)
-		*id = NAMES_NONE;
+	*id = NAMES_NONE;
+	if (s->net == NAMES_NONE || scope_of(w, &f->head, scope, &scope_id) < 0)
+		return NAMES_NONE;
+	if (s->last.known && s->last.net == s->net && s->last.scope == scope_id &&
+	    flow_names_eq(&s->last.names, &f->tables.names[index])) /* a host's rows come sorted by names */
+		return *id = s->last.id;
+	if (fold_names(pane(w)->fold, s->net, scope_id, &f->tables.names[index], id) < 0)
+		return *id = NAMES_NONE;
+	s->last.known = true;
+	s->last.net = s->net;
+	s->last.scope = scope_id;
+	s->last.id = *id;
+	s->last.names = f->tables.names[index];
 	return *id;
 }
 

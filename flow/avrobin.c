@@ -5,16 +5,9 @@
 
 void avrobin_put_long(struct buf *b, int64_t v)
 {
-	uint64_t z = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
-	uint8_t out[10];
-	size_t n = 0;
+	uint8_t out[AVROBIN_LONG];
 
-	while (z >= 0x80) {
-		out[n++] = (uint8_t)(z | 0x80);
-		z >>= 7;
-	}
-	out[n++] = (uint8_t)z;
-	buf_put(b, out, n);
+	buf_put(b, out, (size_t)(avrobin_write_long(out, v) - out));
 }
 
 void avrobin_put_bytes(struct buf *b, const void *p, size_t n)

@@ -11,6 +11,21 @@
 
 #define AVROBIN_HEADER 10 /* C3 01 and the fingerprint */
 
+#define AVROBIN_LONG 10 /* bytes of a long at most */
+
+/* Writes a long at p; returns the place after it. */
+static inline uint8_t *avrobin_write_long(uint8_t *p, int64_t v)
+{
+	uint64_t z = ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+
+	while (z >= 0x80) {
+		*p++ = (uint8_t)(z | 0x80);
+		z >>= 7;
+	}
+	*p++ = (uint8_t)z;
+	return p;
+}
+
 void avrobin_put_long(struct buf *b, int64_t v);
 void avrobin_put_bytes(struct buf *b, const void *p, size_t n); /* bytes and string */
 void avrobin_put_header(struct buf *b, uint64_t fingerprint);

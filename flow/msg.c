@@ -51,27 +51,40 @@ static bool msg_has(unsigned field, unsigned view)
 	return view != FLOW_VIEW_NETWORK || flow_fields[field].seen == FLOW_ALL;
 }
 
+static uint8_t *write_hist(uint8_t *p, const uint32_t *hist)
+{
+	unsigned n = FLOW_BUCKETS;
+
+	while (n && !hist[n - 1])
+		n--;
+	if (n)
+		p = avrobin_write_long(p, n);
+	for (unsigned i = 0; i < n; i++)
+		p = avrobin_write_long(p, hist[i]);
+	return avrobin_write_long(p, 0);
+}
+
+/* Many small numbers: written beside, put in one go. */
 static void encode_stats(struct buf *b, const struct flow_stats *s, unsigned view)
 {
-	unsigned f, i, n;
+	enum { HIST = (FLOW_BUCKETS + 2) * AVROBIN_LONG, U32 = AVROBIN_LONG, U64 = AVROBIN_LONG };
+	uint8_t out[0
+#define FIELD(name, width, dir, column, unit, seen, meaning) +width
+#include "flow/fields.def"
+#undef FIELD
+	];
+	uint8_t *p = out;
 
-	for (f = 0; f < FLOW_FIELDS; f++) {
-		const uint32_t *hist = flow_stats_hist_get(s, f);
-
-		if (!msg_has(f, view))
-			continue;
-		if (flow_fields[f].width != FLOW_HIST) {
-			avrobin_put_long(b, (int64_t)flow_stats_get(s, f));
-			continue;
-		}
-		for (n = FLOW_BUCKETS; n && !hist[n - 1]; n--)
-			;
-		if (n)
-			avrobin_put_long(b, n);
-		for (i = 0; i < n; i++)
-			avrobin_put_long(b, hist[i]);
-		avrobin_put_long(b, 0);
+#define WRITE_U32(name) p = avrobin_write_long(p, (int64_t)s->name);
+#define WRITE_U64(name) p = avrobin_write_long(p, (int64_t)s->name);
+#define WRITE_HIST(name) p = write_hist(p, s->name);
+#define FIELD(name, width, dir, column, unit, seen, meaning) \
+	if (msg_has(FLOW_F_##name, view)) {                  \
+		WRITE_##width(name)                          \
 	}
+#include "flow/fields.def"
+#undef FIELD
+	buf_put(b, out, (size_t)(p - out));
 }
 
 static void encode_items(struct buf *b, const struct schema_member *m, const char *record)
