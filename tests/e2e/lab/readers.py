@@ -19,7 +19,8 @@ START_SECONDS = 30
 ENTERPRISE = 32473
 FLOWS, PAD = (ENTERPRISE, 1), (ENTERPRISE, 14)
 SOCKETS = ((0, 2100), (0, 2101), (0, 2209))
-PROTOCOLS = {6: "tcp", 17: "udp"}
+# An address of its own: what others on this machine send to a port of 127.0.0.1 that was theirs before does not come here.
+HERE = f"127.81.{os.getpid() >> 8 & 255}.{1 + os.getpid() % 250}"
 
 
 def words(data):
@@ -81,7 +82,7 @@ def framed(datagrams):
 
 def free_port():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
+        s.bind((HERE, 0))
         return s.getsockname()[1]
 
 
@@ -116,7 +117,7 @@ class Readers:
 
 
 class Daemon:
-    """A collector of others, listening on 127.0.0.1:port. Its socket is open when it is returned, it is stopped by the test."""
+    """A collector of others, listening on HERE:port. Its socket is open when it is returned, it is stopped by the test."""
 
     def __init__(self, test, folder, words_of, out, ready=""):
         self.port, self.out = free_port(), os.path.join(folder, out)
@@ -149,7 +150,7 @@ class Daemon:
     def feed(self, datagrams):
         """Not faster than it can read: its queue must never be more than a few datagrams deep."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.connect(("127.0.0.1", self.port))
+            s.connect((HERE, self.port))
             for data in datagrams:
                 s.send(data)
                 until(self.drained, 20, self.said)
@@ -165,7 +166,7 @@ def sfacctd(test, folder):
     def words_of(port, out):
         conf = os.path.join(folder, "sfacctd.conf")
         with open(conf, "w", encoding="ascii") as file:
-            file.write(f"daemonize: false\nsfacctd_ip: 127.0.0.1\nsfacctd_port: {port}\nplugins: print\n"
+            file.write(f"daemonize: false\nsfacctd_ip: {HERE}\nsfacctd_port: {port}\nplugins: print\n"
                        "aggregate: src_host,dst_host,src_port,dst_port,proto\nprint_output: json\n"
                        f"print_output_file: {out}\nprint_output_file_append: true\nprint_refresh_time: 1\n")
         return [os.path.join(Readers.get(), "sfacctd"), "-f", conf]
@@ -175,7 +176,7 @@ def sfacctd(test, folder):
 
 def goflow2(test, folder, produce):
     return Daemon(test, folder, lambda port, out: [
-        os.path.join(Readers.get(), "goflow2"), "-listen", f"sflow://127.0.0.1:{port}", "-produce", produce, "-format", "json",
+        os.path.join(Readers.get(), "goflow2"), "-listen", f"sflow://{HERE}:{port}", "-produce", produce, "-format", "json",
         "-transport", "file", "-transport.file", out, "-addr", ""], f"goflow2-{produce}")
 
 
