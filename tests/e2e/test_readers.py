@@ -13,6 +13,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import time
 import unittest
 
 from lab import case, net, paths, readers, work
@@ -265,3 +266,20 @@ class Agent(unittest.TestCase):
             return found
 
         until(lambda: seen() == want, SECONDS, lambda: f"{seen()}, expected {want}: {daemon.said()}")
+
+
+class Ours(case.Case):
+    """Our own collector on the same: every row once, by our record, and no row by the standard's beside it."""
+
+    def test_interop_here(self):
+        self.addCleanup(self.stack.restart_agents)
+        self.stack.restart_agents("--profile", "interop")
+        self.began = time.time() - 1
+        sampled = self.stack.metrics()["skyfall_collector_sampled_rows_total"]
+        server, client = self.server("10.77.0.2"), self.client()
+        for command in (self.connect("10.77.0.2", "n=7"), "talk primes", "close"):
+            client.do(command)
+        edge = self.expect(self.views(*self.tally(server, client)))
+        self.assertFalse([name for name, value in edge.items() if name.startswith("network_") and value])
+        self.assertEqual(self.stack.metrics()["skyfall_collector_sampled_rows_total"], sampled)
+        self.adds_up()
