@@ -102,9 +102,10 @@ static uint64_t get(const __u64 *word)
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
+/* Of a full ring the oldest line may be the one that is being written: `n` grows afterwards. */
 static bool cpu_lost(const struct places *p, unsigned cpu)
 {
-	return get(&p->log[cpu].n) - p->read[cpu].n > SKY_LOG_LINES || get(&p->log[cpu].torn) != p->read[cpu].torn;
+	return get(&p->log[cpu].n) - p->read[cpu].n >= SKY_LOG_LINES || get(&p->log[cpu].torn) != p->read[cpu].torn;
 }
 
 bool places_log_lost(const struct places *p)

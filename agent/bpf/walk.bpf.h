@@ -164,8 +164,12 @@ static __always_inline int walk_socket(__u32 i, bool typed)
 		id = walk_who(a, q, e);
 	else if (q->how & SKY_ASK_OWNER)
 		id = *(volatile __u64 *)&e->id;
-	if (!id || *(volatile __u64 *)&e->id != id)
+	if (!id)
 		return 0;
+	if (*(volatile __u64 *)&e->id != id) {
+		a->status = q->how & SKY_ASK_WHO ? SKY_FREE : SKY_NONE; /* left just now: the place is still one */
+		return 0;
+	}
 	if (q->how & (SKY_ASK_FORCE | SKY_ASK_WHO | SKY_ASK_OWNER)) {
 		phase = walk_copy(f, e);
 		if (walk_gone(e, id)) {

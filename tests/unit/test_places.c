@@ -87,7 +87,7 @@ static void overwritten_lines_are_told(void **state)
 {
 	struct rig *r = *state;
 
-	for (uint64_t i = 0; i < SKY_LOG_LINES; i++)
+	for (uint64_t i = 0; i < SKY_LOG_LINES - 1; i++)
 		write_line(r, 0, i);
 	assert_false(places_log_lost(r->p));
 	write_line(r, 0, 1);
