@@ -294,6 +294,15 @@ static void add_sum(struct fold *f, struct row *r, unsigned field, uint64_t v)
 		cells_add(&f->slab, &r->cells, CELL_HIGH + field, (uint32_t)(v >> 32));
 }
 
+static inline void add_hot(struct fold *f, struct row *r, unsigned to, uint64_t v)
+{
+	uint64_t sum = r->sum[to] + v;
+
+	r->sum[to] = (uint32_t)sum;
+	if (__builtin_expect(sum >> 32 != 0, 0))
+		cells_add(&f->slab, &r->cells, CELL_HIGH + plan_hot_field[to], (uint32_t)(sum >> 32));
+}
+
 static void add_hist(struct fold *f, struct row *r, const uint8_t *p, unsigned nth)
 {
 	uint32_t word = cursor_load32(p);
@@ -312,14 +321,12 @@ static void add_values(struct fold *f, struct row *r, const struct fold_item *it
 	const struct plan *p = it->plan;
 	unsigned i;
 
-	for (i = 0; i < p->n_hot; i++) {
-		struct plan_op op = p->op[i];
-		uint64_t sum = r->sum[op.to] + plan_load(&it->body, op);
-
-		r->sum[op.to] = (uint32_t)sum;
-		if (__builtin_expect(sum >> 32 != 0, 0))
-			cells_add(&f->slab, &r->cells, CELL_HIGH + plan_hot_field[op.to], (uint32_t)(sum >> 32));
-	}
+	if (p->first == FLOW_F_rows)
+		add_hot(f, r, PLAN_HOT_rows, it->rows);
+	else if (p->first < FLOW_FIELDS)
+		add_sum(f, r, p->first, cursor_load32(it->body.p));
+	for (i = 0; i < p->n_hot; i++)
+		add_hot(f, r, p->op[i].to, plan_load(&it->body, p->op[i]));
 	for (; i < p->n_ops; i++)
 		add_sum(f, r, p->op[i].to, plan_load(&it->body, p->op[i]));
 	for (i = 0; i < p->n_hists; i++)

@@ -42,7 +42,9 @@ static void take(struct plan *p, bool hot)
 			}
 			hists++;
 		} else if (here) {
-			if ((place < PLAN_HOTS) == hot)
+			if (!words && !wide)
+				p->first = (uint8_t)f;
+			else if ((place < PLAN_HOTS) == hot)
 				p->op[p->n_ops++] = (struct plan_op){.to = (uint8_t)(hot ? place : f),
 								     .at = (uint8_t)(at + wide),
 								     .segment = (uint8_t)segment,
@@ -57,7 +59,7 @@ static void take(struct plan *p, bool hot)
 
 void plan_make(struct plan *p, uint64_t present)
 {
-	*p = (struct plan){.present = present, .later = present >> FLOW_FIELDS != 0};
+	*p = (struct plan){.present = present, .later = present >> FLOW_FIELDS != 0, .first = FLOW_FIELDS};
 	take(p, true);
 	p->n_hot = p->n_ops;
 	take(p, false);

@@ -18,8 +18,9 @@
 /* The sums that nearly every row has. They lie in the row itself, in this order, the others in cells (collector/cells.h). */
 #define PLAN_HOT(X)                                                                                           \
 	X(rows)                                                                                               \
-	X(attempts) X(opened) X(closed) X(open_ms) X(tx_bytes) X(rx_bytes) X(tx_segs) X(rx_segs) X(jitter_us) \
-		X(queue_us) X(cwnd_segs) X(rtt_samples) X(busy_us)
+	X(attempts)                                                                                           \
+	X(opened) X(closed) X(open_ms) X(tx_bytes) X(rx_bytes) X(tx_segs) X(rx_segs) X(jitter_us) X(queue_us) \
+		X(cwnd_segs) X(rtt_samples) X(busy_us)
 #define PLAN_HOT_ENUM(name) PLAN_HOT_##name,
 enum plan_hot { PLAN_HOT(PLAN_HOT_ENUM) PLAN_HOTS };
 
@@ -37,6 +38,7 @@ struct plan {
 	uint16_t bytes; /* of a body whose histograms are empty */
 	bool later;     /* fields that we do not know stand at the end */
 	uint8_t n_hot, n_ops, n_hists;
+	uint8_t first; /* a field of 32 bits at the body's very begin, not among the ops: nearly always rows. FLOW_FIELDS: none */
 	uint8_t hist_at[PLAN_HISTS];    /* words from its segment's begin */
 	uint8_t hist_nth[PLAN_HISTS];   /* which of the table's histograms */
 	struct plan_op op[FLOW_FIELDS]; /* n_hot to hot places, then the others */
@@ -75,11 +77,13 @@ static inline bool plan_open(const struct plan *p, struct str body, struct plan_
 	return n == body.n || p->later;
 }
 
+/* The word before the value is in the body too: see plan_make(). */
 static inline uint64_t plan_load(const struct plan_body *b, struct plan_op op)
 {
-	const uint8_t *p = b->p + b->segment[op.segment] + 4 * (size_t)op.at;
+	uint64_t v;
 
-	return cursor_load32(p) | (uint64_t)(cursor_load32(p - 4 * op.wide) & -(uint32_t)op.wide) << 32;
+	memcpy(&v, b->p + b->segment[op.segment] + 4 * (size_t)op.at - 4, 8);
+	return be64toh(v) & (-(uint64_t)op.wide | UINT32_MAX);
 }
 
 struct plans {
