@@ -50,6 +50,9 @@ int account_init(struct account *a, uint32_t max_agents)
 
 void account_deinit(struct account *a)
 {
+	for (uint32_t i = 0; a->clocks && i < a->clock_slots.n; i++)
+		clock_clear(&a->clocks[i]);
+	clock_clear(&a->nobody);
 	slots_deinit(&a->slots);
 	slots_deinit(&a->clock_slots);
 	free(a->tracks);
@@ -76,6 +79,13 @@ void account_lines_deinit(struct account_lines *l)
 	free(l->line);
 	l->line = NULL;
 	seen_sets_deinit(&l->sets);
+}
+
+void account_lines_clear(struct account_lines *l)
+{
+	seen_release(l->line, (size_t)l->n * sizeof(*l->line));
+	l->n = 0;
+	seen_sets_clear(&l->sets);
 }
 
 void account_lines_begin(struct account_lines *l, uint32_t serial)
@@ -160,11 +170,11 @@ static struct clock_agent *clock_of(struct account *a, const struct account_seen
 	key.sub_agent = 0;
 	slot = slots_take(&a->clock_slots, &key, s->at_us / 1000000, &new);
 	if (slot == SLOTS_NONE) {
-		a->nobody = (struct clock_agent){0};
+		clock_clear(&a->nobody);
 		return &a->nobody;
 	}
 	if (new)
-		a->clocks[slot] = (struct clock_agent){0};
+		clock_clear(&a->clocks[slot]);
 	return &a->clocks[slot];
 }
 

@@ -83,6 +83,8 @@ void account_deinit(struct account *a);
 
 int account_lines_init(struct account_lines *l, uint32_t max);
 void account_lines_deinit(struct account_lines *l);
+/* Empties it: of the two that are swapped, only the one being filled takes much memory. By whoever merged it. */
+void account_lines_clear(struct account_lines *l);
 /* Begins another period; serial: another number than any period before, not 0. */
 void account_lines_begin(struct account_lines *l, uint32_t serial);
 

@@ -23,7 +23,24 @@
  */
 #include "collector/clock.h"
 
+#include <assert.h>
+#include <stdlib.h>
+
 #define WINDOW 4
+
+/* As the agent named it; 0: none. */
+struct clock_kept {
+	uint32_t interval;
+	int64_t shift;
+};
+
+static_assert(CLOCK_KEPT == 64, "a bit each");
+
+void clock_clear(struct clock_agent *a)
+{
+	free(a->kept);
+	*a = (struct clock_agent){0};
+}
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
@@ -64,19 +81,59 @@ static bool within(int64_t lag, int64_t shift, int64_t len)
 	return rest >= -CLOCK_FAR * len && rest <= CLOCK_LATE * len;
 }
 
-static struct clock_kept *kept(struct clock_agent *a, uint32_t interval, uint32_t interval_s)
+/* The shift of an interval, when it is decided. */
+static bool kept(const struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t *ret)
 {
-	return &a->kept[interval / interval_s % CLOCK_KEPT];
+	uint32_t number = interval / interval_s;
+	const struct clock_kept *k = a->kept ? &a->kept[number % CLOCK_KEPT] : NULL;
+	uint32_t back = a->newest - number;
+
+	if (k ? k->interval != interval : back >= CLOCK_KEPT || !(a->plain >> back & 1))
+		return false;
+	*ret = k ? k->shift : 0;
+	return true;
+}
+
+static void keep_plain(struct clock_agent *a, uint32_t number)
+{
+	uint32_t by = number - a->newest;
+
+	if (!a->plain || number > a->newest) {
+		a->plain = a->plain && by < CLOCK_KEPT ? a->plain << by : 0;
+		a->newest = number;
+	}
+	if (a->newest - number < CLOCK_KEPT)
+		a->plain |= 1ull << (a->newest - number);
+}
+
+/* Without memory the next datagram decides again. */
+static void keep(struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t shift)
+{
+	uint32_t number = interval / interval_s;
+
+	if (!a->kept && !shift) {
+		keep_plain(a, number);
+		return;
+	}
+	if (!a->kept) {
+		a->kept = calloc(CLOCK_KEPT, sizeof(*a->kept));
+		if (!a->kept)
+			return;
+		for (uint32_t i = 0; i < CLOCK_KEPT; i++) {
+			if (a->plain >> i & 1)
+				a->kept[(a->newest - i) % CLOCK_KEPT].interval = (a->newest - i) * interval_s;
+		}
+	}
+	a->kept[number % CLOCK_KEPT] = (struct clock_kept){interval, shift};
 }
 
 /* The first datagram of an interval. */
-static void begin(struct clock_agent *a, struct clock_kept *k, uint32_t interval, int64_t lag, int64_t len)
+static void begin(struct clock_agent *a, int64_t lag, int64_t len)
 {
 	a->shift = decide(a, len);
 	if (!within(lag, a->shift, len))
 		a->shift = floor_div(lag, len);
 	a->known = true;
-	*k = (struct clock_kept){interval, a->shift};
 }
 
 /* One that may not land where the others of its interval did; those like it follow it. */
@@ -93,12 +150,15 @@ int64_t clock_shift(struct clock_agent *a, uint32_t interval, uint32_t interval_
 {
 	int64_t len = (int64_t)interval_s * 1000000;
 	int64_t lag = at_us - (int64_t)interval * 1000000 - len;
-	struct clock_kept *k = kept(a, interval, interval_s);
+	int64_t shift;
 
 	note_lag(a, lag, floor_div(at_us, WINDOW * len));
-	if (!a->known || k->interval != interval)
-		begin(a, k, interval, lag, len);
-	return within(lag, k->shift, len) ? k->shift : move_alone(a, interval, lag, len);
+	if (!a->known || !kept(a, interval, interval_s, &shift)) {
+		begin(a, lag, len);
+		shift = a->shift;
+		keep(a, interval, interval_s, shift);
+	}
+	return within(lag, shift, len) ? shift : move_alone(a, interval, lag, len);
 }
 
 int64_t clock_shift_known(const struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t at_us)
@@ -113,12 +173,13 @@ int64_t clock_shift_known(const struct clock_agent *a, uint32_t interval, uint32
 
 int64_t clock_shift_line(struct clock_agent *a, uint32_t interval, uint32_t interval_s, int64_t otherwise)
 {
-	struct clock_kept *k = kept(a, interval, interval_s);
+	int64_t shift;
 
-	if (k->interval == interval)
-		return k->shift;
-	if (k->interval < interval) /* not in place of a newer one's */
-		*k = (struct clock_kept){interval, otherwise};
+	if (kept(a, interval, interval_s, &shift))
+		return shift;
+	/* not in place of a newer one's */
+	if (!a->kept || a->kept[interval / interval_s % CLOCK_KEPT].interval < interval)
+		keep(a, interval, interval_s, otherwise);
 	return otherwise;
 }
 

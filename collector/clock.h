@@ -21,11 +21,15 @@ struct clock_agent {
 	int64_t alone;     /* likewise of what was moved on its own last, */
 	uint32_t alone_of; /* of this interval of the agent's */
 	bool known, former_known;
-	struct clock_kept {
-		uint32_t interval; /* as the agent named it; 0: none */
-		int64_t shift;
-	} kept[CLOCK_KEPT]; /* at interval / interval_s */
+	/* Intervals whose shift is decided. While none was moved, a bit each: newest - i (of the agent's, by number). */
+	uint32_t newest;
+	uint64_t plain;
+	struct clock_kept
+		*kept; /* then CLOCK_KEPT of these, at interval / interval_s; on the heap, clock_clear() frees */
 };
+
+/* Forgets all. */
+void clock_clear(struct clock_agent *a);
 
 /*
  * How many intervals to add to `interval` (of interval_s seconds) of a datagram of flows. at_us: when this host's kernel

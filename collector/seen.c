@@ -33,6 +33,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define BASE_SHIFT 4
 #define LOOK (SEEN_WINDOW / SEEN_CHUNK + 2) /* chunks a number less than a window behind can be away */
@@ -68,6 +70,21 @@ void seen_sets_deinit(struct seen_sets *s)
 {
 	free(s->chunk);
 	*s = (struct seen_sets){0};
+}
+
+void seen_release(void *p, size_t n)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = ((uintptr_t)p + n) & ~(page - 1);
+	uintptr_t from = ((uintptr_t)p + SEEN_KEEP + page - 1) & ~(page - 1);
+
+	if (p && from < end)
+		(void)madvise((void *)from, end - from, MADV_DONTNEED);
+}
+
+void seen_sets_clear(struct seen_sets *s)
+{
+	seen_release(s->chunk, (size_t)s->n * sizeof(*s->chunk));
+	s->n = 0;
 }
 
 /* a - b of two chunks' bases, which have 32 - BASE_SHIFT bits. */

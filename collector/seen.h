@@ -6,10 +6,12 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define SEEN_WINDOW 256     /* sequence numbers remembered behind the newest */
 #define SEEN_CHUNK 16       /* numbers in a piece of a set */
+#define SEEN_KEEP 65536     /* bytes */
 #define SEEN_ROWS_MAX 65535 /* rows of one datagram that a set can tell */
 
 /* Bit i: newest - i was seen. */
@@ -47,6 +49,12 @@ struct seen_sets {
 /* -ENOMEM. */
 int seen_sets_init(struct seen_sets *s, uint32_t max);
 void seen_sets_deinit(struct seen_sets *s);
+
+/* Empties all; what was used beyond SEEN_KEEP bytes goes back to the system. */
+void seen_sets_clear(struct seen_sets *s);
+
+/* Gives whole pages of p[0 .. n) back but the first SEEN_KEEP bytes: what is read there next is zero. */
+void seen_release(void *p, size_t n);
 
 /* Adds a number that is in the set not yet and less than SEEN_WINDOW behind the set's newest. False: no room. */
 bool seen_add(struct seen_sets *s, uint32_t *set, uint32_t sequence, uint64_t rows);

@@ -130,7 +130,7 @@ void worker_free(struct worker *w)
 
 void worker_lines_clear(struct worker_lines *l)
 {
-	l->agents.n = 0;
+	account_lines_clear(&l->agents);
 	l->sources.n = 0;
 	l->spread_ms = 0;
 	memset(l->refused, 0, sizeof(l->refused));

@@ -24,7 +24,7 @@ static int64_t send(struct clock_agent *a, unsigned i, int64_t after_us, int64_t
 static void right_clocks_are_left_alone(void **state)
 {
 	for (int64_t skew = -19; skew <= 19; skew++) {
-		struct clock_agent a = {0};
+		struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 
 		for (unsigned i = 0; i < 50; i++) {
 			assert_int_equal(send(&a, i, 100000, skew * US), 0);
@@ -37,7 +37,7 @@ static void right_clocks_are_left_alone(void **state)
 static void wrong_clocks_are_moved_whole(void **state)
 {
 	for (int64_t skew = -100000; skew <= 100000; skew += 777) {
-		struct clock_agent a = {0};
+		struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 
 		if (llabs(skew) <= 21)
 			continue;
@@ -55,7 +55,7 @@ static void wrong_clocks_are_moved_whole(void **state)
 /* One held-up datagram proves nothing about the clock. */
 static void late_is_not_wrong(void **state)
 {
-	struct clock_agent a = {0};
+	struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(send(&a, i, 100000, 0), 0);
@@ -69,7 +69,7 @@ static void late_is_not_wrong(void **state)
 /* Nothing may land further ahead than the bound, at once. */
 static void a_jump_ahead_is_followed_at_once(void **state)
 {
-	struct clock_agent a = {0};
+	struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(send(&a, i, 100000, 0), 0);
@@ -80,7 +80,7 @@ static void a_jump_ahead_is_followed_at_once(void **state)
 /* A clock set back is followed within two windows; meanwhile nothing is older than the bound. */
 static void a_jump_back_is_followed_soon(void **state)
 {
-	struct clock_agent a = {0};
+	struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 	int64_t shift = 0;
 
 	for (unsigned i = 100; i < 105; i++)
@@ -93,7 +93,7 @@ static void a_jump_back_is_followed_soon(void **state)
 /* All datagrams of an interval move alike though the lag crosses a border in its middle, and small drift does not flutter. */
 static void an_interval_is_never_cut(void **state)
 {
-	struct clock_agent a = {0};
+	struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 
 	for (unsigned i = 0; i < 200; i++) {
 		int64_t skew = -30 * US - (int64_t)(i % 2) * 200000 + 100000; /* lag 29.9 s, 30.1 s, ... */
@@ -122,7 +122,7 @@ static void moving_stays_in_range(void **state)
 
 static void others_learn_nothing(void **state)
 {
-	struct clock_agent a = {0};
+	struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 
 	assert_int_equal(clock_shift_known(&a, T0, L, (int64_t)T0 * US), 0);         /* the open interval */
 	assert_int_equal(clock_shift_known(&a, T0, L, (int64_t)(T0 + 100) * US), 9); /* nothing known: its own lag */
@@ -134,7 +134,7 @@ static void others_learn_nothing(void **state)
 /* A line said again after the agent's clock was set right lands where its interval's rows did. */
 static void a_line_follows_its_rows(void **state)
 {
-	struct clock_agent a = {0};
+	struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 	uint32_t wrong = T0 + L * 10;
 
 	for (unsigned i = 0; i < 3; i++)
@@ -156,7 +156,7 @@ static void a_line_follows_its_rows(void **state)
 /* A datagram of an interval decided before moves like the others of it, whatever was decided since. */
 static void late_moves_like_its_interval(void **state)
 {
-	struct clock_agent a = {0};
+	struct clock_agent a __attribute__((cleanup(clock_clear))) = {0};
 
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(send(&a, i, 100000, -100 * US), 10);
