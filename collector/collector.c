@@ -16,7 +16,12 @@
 
 #define SLEEP_MAX_US 200000 /* the publishing thread: the wall clock may be set meanwhile */
 #define STOP_US 5000000     /* most that a stop waits for a full bus */
-#define RCVBUF (8 << 20)    /* to begin with */
+#define QUIET_US 100000     /* agents that were told heard it when nothing came for so long */
+#define LEAVE_US 1000000    /* most that a stop waits for that: others go on sending whatever they are told */
+#define TELL_US 200000      /* until those that still send are told again */
+#define TELL_TIMES 3
+#define LOOK_US 5000
+#define RCVBUF (8 << 20) /* to begin with */
 #define RCVBUF_MAX (128 << 20)
 
 const struct collector_opts collector_defaults = {
@@ -36,7 +41,7 @@ struct collector {
 	pthread_t publisher;
 	bool running;
 	int event; /* wakes the publishing thread */
-	atomic_bool stop_publish;
+	atomic_bool stop_publish, leave;
 };
 
 /* --- making it */
@@ -257,8 +262,11 @@ static void *publishing(void *arg)
 	struct collector *c = arg;
 
 	(void)pthread_setname_np(pthread_self(), "publish");
-	while (!atomic_load(&c->stop_publish))
+	while (!atomic_load(&c->stop_publish)) {
+		if (atomic_exchange(&c->leave, false))
+			publish_leave(c->publish);
 		sleep_until(c, publish_step(c->publish, clock_wall_us()));
+	}
 	publish_rest(c);
 	return NULL;
 }
@@ -290,15 +298,49 @@ int collector_trust(struct collector *c, const struct trust_opts *opts, char *wh
 	return 0;
 }
 
-void collector_stop(struct collector *c)
+static void wake_publisher(struct collector *c)
 {
 	uint64_t one = 1;
 
+	(void)!write(c->event, &one, sizeof(one));
+}
+
+/* Agents are told while their datagrams are still received: who hears it goes elsewhere, and nothing falls between. */
+static void leave(struct collector *c)
+{
+	int64_t begin_us = clock_mono_us(), now_us = begin_us, asked_us = 0, told_us = begin_us;
+	unsigned asked = 0, told = 0;
+
+	if (c->opts.no_ack || !receivers_heard_us(&c->rx))
+		return;
+	do {
+		int64_t heard_us = receivers_heard_us(&c->rx);
+
+		if (asked == told && told && now_us - (heard_us > told_us ? heard_us : told_us) >= QUIET_US)
+			return;
+		if (asked == told && asked < TELL_TIMES && now_us - asked_us >= TELL_US) {
+			atomic_store(&c->leave, true);
+			wake_publisher(c);
+			asked_us = now_us;
+			asked++;
+		}
+		clock_sleep_until(clock_wall_us() + LOOK_US);
+		now_us = clock_mono_us();
+		if (told < asked && publish_told(c->publish) > told) {
+			told = asked;
+			told_us = now_us;
+		}
+	} while (now_us - begin_us < LEAVE_US);
+}
+
+void collector_stop(struct collector *c)
+{
 	if (!c->running)
 		return;
+	leave(c);
 	receivers_stop(&c->rx);
 	atomic_store(&c->stop_publish, true);
-	(void)!write(c->event, &one, sizeof(one));
+	wake_publisher(c);
 	pthread_join(c->publisher, NULL);
 	c->running = false;
 }

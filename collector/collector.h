@@ -57,8 +57,9 @@ int collector_start(struct collector *c);
  * was. */
 int collector_trust(struct collector *c, const struct trust_opts *opts, char *why, size_t why_len);
 
-/* Reads what the sockets still hold, publishes every open interval with its markers, tells all agents that it stops, joins.
- * Stop the agents first where that is possible. Bounded: a bus that stays full for 5 s loses the rest, counted. */
+/* Tells all agents that it stops, goes on receiving until they heard it (0.1 s of silence, at most 1 s), reads what the sockets
+ * still hold, publishes every open interval with its markers, joins. Who has another collector to go to loses nothing.
+ * Bounded: a bus that stays full for 5 s loses the rest, counted. */
 void collector_stop(struct collector *c);
 
 /* Stops when running. NULL is fine. */

@@ -18,6 +18,8 @@ struct publish {
 	uint32_t next;     /* interval to be closed next */
 	uint32_t lines_of; /* interval whose lines were asked for */
 	bool lines_asked, stopping, last_asked, done;
+	bool leaving, tell, telling; /* agents are told that we stop: in every ack; now; by the lines asked for */
+	unsigned told;
 	/* the tables being written */
 	enum phase phase;
 	uint32_t closing; /* their newest interval */

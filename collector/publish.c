@@ -97,28 +97,37 @@ static void take_lines(struct publish *p, int64_t now_us)
 {
 	struct ledger_info info;
 
-	period_take(&p->period, p->lines_of, p->stopping, now_us, &info);
+	period_take(&p->period, p->lines_of, p->stopping || p->telling, now_us, &info);
 	ledger_info_add(&ledger_of(&p->ledger, p->lines_of)->info, &info);
 	p->spread_us = (int64_t)p->period.spread_ms * 1000;
 	if (p->spread_us > p->len_us)
 		p->spread_us = p->len_us;
 	p->lines_asked = false;
+	__atomic_store_n(&p->told, p->told + p->telling, __ATOMIC_RELEASE);
+	p->telling = false;
 }
 
-/* An interval ended: its lines now; its tables when the former ones are written. */
-static void ask(struct publish *p, uint32_t interval)
+static void ask_lines(struct publish *p, uint32_t interval)
 {
 	for (unsigned w = 0; w < p->opts.n_workers; w++)
 		swap_ask(&p->opts.workers[w]->lines_swap);
 	p->lines_asked = true;
 	p->lines_of = interval;
+	p->telling = p->leaving;
+	p->tell = false;
+	if (p->opts.wake)
+		p->opts.wake(p->opts.arg);
+}
+
+/* An interval ended: its lines now; its tables when the former ones are written. */
+static void ask(struct publish *p, uint32_t interval)
+{
+	ask_lines(p, interval);
 	p->next = interval + p->opts.interval_s;
 	if (p->is_pending || p->phase != PHASE_IDLE)
 		counters_add(&p->counters.swaps_held, 1);
 	p->pending = interval;
 	p->is_pending = true;
-	if (p->opts.wake)
-		p->opts.wake(p->opts.arg);
 }
 
 static bool lines_done(const struct publish *p)
@@ -150,6 +159,8 @@ int64_t publish_step(struct publish *p, int64_t now_us)
 		p->last_asked = true;
 	} else if (!p->lines_asked && !p->stopping && now_us >= due_us(p, p->next)) {
 		ask(p, newest_due(p, now_us));
+	} else if (!p->lines_asked && !p->stopping && p->tell) {
+		ask_lines(p, (uint32_t)(now_us / p->len_us * p->opts.interval_s));
 	}
 	if (p->lines_asked && lines_done(p))
 		take_lines(p, now_us);
@@ -159,6 +170,16 @@ int64_t publish_step(struct publish *p, int64_t now_us)
 	if (p->phase != PHASE_IDLE && now_us + phase_again_us(p->phase) < next)
 		next = now_us + phase_again_us(p->phase);
 	return next > now_us ? next : now_us;
+}
+
+void publish_leave(struct publish *p)
+{
+	p->leaving = p->tell = true;
+}
+
+unsigned publish_told(const struct publish *p)
+{
+	return __atomic_load_n(&p->told, __ATOMIC_ACQUIRE);
 }
 
 void publish_stop(struct publish *p)

@@ -35,6 +35,11 @@ void publish_free(struct publish *p); /* NULL is fine */
 /* Does what is due at now_us (wall clock) and returns when to call again at the latest. */
 int64_t publish_step(struct publish *p, int64_t now_us);
 
+/* Tells the agents that we stop, and goes on as before: what they still send is folded. May be called again, for those that
+ * did not hear it. publish_told(): how often that was done; any thread. */
+void publish_leave(struct publish *p);
+unsigned publish_told(const struct publish *p);
+
 /* From now on: closes the open interval at once, writes all without pacing, tells the agents. */
 void publish_stop(struct publish *p);
 bool publish_done(const struct publish *p); /* after publish_stop(): all is written */

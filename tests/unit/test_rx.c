@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -501,6 +502,77 @@ static void from_socket_to_bus(void **state)
 	free(b);
 }
 
+/* An agent of its own thread: sends without a pause until it is told that the collector stops. */
+struct talker {
+	pthread_t thread;
+	uint16_t port;
+	uint64_t sent;
+	bool told;
+};
+
+static void *talk(void *arg)
+{
+	struct talker *t = arg;
+	struct wire_build *b = malloc(sizeof(*b));
+	struct wire_sender s = {.sub_agent = 3};
+	struct pollfd fd = {connected("127.0.0.1", t->port), POLLIN, 0};
+	int64_t until = clock_mono_us() + DEADLINE_US;
+	uint8_t p[WIRE_SIZE];
+
+	(void)ip_parse("127.0.0.1", &s.agent);
+	while (!t->told && clock_mono_us() < until) {
+		struct wire_ack ack;
+		size_t n = datagram(b, &s, (uint32_t)(clock_wall_us() / 1000000), 2, p);
+
+		assert_int_equal(send(fd.fd, p, n, 0), n);
+		__atomic_store_n(&t->sent, t->sent + 2, __ATOMIC_RELAXED);
+		if (poll(&fd, 1, 1) > 0) {
+			assert_int_equal(recv(fd.fd, p, sizeof(p), 0), WIRE_ACK_SIZE);
+			assert_int_equal(wire_ack_read(p, WIRE_ACK_SIZE, &ack), WIRE_OK);
+			t->told = ack.flags & WIRE_ACK_STOPPING;
+		}
+	}
+	close(fd.fd);
+	free(b);
+	return NULL;
+}
+
+/* A stop in the midst of it: agents hear of it while they are still heard, so every row they sent is there. */
+static void a_stop_loses_nothing(void **state)
+{
+	struct bus *bus = open_bus();
+	struct collector_opts o = collector_defaults;
+	struct collector_stats stats;
+	int64_t until = clock_mono_us() + DEADLINE_US;
+	struct talker t = {0};
+	struct collector *c;
+	char why[200];
+
+	o.port = 0;
+	o.threads = 2;
+	o.interval_s = 1;
+	o.spread_ms = 100;
+	o.max_rows = 1000;
+	o.max_agents = 100;
+	o.bus = bus;
+	assert_int_equal(collector_new(&c, &o, why, sizeof(why)), 0);
+	t.port = collector_port(c);
+	assert_int_equal(collector_start(c), 0);
+	assert_int_equal(pthread_create(&t.thread, NULL, talk, &t), 0);
+	do {
+		collector_stats(c, &stats);
+	} while (stats.rows_in < 20 && clock_mono_us() < until);
+	collector_stop(c);
+	assert_int_equal(pthread_join(t.thread, NULL), 0);
+	collector_stats(c, &stats);
+	assert_true(t.told);
+	assert_int_equal(stats.rows_in, t.sent);
+	assert_int_equal(stats.rows_out, t.sent);
+	assert_int_equal(rows_on(bus), t.sent);
+	collector_free(c);
+	bus_close(bus);
+}
+
 static void a_port_in_use_is_said(void **state)
 {
 	struct bus *bus = open_bus();
@@ -536,6 +608,7 @@ int main(void)
 		cmocka_unit_test(by_hash_a_sender_stays),
 		cmocka_unit_test(by_cpu),
 		cmocka_unit_test(from_socket_to_bus),
+		cmocka_unit_test(a_stop_loses_nothing),
 		cmocka_unit_test(a_port_in_use_is_said),
 	};
 
