@@ -40,7 +40,8 @@
 #include "collector/slots.h"
 
 #define TRUST_SHARDS 64
-#define TRUST_KNOWN 16384     /* keys made ready, a thread */
+#define TRUST_KNOWN_MIN 1024 /* keys made ready, a thread: twice max_agents, within these */
+#define TRUST_KNOWN_MAX (1u << 18)
 #define TRUST_JUMP (1u << 20) /* numbers passed at once */
 #define TRUST_NO_KEY UINT8_MAX
 
@@ -89,7 +90,7 @@ struct trust_reader {
 };
 
 struct trust {
-	uint32_t interval_s, serial;
+	uint32_t interval_s, serial, n_known;
 	_Atomic(struct trust_rules *) rules;
 	struct trust_rules *replaced;
 	unsigned n_readers, max_readers;
@@ -265,6 +266,8 @@ int trust_new(struct trust **ret, uint32_t max_agents, unsigned readers, uint32_
 	memset(t, 0, sizeof(*t));
 	t->interval_s = interval_s;
 	t->max_readers = readers;
+	for (t->n_known = TRUST_KNOWN_MIN; t->n_known < TRUST_KNOWN_MAX && t->n_known / 2 < max_agents;)
+		t->n_known *= 2;
 	t->readers = calloc(readers, sizeof(*t->readers));
 	t->rules = calloc(1, sizeof(struct trust_rules));
 	if (!t->readers || !t->rules)
@@ -288,7 +291,7 @@ void trust_free(struct trust *t)
 		return;
 	for (unsigned i = 0; i < t->n_readers; i++) {
 		if (t->readers[i].known)
-			explicit_bzero(t->readers[i].known, TRUST_KNOWN * sizeof(*t->readers[i].known));
+			explicit_bzero(t->readers[i].known, t->n_known * sizeof(*t->readers[i].known));
 		free(t->readers[i].known);
 	}
 	t->n_readers = 0;
@@ -310,7 +313,7 @@ int trust_join(struct trust *t, struct trust_reader **ret)
 	struct trust_reader *r = &t->readers[t->n_readers];
 
 	assert(t->n_readers < t->max_readers);
-	r->known = calloc(TRUST_KNOWN, sizeof(*r->known));
+	r->known = calloc(t->n_known, sizeof(*r->known));
 	if (!r->known)
 		return -ENOMEM;
 	r->trust = t;
@@ -333,7 +336,7 @@ static void agent_key(const struct trust_rules *rules, unsigned which, const str
 
 static struct trust_known *known_of(struct trust_reader *r, const struct trust_rules *rules, const struct ip *agent)
 {
-	struct trust_known *k = &r->known[hash64(agent, sizeof(*agent)) % TRUST_KNOWN];
+	struct trust_known *k = &r->known[hash64(agent, sizeof(*agent)) % r->trust->n_known];
 
 	if (k->serial != rules->serial || !ip_eq(&k->agent, agent)) {
 		k->agent = *agent;
