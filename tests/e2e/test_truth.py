@@ -218,6 +218,20 @@ class Truth(unittest.TestCase):
                 self.assertEqual(self.lost(run, "rows"), run.sent["lost_rows"])
                 self.assertEqual(run.metrics["duplicates_total"], run.sent["twice_datagrams"])
 
+    def test_never_a_quiet_loss(self):
+        """As fast as can be into a buffer of a few datagrams: what was sent is folded, or counted to the datagram and the row."""
+        folder = tempfile.mkdtemp(prefix="skyfall-e2e-truth-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        run = Run(folder, 2, ("--flat-out", "--for", "2s", "--keys", "5000", "--hosts", "40", "--sockets", "40"),
+                  more=("--rcvbuf", "128K"))
+        sent, got = run.sent, run.metrics
+        self.assertGreater(got["kernel_drops_total"], 100, "it was too much")
+        self.assertEqual(sent["datagrams"] + sent["other_datagrams"], got["datagrams_total"] + got["kernel_drops_total"])
+        self.assertEqual(self.lost(run, "datagrams"), got["kernel_drops_total"])
+        self.assertEqual(sent["rows"], got["rows_total"] + self.lost(run, "rows"))
+        self.assertEqual(got["rows_total"], got["rows_out_total"] + got["rows_lost_total"])
+        self.assertEqual(sum(m["rows"] for m in run.messages["Flow"]), got["rows_out_total"])
+
     def test_published_mix(self):
         """12 events to 1.4 messages, and over 3 ephemeral ports a conversation: what folding saves."""
         run = self.start(2, "--intervals", "1", "--spread", "900ms", "--events", "--keys", "8000", "--sockets", "100")

@@ -10,6 +10,7 @@
 
 #define LOAD_CHUNK 128 /* datagrams between looks at the clock */
 #define LOAD_STEP_US 100000
+#define LOAD_CALM_US 500000 /* after a load flat out, so that the last word of each host finds room */
 #define LOAD_BURST_US 50000 /* what it comes too late by more than this is not made up for: that would be a burst */
 #define LOAD_SAY_US 1000000
 #define LOAD_OTHERS_S 50000 /* datagrams a second without rows, at the beginning */
@@ -255,6 +256,8 @@ static void *load_send(void *arg)
 		}
 	}
 	t->end_us = clock_mono_us();
+	if (t->load->opts.rate <= 0)
+		clock_sleep_until(clock_wall_us() + LOAD_CALM_US);
 	load_close(t);
 	load_lines(t, t->load->fleet->conf.hosts);
 	t->counts.calls = line_calls(t->line);
