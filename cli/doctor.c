@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -16,7 +17,7 @@
 struct doctor_conf {
 	const char *api, *from, *to;
 	uint32_t since_ms, wait_ms;
-	bool json;
+	bool json, datagrams;
 };
 
 #define AT(member) .offset = offsetof(struct doctor_conf, member)
@@ -44,6 +45,10 @@ static const struct opt doctor_opts[] = {
 	 AT(wait_ms),
 	 .arg = "TIME",
 	 .help = "first wait until what is measured up to now is stored, so long at most"},
+	{.name = "datagrams",
+	 .type = OPT_FLAG,
+	 AT(datagrams),
+	 .help = "instead: where agents' datagrams went since the collector started, and the newest one refused of each reason"},
 	CLIENT_OPT(struct doctor_conf, api),
 	{.name = "json",
 	 .letter = 'j',
@@ -276,6 +281,84 @@ static int doctor_answer(struct client *c, const char *path, bool json)
 	return r;
 }
 
+/* In the order of the way: what the collector's metrics say, and what it means. */
+static const struct {
+	const char *name, *less, *label, *unit, *text;
+	bool bad;
+} doctor_stations[] = {
+	{"agent_drops", NULL, "agent", "rows", "agents say they lost them before or while sending: skyfall hosts",
+	 true},
+	{"lost_network_datagrams", "found_network_datagrams", "missing", "datagrams",
+	 "gaps in agents' numbers: on the way, or at the socket (next line)", true},
+	{"kernel_drops", NULL, "socket", "datagrams", "the socket had no room: --rcvbuf, --threads, net.core.rmem_max",
+	 true},
+	{"lost_network_rows", "found_network_rows", "missing", "rows", "in these gaps, and in what could not be read",
+	 true},
+	{"datagrams", NULL, "received", "datagrams", "read from the sockets", false},
+	{"duplicates", NULL, "duplicate", "datagrams", "seen before, not folded", false},
+	{"doubled_datagrams", NULL, "doubled", "datagrams", "duplicates that two threads folded", true},
+	{"old_datagrams", NULL, "old", "datagrams", "too late to tell from duplicates, not folded", true},
+	{"rows_lost", NULL, "shed", "rows", "the tables or the bus were full: skyfall doctor names it", true},
+};
+
+/* A counter of the collector, 0 when it is not there. */
+static double doctor_counter(const char *text, const char *name)
+{
+	char head[96];
+	const char *at;
+
+	if (!name)
+		return 0;
+	snprintf(head, sizeof(head), "\nskyfall_collector_%s_total ", name);
+	at = strstr(text, head);
+	return at ? strtod(at + strlen(head), NULL) : 0;
+}
+
+/* "reason"} 12" as it stands behind the label's name: a line, with the newest such datagram. True: any. */
+static bool doctor_reason(const char *text, const char *reason)
+{
+	int len = (int)strcspn(reason, "\"");
+	double n = reason[len] ? strtod(reason + len + 2, NULL) : 0, when;
+	char head[160], from[64], bytes[80];
+	const char *sample;
+
+	if (n == 0)
+		return false;
+	printf("%-10s %12.0f %-10s %.*s\n", "refused", n, "", len, reason);
+	snprintf(head, sizeof(head), "skyfall_collector_rejected_sample{reason=\"%.*s\"", len, reason);
+	sample = strstr(text, head);
+	if (sample &&
+	    sscanf(sample + strlen(head), ",from=\"%63[^\"]\",bytes=\"%79[^\"]\"} %lf", from, bytes, &when) == 3)
+		printf("%34s %.0f s ago from %s: %s\n", "", (double)clock_wall_us() / 1e6 - when, from, bytes);
+	return true;
+}
+
+/* The way of datagrams, from the collector's metrics. CMD_FAILED when something was lost or refused. */
+static int doctor_datagrams(struct client *c)
+{
+	static const char head[] = "\nskyfall_collector_rejected_total{reason=\"";
+	const char *text, *at;
+	bool bad = false;
+	struct buf b;
+	int r;
+
+	buf_init(&b, 0);
+	r = client_get_raw(c, "/metrics", &b);
+	text = r ? "" : buf_text(&b);
+	for (size_t i = 0; !r && i < ARRAY_LEN(doctor_stations); i++) {
+		double n =
+			doctor_counter(text, doctor_stations[i].name) - doctor_counter(text, doctor_stations[i].less);
+
+		bad |= doctor_stations[i].bad && n > 0;
+		printf("%-10s %12.0f %-10s %s\n", doctor_stations[i].label, n, doctor_stations[i].unit,
+		       doctor_stations[i].text);
+	}
+	for (at = strstr(text, head); at; at = strstr(at + 1, head))
+		bad |= doctor_reason(text, at + sizeof(head) - 1);
+	buf_deinit(&b);
+	return r < 0 ? r : bad ? CMD_FAILED : CMD_OK;
+}
+
 int cmd_doctor(int argc, char **argv)
 {
 	struct doctor_conf conf = {0};
@@ -292,7 +375,7 @@ int cmd_doctor(int argc, char **argv)
 	if (r == 0 && conf.wait_ms)
 		r = doctor_wait(c, conf.wait_ms);
 	if (r == 0)
-		r = doctor_answer(c, buf_text(&path), conf.json);
+		r = conf.datagrams ? doctor_datagrams(c) : doctor_answer(c, buf_text(&path), conf.json);
 	if (r < 0)
 		r = answer_exit(c, "doctor", r);
 	client_free(c);

@@ -395,6 +395,7 @@ void collector_metrics(struct collector *c, struct buf *b)
 	sums(c, &rx, &out);
 	counters_metrics_rx(&rx, b);
 	counters_metrics_publish(&out, b);
+	publish_samples(c->publish, b);
 	gauge(b, "agents", "(agent, sub-agent) pairs heard in the last period", publish_agents(c->publish));
 	gauge(b, "fold_fill_ratio_permille", "fullest fold table at the last swap", publish_fill_pm(c->publish));
 	gauge(b, "closed_interval", "newest interval whose markers are written", publish_closed(c->publish));

@@ -14,6 +14,7 @@ int period_init(struct period *p, const struct publish_opts *opts, struct counte
 	int r;
 
 	*p = (struct period){.opts = opts, .counters = counters, .spread_ms = opts->spread_ms};
+	pthread_mutex_init(&p->samples_lock, NULL);
 	r = tally_init(&p->tally, opts->max_agents, opts->n_workers, opts->start_us);
 	if (!r && opts->trust)
 		r = trust_join(opts->trust, &p->trust);
@@ -66,20 +67,54 @@ static void ack_stop(struct period *p, uint32_t interval, int64_t now_us)
 	}
 }
 
+static const char *hex_of(const struct worker_refused *r, char *hex)
+{
+	hex[0] = '\0';
+	for (unsigned k = 0; k < r->n_head; k++)
+		snprintf(hex + 2 * (size_t)k, 3, "%02x", r->head[k]);
+	return hex;
+}
+
+void period_samples(struct period *p, struct buf *b)
+{
+	buf_printf(b, "# HELP skyfall_collector_rejected_sample newest datagram refused for this reason: when (s since "
+		      "1970), whose, how it begins\n# TYPE skyfall_collector_rejected_sample gauge\n");
+	pthread_mutex_lock(&p->samples_lock);
+	for (unsigned i = 0; i < COLLECTOR_REJECTS; i++) {
+		const struct period_sample *s = &p->samples[i];
+		char ip[IP_TEXT], hex[2 * sizeof(s->is.head) + 1];
+
+		if (s->at_s)
+			buf_printf(b,
+				   "skyfall_collector_rejected_sample{reason=\"%s\",from=\"%s\",bytes=\"%s\"} %lld\n",
+				   counters_reject_name(i), ip_format(&s->is.from, ip), hex_of(&s->is, hex),
+				   (long long)s->at_s);
+	}
+	pthread_mutex_unlock(&p->samples_lock);
+}
+
+static void keep_samples(struct period *p, const struct worker_lines *l, int64_t now_us)
+{
+	pthread_mutex_lock(&p->samples_lock);
+	for (unsigned i = 0; i < COLLECTOR_REJECTS; i++) {
+		if (l->refused[i].n)
+			p->samples[i] = (struct period_sample){l->refused[i], now_us / 1000000};
+	}
+	pthread_mutex_unlock(&p->samples_lock);
+}
+
 static void log_refused(struct period *p, const struct worker_lines *l, int64_t now_us)
 {
 	for (unsigned i = 0; i < COLLECTOR_REJECTS; i++) {
 		const struct worker_refused *r = &l->refused[i];
-		char ip[IP_TEXT], hex[2 * sizeof(r->head) + 1] = "";
+		char ip[IP_TEXT], hex[2 * sizeof(r->head) + 1];
 
 		p->refused[i].n += r->n;
 		if (!r->n || (p->refused[i].logged_s && now_us / 1000000 - p->refused[i].logged_s < LOG_EVERY_S))
 			continue;
-		for (unsigned k = 0; k < r->n_head; k++)
-			snprintf(hex + 2 * (size_t)k, 3, "%02x", r->head[k]);
 		log_warn("collector: refused %llu times (%s: %s), the last from %s, beginning %s",
 			 (unsigned long long)p->refused[i].n, counters_reject_name(i), counters_reject_text(i),
-			 ip_format(&r->from, ip), hex);
+			 ip_format(&r->from, ip), hex_of(r, hex));
 		p->refused[i].n = 0;
 		p->refused[i].logged_s = now_us / 1000000;
 	}
@@ -152,6 +187,7 @@ void period_take(struct period *p, uint32_t interval, bool stopping, int64_t now
 		if (l->spread_ms > spread_ms)
 			spread_ms = l->spread_ms;
 		log_refused(p, l, now_us);
+		keep_samples(p, l, now_us);
 		for (uint32_t i = 0; i < l->sources.n; i++)
 			counters_add(&p->counters->sampler_drops,
 				     sources_tally_add(&p->sources, &l->sources.line[i], now_us / 1000000));

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "collector/ledger.h"
 #include "collector/publish.h"
 
@@ -22,11 +24,21 @@ struct period {
 		int64_t logged_s;
 		uint64_t n;
 	} refused[COLLECTOR_REJECTS];
+	/* The newest of each reason, for any thread: behind the lock. */
+	pthread_mutex_t samples_lock;
+	struct period_sample {
+		struct worker_refused is;
+		int64_t at_s; /* 0: none */
+	} samples[COLLECTOR_REJECTS];
 };
 
 /* opts and counters are kept. -ENOMEM. */
 int period_init(struct period *p, const struct publish_opts *opts, struct counters_publish *counters);
 void period_deinit(struct period *p);
+
+/* A line of Prometheus text for each reason that refused something: who sent the newest such datagram, and how it begins.
+ * Any thread. */
+void period_samples(struct period *p, struct buf *b);
 
 /* All threads have swapped their lines: uses and empties them. `interval` has just ended; stopping: every agent
  * heard lately is told that we stop. */

@@ -263,3 +263,8 @@ uint64_t publish_fill_pm(const struct publish *p)
 {
 	return __atomic_load_n(&p->fill_pm, __ATOMIC_RELAXED);
 }
+
+void publish_samples(struct publish *p, struct buf *b)
+{
+	period_samples(&p->period, b);
+}

@@ -48,6 +48,7 @@ void publish_give_up(struct publish *p);
 
 /* For any thread. */
 const struct counters_publish *publish_counters(const struct publish *p);
-uint32_t publish_closed(const struct publish *p);  /* newest interval with all its markers written */
-uint64_t publish_agents(const struct publish *p);  /* heard in the last period */
-uint64_t publish_fill_pm(const struct publish *p); /* fullest table in the last period */
+uint32_t publish_closed(const struct publish *p);       /* newest interval with all its markers written */
+uint64_t publish_agents(const struct publish *p);       /* heard in the last period */
+uint64_t publish_fill_pm(const struct publish *p);      /* fullest table in the last period */
+void publish_samples(struct publish *p, struct buf *b); /* of what was refused, as metrics */

@@ -636,6 +636,7 @@ static void refusals_have_reasons(void **state)
 	struct counters_rx c;
 	struct output got;
 	struct rig r;
+	struct buf text;
 
 	o.worker.nets.v[0] = "prod";
 	o.worker.nets.n = 1;
@@ -660,6 +661,14 @@ static void refusals_have_reasons(void **state)
 	assert_int_equal(c.rejected[WIRE_VERSION], 1);
 	assert_int_equal(c.refused_rows, 5);
 	assert_int_equal(c.rows, 2);
+	rig_until(&r, (T0 + 3 * L) * US);
+	buf_init(&text, 0);
+	publish_samples(r.publish, &text);
+	assert_non_null(
+		strstr(buf_text(&text), "{reason=\"version\",from=\"10.1.0.1\",bytes=\"000000046e6f6e73656e7365\"} "));
+	assert_non_null(strstr(buf_text(&text), "{reason=\"short\",from=\"10.1.0.1\",bytes=\"\"} "));
+	assert_null(strstr(buf_text(&text), "truncated"));
+	buf_deinit(&text);
 	rig_stop(&r, 0);
 	collect(&r, &got);
 	assert_int_equal(got.sum, 2);
