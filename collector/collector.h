@@ -33,13 +33,14 @@ struct collector_opts {
 	struct opt_list nets;    /* net names accepted; none given: all */
 	struct trust_opts trust; /* who is believed */
 	uint32_t enterprise;     /* of our sFlow records; 0: 32473 */
-	uint32_t max_rows;       /* bound on a thread's folded rows, all open intervals; 0.4 KiB each, when used, 1 KiB at most */
-	uint32_t max_agents;     /* (agent, sub-agent) pairs a thread follows */
-	uint64_t rcvbuf;         /* bytes asked for each socket's receive queue; 0: 8 MiB, doubled when datagrams are
+	uint32_t
+		max_rows; /* bound on a thread's folded rows, all open intervals; 0.4 KiB each, when used, 1 KiB at most */
+	uint32_t max_agents; /* (agent, sub-agent) pairs a thread follows */
+	uint64_t rcvbuf;     /* bytes asked for each socket's receive queue; 0: 8 MiB, doubled when datagrams are
 			       * dropped, up to 128 MiB */
-	enum steer steer;        /* which socket gets a datagram, when there are several threads */
-	bool no_ack;             /* one-way networks: never answer agents */
-	struct bus *bus;         /* used until collector_free() */
+	enum steer steer;    /* which socket gets a datagram, when there are several threads */
+	bool no_ack;         /* one-way networks: never answer agents */
+	struct bus *bus;     /* used until collector_free() */
 };
 
 extern const struct collector_opts collector_defaults;

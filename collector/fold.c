@@ -384,7 +384,8 @@ void fold_push(struct fold *f)
 {
 	struct fold_item *it = &f->items[f->n_items];
 
-	assert(!it->key.zero && it->n_ports <= FLOW_PORTS);
+	assert(it->n_ports <= FLOW_PORTS);
+	it->key.zero = 0;
 	it->hash = hash64(&it->key, sizeof(it->key));
 	index_prefetch(&f->rows_index, it->hash);
 	if (++f->n_items == BATCH)

@@ -268,7 +268,6 @@ static void add_row(struct network *n, uint32_t rate)
 	it->key.view = FLOW_VIEW_NETWORK;
 	it->key.interval = n->interval;
 	it->key.names = n->names;
-	it->key.zero = 0;
 	it->flags = FLOW_SAMPLED | FLOW_NO_ROLE;
 	it->n_ports = 0;
 	it->ports_more = 0;

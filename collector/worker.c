@@ -29,6 +29,13 @@ struct reading {
 	uint32_t pool, drops;
 };
 
+/* Names looked up last; their texts are in this batch's datagrams. */
+struct worker_last {
+	bool known;
+	uint32_t net, scope, id;
+	struct flow_names names;
+};
+
 struct worker_state {
 	struct worker_opts opts;
 	struct account account;
@@ -41,12 +48,7 @@ struct worker_state {
 	struct {
 		uint32_t scope, id; /* of the row before */
 	} names[WIRE_NAMES];
-	/* looked up last; its texts are in this batch's datagrams */
-	struct {
-		bool known;
-		uint32_t net, scope, id;
-		struct flow_names names;
-	} last;
+	struct worker_last last;
 	struct {
 		uint32_t wire, id;
 	} scope; /* of the row before */
@@ -242,11 +244,7 @@ static uint32_t names_of(struct worker *w, const struct wire_flows *f, uint32_t 
 		return *id = s->last.id;
 	if (fold_names(pane(w)->fold, s->net, scope_id, &f->tables.names[index], id) < 0)
 		return *id = NAMES_NONE;
-	s->last.known = true;
-	s->last.net = s->net;
-	s->last.scope = scope_id;
-	s->last.id = *id;
-	s->last.names = f->tables.names[index];
+	s->last = (struct worker_last){true, s->net, scope_id, *id, f->tables.names[index]};
 	return *id;
 }
 
@@ -265,15 +263,11 @@ static void ends(struct fold_item *it, const struct wire_flow_raw *row, uint32_t
 {
 	bool server = row->view == FLOW_VIEW_SERVER;
 	const uint8_t *c = server ? row->remote : row->local, *s = server ? row->local : row->remote;
-	struct ip client, other;
 
-	if (family == 4) {
+	if (family == 4)
 		fold_item_ends4(it, c, s);
-		return;
-	}
-	memcpy(client.b, c, 16);
-	memcpy(other.b, s, 16);
-	fold_item_ends(it, &client, &other);
+	else
+		fold_item_ends(it, (const struct ip *)c, (const struct ip *)s);
 }
 
 /* A row that can be read. Returns its sum(rows). */
@@ -295,7 +289,6 @@ static uint64_t flow(struct worker *w, struct reading *rd, const struct wire_flo
 	it->key.other_port = row->other_port;
 	it->key.protocol = row->protocol;
 	it->key.view = row->view;
-	it->key.zero = 0;
 	it->flags = (uint16_t)(row->flags | (rd->shift ? FLOW_CLOCK : 0) |
 			       (row->view == FLOW_VIEW_UNKNOWN ? FLOW_NO_ROLE : 0));
 	it->n_ports = row->n_ports;

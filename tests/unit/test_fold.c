@@ -143,7 +143,6 @@ static void offer_one(struct fold *f, const struct sample *s)
 	it->key.interval = s->key.interval;
 	it->key.protocol = s->key.protocol;
 	it->key.view = s->key.view;
-	it->key.zero = 0;
 	assert_int_equal(fold_names(f, net, 0, &nm, &it->key.names), 0);
 	it->flags = s->flags;
 	it->n_ports = 1;
