@@ -83,7 +83,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct task_struct
 	if (!adopt_fill(&line.sock, sk, task))
 		return;
 	if (line.sock.phase == SKY_OPEN)
-		totals_read((struct tcp_sock *)sk, &line.totals, line.sock.key.role, 0, false);
+		totals_read((struct tcp_sock *)sk, &line.totals, line.sock.key.role, 0, false, false);
 	there = bpf_map_lookup_elem(&socks, &at);
 	if (there && !there->id) /* left by another socket: this one's beginning was missed */
 		entry_remove(at);

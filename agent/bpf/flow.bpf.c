@@ -332,7 +332,7 @@ static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, struc
 		f.totals.retransmitted = READ(typed, tp, total_retrans);
 		f.totals.lost = READ(typed, tp, lost);
 	} else {
-		totals_read(tp, &f.totals, e->key.role, old, typed);
+		totals_read(tp, &f.totals, e->key.role, old, typed, false);
 		f.first = e->first;
 		f.end = end_of(sk, old, typed);
 		/* The one who closes first has its last sample spoilt by the delayed ACK of its FIN. */

@@ -113,15 +113,30 @@ static __always_inline void totals_rtt(struct tcp_sock *tp, struct sky_totals *f
  * The order of the reads matters: a walker that races with the stack must only ever see too little.
  *   bytes_acked, snd_una, snd_nxt, write_seq, state: an ACK or a FIN in between makes tx smaller;
  *   bytes_received first, the flag that its FIN is in it last.
- * (The compiler may order direct loads as it likes: those are of the hook, where the socket is locked.)
+ * Of direct loads the compiler makes what order it likes: the hook's socket is locked, the walker's are `ordered` (unordered, clang read
+ * snd_nxt before snd_una: data sent and acknowledged in between would have been 4 GB).
  */
-static __always_inline void totals_read(struct tcp_sock *tp, struct sky_totals *f, __u32 role, __u32 state, bool typed)
+static __always_inline void totals_order(bool ordered)
+{
+	if (ordered)
+		asm volatile("" ::: "memory");
+}
+
+static __always_inline void totals_read(struct tcp_sock *tp, struct sky_totals *f, __u32 role, __u32 state, bool typed,
+					bool ordered)
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	__u64 received = READ(typed, tp, bytes_received), acked = READ(typed, tp, bytes_acked);
-	__u32 una = READ(typed, tp, snd_una), nxt = READ(typed, tp, snd_nxt), end = READ(typed, tp, write_seq);
+	__u32 una, nxt, end;
 	bool fin;
 
+	totals_order(ordered);
+	una = READ(typed, tp, snd_una);
+	totals_order(ordered);
+	nxt = READ(typed, tp, snd_nxt);
+	totals_order(ordered);
+	end = READ(typed, tp, write_seq);
+	totals_order(ordered);
 	if (!state)
 		state = READ(typed, sk, __sk_common.skc_state);
 	fin = nxt == end && (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||

@@ -67,7 +67,7 @@ static __always_inline void walk_totals(struct tcp_sock *tp, struct sky_totals *
 	__u32 sent = READ(typed, tp, lsndtime), received = READ(typed, tp, inet_conn.icsk_ack.lrcvtime);
 
 	totals_rtt(tp, f, typed);
-	totals_read(tp, f, role, 0, typed);
+	totals_read(tp, f, role, 0, typed, true);
 	f->turn = !f->rx_segs ? -1 : !f->tx_segs ? 1 : (__s32)(received - sent);
 }
 
@@ -116,6 +116,7 @@ static __always_inline int walk_attempt(struct sky_answer *a, const struct sky_a
 
 	walk_promote(sk, e, typed);
 	alive = e->phase == SKY_OPEN || walk_connecting(sk, e, typed);
+	ORDER();
 	if (walk_gone(e, id))
 		return 0;
 	if (!alive)
@@ -194,9 +195,11 @@ static __always_inline int walk_socket(__u32 i, bool typed)
 		return walk_attempt(a, q, e, id, sk, typed);
 	walk_totals(tp, &a->totals, e->key.role, typed);
 	a->totals.segs = segs;
+	ORDER(); /* typed reads are the compiler's to order: what is compared is read after what is counted */
 	if (walk_gone(e, id))
 		return 0;
 	alive = walk_same(sk, e, typed);
+	ORDER();
 	if (walk_gone(e, id))
 		return 0;
 	if (!alive)
