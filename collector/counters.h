@@ -14,7 +14,7 @@
 	X(bytes, "bytes in them")                                                               \
 	X(swaps, "times a receive thread went over to its other tables")                        \
 	X(swap_stall_ns, "nanoseconds this kept it from its socket")                            \
-	X(kernel_drops, "datagrams the sockets had no room for (SO_RXQ_OVFL)")                  \
+	X(kernel_drops, "datagrams, or runs glued together, the sockets had no room for")       \
 	X(signed_datagrams, "datagrams with a good signature")                                  \
 	X(signed_late_key, "of them: by another fleet key than the first")                      \
 	X(duplicates, "datagrams seen before, not folded")                                      \

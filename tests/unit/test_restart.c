@@ -67,7 +67,7 @@ static void fleet_tick(void *arg)
 	}
 	for (unsigned i = 0; i < AGENTS; i++)
 		fleet_talk(f, i);
-	(void)loop_at(f->loop, clock_wall_us() + 2000, fleet_tick, f);
+	(void)loop_at(f->loop, clock_wall_us() + 100, fleet_tick, f);
 }
 
 static void *fleet_run(void *arg)
