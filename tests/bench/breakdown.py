@@ -4,6 +4,7 @@ source file of the innermost function inlined there."""
 
 import collections
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -81,12 +82,16 @@ def run(collector, name, words):
     recorded.join()
     counted = samples(collector, data)
     files = source_files({at for _, at in counted if at is not None and at >= 0})
-    stages = collections.Counter()
+    stages, receive = collections.Counter(), collections.Counter()
     for (thread, at), n in counted.items():
-        stages[stage(thread, None if at is None else files.get(at, "library"))] += n
+        file = None if at is None else files.get(at, "library")
+        stages[stage(thread, file)] += n
+        if thread == "receive":
+            receive[os.path.basename(file) if file else "kernel"] += n
     threads = {"encode": cost["publish"] / max(1, stages["encode"])}
     of_receive = cost["receive"] / max(1, sum(n for (thread, _), n in counted.items() if thread == "receive"))
     ns = {one: stages[one] * threads.get(one, of_receive) * 1e9 / cost["rows"] for one in STAGES}
-    measure.note(f"breakdown {name}: {json.dumps({one: round(n, 1) for one, n in ns.items()})}, {sum(counted.values())} samples")
+    measure.note(f"breakdown {name}: {json.dumps({one: round(n, 1) for one, n in ns.items()})}, {sum(counted.values())} samples; receive thread: "
+                 + ", ".join(f"{file} {100 * n / max(1, receive.total()):.0f} %" for file, n in receive.most_common(9)))
     for one in STAGES[:4]:
         measure.put(f"{one}_ns_per_row_{name}", ns[one], "ns", 1)

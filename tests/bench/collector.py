@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the collector takes in with a second of CPU, beside other collectors under the same load. Method: docs/collector.md."""
 
+import os
 import statistics
+import subprocess
 
 import breakdown
 import measure
 import peers
 from lane import Lane
+from measure import paths
 from own import Own
 
-PARTS = ("standard", "packed", "sockets", "ratio", "lossless")
+PARTS = ("standard", "packed", "sockets", "fold", "agents", "ratio", "lossless")
 STANDARD = ("--profile", "standard", "--keys", "100000")  # as many 5-tuples
 PACKED = ("--profile", "packed", "--gso", "--flat-out")
 SOCKETS = ("--profile", "packed", "--sockets", "10000", "--hosts", "10000", "--keys", "300000", "--flat-out")
@@ -63,6 +66,7 @@ class Bench:
         self.rates = {}
 
     def own(self, rows, *more):
+        """rows: three times the keys, since a table holds rows of two intervals and may grow."""
         return Own(self.lane, self.interval, rows, *more)
 
     # --- standard records, beside others
@@ -75,7 +79,7 @@ class Bench:
         return trial.per_cpu_s
 
     def standard_own(self):
-        with self.own(500000) as collector:
+        with self.own(1000000) as collector:
             collector.warm(*STANDARD, "--rate", "200000")
 
             def run(rate):
@@ -118,50 +122,60 @@ class Bench:
     def packed(self):
         for keys, name in ((1000000, "1m"), (100000, "100k")):
             words = (*PACKED, "--keys", str(keys))
-            with self.own(keys * 5 // 4) as collector:
+            with self.own(keys * 3) as collector:
                 collector.warm(*words)
                 receive, whole = self.loads(f"packed {name}", collector, words)
                 measure.put(f"packed_rows_per_cpu_s_{name}", receive, "rows/s", 0)
                 measure.put(f"packed_rows_per_cpu_s_{name}_all_threads", whole, "rows/s", 0)
                 breakdown.run(collector, name, words)
                 if name == "1m":
-                    self.gauges(collector)
-
-    @staticmethod
-    def gauges(collector):
-        """What the collector says of itself."""
-        now = collector.metrics()
-        for name, metric, unit in (("swap_stall_us", "swap_stall_max_us", "us"), ("bytes_per_key_packed_1m", "fold_bytes_per_row", "bytes")):
-            if metric in now:
-                measure.put(name, now[metric], unit, 0)
-            else:
-                measure.note(f"{name}: this collector does not tell {metric}")
+                    measure.put("swap_stall_us", collector.metrics()["swap_stall_max_us"], "us", 0)
 
     def sockets(self):
-        with self.own(400000, "--agents", "40000") as collector:
+        with self.own(1000000, "--agents", "40000") as collector:
             collector.warm(*SOCKETS)
             receive, whole = self.loads("no GSO, 10,000 sockets", collector, SOCKETS)
+            breakdown.run(collector, "nogso", SOCKETS)
         measure.put("packed_nogso_rows_per_cpu_s", receive, "rows/s", 0)
         measure.put("packed_nogso_rows_per_cpu_s_all_threads", whole, "rows/s", 0)
+
+    def fold(self):
+        """In memory, without sockets: bench_fold."""
+        done = subprocess.run(["taskset", "-c", self.lane.collector_cpus, os.path.join(paths.BUILD, "tests/bench/bench_fold")],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        print(done.stdout, end="", flush=True)
+        said = dict(line.split("=", 1) for line in done.stdout.splitlines())
+        measure.put("bytes_per_key", float(said["fold_bytes_per_key_1000000"].split()[0]), "bytes", 0)
+
+    def agents(self):
+        """Memory after 100,000 agents have spoken, less that after 1,000 have: most without rows, so names do not count."""
+        memory = {}
+        for hosts in (1000, 100000):
+            with self.own(400000, "--agents", "131072") as collector:
+                sent = collector.gen("--hosts", str(hosts), "--keys", "2000", "--intervals", "1", "--spread",
+                                     f"{self.interval - 1}s")
+                collector.settle()
+                memory[hosts] = collector.memory()
+                measure.note(f"{hosts} agents: {memory[hosts]:.0f} MiB, {collector.metrics()['datagrams_total']} datagrams of "
+                             f"{sent['datagrams'] + sent['other_datagrams']} came")
+        measure.put("agents_state_mib_100k", memory[100000] - memory[1000], "MiB", 0)
 
     # --- what folding saves
 
     def fold_ratio(self, *words):
-        """(events, messages, different 5-tuples, the collector's counters) of one interval, sent as it would be."""
+        """(events, messages, different 5-tuples) of one interval, sent as it would be."""
         with self.own(500000) as collector:
-            sent = collector.gen("--keys", "100000", "--intervals", "1", "--spread", f"{self.interval - 1}s", *words)
+            sent = collector.gen("--keys", "20000", "--intervals", "1", "--spread", f"{self.interval - 1}s", *words)
             collector.settle()
             now = collector.metrics()
         if now["rows_total"] != sent["rows"]:
             measure.note(f"fold ratio: {sent['rows'] - now['rows_total']} of {sent['rows']} rows were lost")
-        return now["rows_total"], now["messages_total"], sent["tuples"], now
+        return now["rows_total"], now["messages_total"], sent["tuples"]
 
     def ratio(self):
-        rows, messages, tuples, now = self.fold_ratio("--events")
+        rows, messages, tuples = self.fold_ratio("--events")
         measure.put("fold_ratio_published_mix", rows / messages, "events/message", 2)
         measure.put("tuple5_over_tuple4", tuples / messages, "ratio", 2)
-        if "fold_bytes_per_row" in now:
-            measure.put("bytes_per_key", now["fold_bytes_per_row"], "bytes", 0)
         rows, messages, *_ = self.fold_ratio()
         measure.put("fold_ratio_agent_rows", rows / messages, "rows/message", 2)
         rows, messages, *_ = self.fold_ratio("--events", "--profile", "standard")
@@ -172,7 +186,7 @@ class Bench:
     def lossless(self):
         """As fast as can be, else slower until nothing at all is lost."""
         seconds, words = 10 if self.quick else 60, ("--profile", "packed", "--gso", "--keys", "100000")
-        with self.own(200000) as collector:
+        with self.own(400000) as collector:
             collector.warm(*words, "--rate", "1000000")
             sent, cost = collector.load(self.interval, *words, "--flat-out")
             pace, rate = ("--flat-out",), cost["rows"] / sent["seconds"]
