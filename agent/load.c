@@ -139,6 +139,16 @@ static int row_map(const char *name, uint32_t max)
 	return fd < 0 ? -errno : fd;
 }
 
+static uint32_t log_rings(void)
+{
+	uint32_t rings = 1;
+	int cpus = libbpf_num_possible_cpus();
+
+	while (cpus > 0 && rings < (uint32_t)cpus && rings < SKY_LOG_RINGS)
+		rings *= 2;
+	return rings;
+}
+
 static int size_maps(struct load *l)
 {
 	struct flow *s = l->skel;
@@ -155,7 +165,7 @@ static int size_maps(struct load *l)
 			return l->inner[i];
 	}
 	bpf_map__set_max_entries(s->maps.socks, l->max_socks);
-	bpf_map__set_max_entries(s->maps.news, (uint32_t)libbpf_num_possible_cpus());
+	bpf_map__set_max_entries(s->maps.news, log_rings());
 	bpf_map__set_map_flags(s->maps.socks, lazy);
 	bpf_map__set_max_entries(s->maps.closed, l->max_closed);
 	bpf_map__set_map_flags(s->maps.closed, lazy);

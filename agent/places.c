@@ -13,8 +13,8 @@ struct places {
 	const struct sky_log *log;
 	struct reader {
 		uint64_t n, torn;
-	} * read; /* by CPU */
-	unsigned cpus;
+	} * read; /* by ring */
+	unsigned rings;
 };
 
 int places_new(struct places **ret, size_t max)
@@ -33,7 +33,7 @@ void places_free(struct places *p)
 	if (!p)
 		return;
 	if (p->log)
-		munmap((void *)p->log, p->cpus * sizeof(*p->log));
+		munmap((void *)p->log, p->rings * sizeof(*p->log));
 	free(p->at);
 	free(p->read);
 	free(p);
@@ -81,19 +81,19 @@ void places_cut(struct places *p, size_t n)
 	memmove(p->at, p->at + n, p->n * sizeof(*p->at));
 }
 
-int places_open_log(struct places *p, int map_fd, unsigned cpus)
+int places_open_log(struct places *p, int map_fd, unsigned rings)
 {
-	void *log = mmap(NULL, cpus * sizeof(*p->log), PROT_READ, MAP_SHARED, map_fd, 0);
+	void *log = mmap(NULL, rings * sizeof(*p->log), PROT_READ, MAP_SHARED, map_fd, 0);
 
 	if (log == MAP_FAILED)
 		return -errno;
-	p->read = calloc(cpus, sizeof(*p->read));
+	p->read = calloc(rings, sizeof(*p->read));
 	if (!p->read) {
-		munmap(log, cpus * sizeof(*p->log));
+		munmap(log, rings * sizeof(*p->log));
 		return -ENOMEM;
 	}
 	p->log = log;
-	p->cpus = cpus;
+	p->rings = rings;
 	return 0;
 }
 
@@ -103,22 +103,31 @@ static uint64_t get(const __u64 *word)
 }
 
 /* Of a full ring the oldest line may be the one that is being written: `n` grows afterwards. */
-static bool cpu_lost(const struct places *p, unsigned cpu)
+static bool ring_lost(const struct places *p, unsigned ring)
 {
-	return get(&p->log[cpu].n) - p->read[cpu].n >= SKY_LOG_LINES || get(&p->log[cpu].torn) != p->read[cpu].torn;
+	return get(&p->log[ring].n) - p->read[ring].n >= SKY_LOG_LINES || get(&p->log[ring].torn) != p->read[ring].torn;
 }
 
 bool places_log_lost(const struct places *p)
 {
-	for (unsigned i = 0; i < p->cpus; i++)
-		if (cpu_lost(p, i))
+	for (unsigned i = 0; i < p->rings; i++)
+		if (ring_lost(p, i))
 			return true;
 	return false;
 }
 
+uint64_t places_unread(const struct places *p)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < p->rings; i++)
+		n += get(&p->log[i].n) - p->read[i].n;
+	return n;
+}
+
 void places_skip_log(struct places *p)
 {
-	for (unsigned i = 0; i < p->cpus; i++) {
+	for (unsigned i = 0; i < p->rings; i++) {
 		p->read[i].torn = get(&p->log[i].torn);
 		p->read[i].n = get(&p->log[i].n);
 	}
@@ -129,14 +138,14 @@ bool places_read_log(struct places *p, void (*line)(void *arg, uint64_t line), v
 {
 	bool whole = true;
 
-	for (unsigned i = 0; i < p->cpus; i++) {
+	for (unsigned i = 0; i < p->rings; i++) {
 		uint64_t n = get(&p->log[i].n), at = p->read[i].n;
 
 		if (n - at > SKY_LOG_LINES)
 			at = n - SKY_LOG_LINES;
 		for (; at != n; at++)
 			line(arg, get(&p->log[i].line[at % SKY_LOG_LINES]));
-		whole &= !cpu_lost(p, i);
+		whole &= !ring_lost(p, i);
 		p->read[i].n = n;
 		p->read[i].torn = get(&p->log[i].torn);
 	}

@@ -22,10 +22,13 @@ bool places_add(struct places *p, uint64_t at);
 /* The first n go. */
 void places_cut(struct places *p, size_t n);
 
-/* Maps the log of `cpus` CPUs. -errno */
-int places_open_log(struct places *p, int map_fd, unsigned cpus);
+/* Maps the log, of so many rings. -errno */
+int places_open_log(struct places *p, int map_fd, unsigned rings);
 /* Sees nothing of what the log has up to now. True: lines are missing in what was read, or would be. */
 bool places_log_lost(const struct places *p);
 void places_skip_log(struct places *p);
+/* New lines there are. */
+uint64_t places_unread(const struct places *p);
+
 /* Gives each new line; false when some are missing. */
 bool places_read_log(struct places *p, void (*line)(void *arg, uint64_t line), void *arg);

@@ -281,6 +281,8 @@ int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows)
 			l->counters->closed_made = 1; /* there is more */
 			return -err;
 		}
+		if (n)
+			nat_refresh(w->ask.tally.nat); /* one that was connecting at the last walk is new */
 		for (uint32_t i = 0; i < n; i++) {
 			struct conn *c = conns_find(w->ask.conns, w->keys[i]);
 
@@ -298,7 +300,9 @@ int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows)
 
 static int ask_all(struct walk *w, struct load *l)
 {
-	bool whole = w->ask.whole || places_log_lost(w->ask.places);
+	/* places come and go: to ask for each is then dearer than to list those that are there */
+	bool churn = (int64_t)places_unread(w->ask.places) > l->counters->socks_made;
+	bool whole = w->ask.whole || churn || places_log_lost(w->ask.places);
 	size_t old;
 	int r = 0;
 

@@ -187,6 +187,7 @@ struct sky_walk {
 /* What one CPU tells user space about `socks`: addresses of new places, and of entries whose owner changed after a walk had read
  * it (SKY_LOG_OWNER). A ring; user space remembers up to where it read. */
 #define SKY_LOG_LINES 4096
+#define SKY_LOG_RINGS 64 /* CPUs beyond so many share one: a line two write at once is torn */
 #define SKY_LOG_OWNER 1
 struct sky_log {
 	__u64 n;    /* lines ever written */

@@ -17,7 +17,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* CPUs, set by user space */
+	__uint(max_entries, 1); /* rings, set by user space */
 	__type(key, __u32);
 	__type(value, struct sky_log);
 } news SEC(".maps");
@@ -25,8 +25,8 @@ struct {
 /* Its stack is not the hook's. Not global: `at` may be a typed pointer, and the verifier lets such have numbers only. */
 static __noinline int log_line(__u64 at, __u64 what)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
-	struct sky_log *l = bpf_map_lookup_elem(&news, &cpu);
+	__u32 ring = bpf_get_smp_processor_id() & (SKY_LOG_RINGS - 1);
+	struct sky_log *l = bpf_map_lookup_elem(&news, &ring);
 	__u64 n, line = 0;
 
 	if (!l)
