@@ -125,7 +125,7 @@ class Readers(unittest.TestCase):
 
         def got():
             found = collections.defaultdict(lambda: (0, 0))
-            for line in readers.json_lines(daemon.out):
+            for line in readers.json_values(daemon.out):
                 key = (str(ipaddress.ip_address(line["ip_src"])), str(ipaddress.ip_address(line["ip_dst"])), line["port_src"],
                        line["port_dst"], {"tcp": 6, "udp": 17}[line["ip_proto"]])
                 found[key] = tuple(map(sum, zip(found[key], (line["packets"], line["bytes"]))))
@@ -139,7 +139,7 @@ class Readers(unittest.TestCase):
     def test_goflow2(self):
         daemon = readers.goflow2(self, self.folder, "sample")
         daemon.feed(self.datagrams)
-        lines = readers.wait_quiet(lambda: readers.json_lines(daemon.out), len(self.want), SECONDS)
+        lines = readers.wait_quiet(lambda: readers.json_values(daemon.out), len(self.want), SECONDS)
         protocols = {"TCP": 6, "UDP": 17}
         got = [Packet(line["src_addr"], line["dst_addr"], line["src_port"], line["dst_port"],
                       protocols.get(line["proto"], line["proto"]), line["bytes"]) for line in lines]
@@ -151,7 +151,7 @@ class Readers(unittest.TestCase):
         """Each record in its place, ours and those it does not know whole."""
         daemon = readers.goflow2(self, self.folder, "raw")
         daemon.feed(self.datagrams)
-        lines = readers.wait_quiet(lambda: readers.json_lines(daemon.out), len(self.datagrams), SECONDS)
+        lines = readers.wait_quiet(lambda: readers.json_values(daemon.out), len(self.datagrams), SECONDS)
         lines.sort(key=lambda line: line["message"]["sequence-number"])  # its threads are not in step
         self.assertEqual([line["message"]["sequence-number"] for line in lines], [d["sequence"] for d in self.parsed])
         got = [sample for line in lines for sample in line["message"]["samples"]]
@@ -260,7 +260,7 @@ class Agent(unittest.TestCase):
 
         def seen():
             found = collections.Counter()
-            for line in readers.json_lines(daemon.out):
+            for line in readers.json_values(daemon.out):
                 if 7999 in (line["port_src"], line["port_dst"]):
                     found[line["ip_src"], line["ip_dst"]] += line["bytes"]
             return found

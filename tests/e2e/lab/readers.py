@@ -86,12 +86,22 @@ def free_port():
         return s.getsockname()[1]
 
 
-def json_lines(path):
-    """Whole lines only: the writer may be in the middle of one."""
+def json_values(path):
+    """Whole ones only: the writer may be in the middle of one. goflow2's workers write a value and the end of its line apart, so
+    two values may share a line."""
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file.read().split("\n")[:-1]]
+        text = file.read().lstrip()
+    values = []
+    while text:
+        try:
+            value, end = json.JSONDecoder().raw_decode(text)
+        except json.JSONDecodeError:
+            break
+        values.append(value)
+        text = text[end:].lstrip()
+    return values
 
 
 class Readers:
