@@ -20,7 +20,6 @@ struct accept {
 	struct accepting *skel;
 	struct bpf_program *prog;
 	struct bpf_link *link;
-	const char *how;
 };
 
 static int accept_always(void)
@@ -93,10 +92,8 @@ int accept_new(struct accept **ret, const struct load *l, const char *how, char 
 		r = accept_ways[i].possible();
 		if (!r)
 			r = accept_load(a, l, accept_ways[i].program);
-		if (!r) {
-			a->how = accept_ways[i].how;
+		if (!r)
 			break;
-		}
 		accept_unload(a);
 		if (n < why_len)
 			n += (size_t)snprintf(why + n, why_len - n, "%s%s: %s", n ? ", " : "", accept_ways[i].how,
@@ -118,11 +115,6 @@ void accept_free(struct accept *a)
 		return;
 	accept_unload(a);
 	free(a);
-}
-
-const char *accept_how(const struct accept *a)
-{
-	return a->how;
 }
 
 uint64_t accept_counts(const struct accept *a, uint64_t *ret_run_ns, uint64_t *ret_runs)

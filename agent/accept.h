@@ -14,8 +14,5 @@ struct accept;
 int accept_new(struct accept **ret, const struct load *l, const char *how, char *why, size_t why_len);
 void accept_free(struct accept *a);
 
-/* "fentry" or "kprobe". */
-const char *accept_how(const struct accept *a);
-
 /* Connections whose acceptor was noted so far; ret_run_ns, ret_runs: as the kernel's statistics say. */
 uint64_t accept_counts(const struct accept *a, uint64_t *ret_run_ns, uint64_t *ret_runs);

@@ -5,11 +5,11 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/flow.skel.h"
 #include "agent/netns.h"
+#include "base/clock.h"
 
 struct adopting {
 	struct walk *walk;
@@ -17,21 +17,13 @@ struct adopting {
 	struct adopt_told told;
 };
 
-static uint64_t cpu_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* read(), its time taken. */
 static ssize_t piece_read(struct adopting *a, int fd, void *to, size_t n)
 {
-	uint64_t began = cpu_us(), took;
+	uint64_t began = (uint64_t)clock_thread_us(), took;
 	ssize_t r = read(fd, to, n);
 
-	took = cpu_us() - began;
+	took = (uint64_t)clock_thread_us() - began;
 	if (took > a->told.piece_us)
 		a->told.piece_us = took;
 	return r;

@@ -4,11 +4,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <time.h>
 
 #include "agent/flow.skel.h"
 #include "agent/nat.h"
 #include "agent/places.h"
+#include "base/clock.h"
 
 #define DEAD_MS 2000 /* an entry found dead this long has lost its CLOSE; one under way takes less */
 
@@ -46,23 +46,15 @@ void ask_drop(struct ask *w, struct conn *c)
 	conns_remove(w->conns, c);
 }
 
-uint64_t ask_clock_us(clockid_t which)
-{
-	struct timespec t;
-
-	clock_gettime(which, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static int piece_run(struct ask *w, struct load *l)
 {
-	uint64_t cpu = ask_clock_us(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t cpu = (uint64_t)clock_thread_us();
 	LIBBPF_OPTS(bpf_test_run_opts, run);
 
 	l->walk->n = w->n;
 	if (bpf_prog_test_run_opts(bpf_program__fd(l->cast ? l->skel->progs.walk_cast : l->skel->progs.walk), &run))
 		return -errno;
-	cpu = ask_clock_us(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	cpu = (uint64_t)clock_thread_us() - cpu;
 	if (cpu > w->counts.piece_us)
 		w->counts.piece_us = cpu;
 	return 0;

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <time.h>
 
 #include "agent/conns.h"
 #include "agent/load.h"
@@ -40,5 +39,3 @@ int ask_conn(struct ask *w, struct load *l, struct conn *c, size_t place);
 int ask_place(struct ask *w, struct load *l, uint64_t at, uint32_t how);
 int ask_owner(struct ask *w, struct load *l, uint64_t at);
 int ask_rest(struct ask *w, struct load *l);
-
-uint64_t ask_clock_us(clockid_t which);

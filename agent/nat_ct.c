@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/netlink.h"
+#include "base/clock.h"
 #include "base/table.h"
 
 #define NAT_CT_NAMESPACES 1024
@@ -396,18 +396,10 @@ static void ns_read(struct nat_ct_to *to, struct nat_ct_ns *v)
 	}
 }
 
-static int64_t cpu_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 void nat_ct_read(struct nat_ct *ct, struct nat *nat, bool whole, int64_t now_us)
 {
 	bool again = nat_again(nat), poll = whole && now_us >= ct->poll_after_us;
-	int64_t cpu = poll ? cpu_us() : 0;
+	int64_t cpu = poll ? clock_us(CLOCK_PROCESS_CPUTIME_ID) : 0;
 	struct nat_ct_to *to;
 
 	nat_at(nat, now_us);
@@ -431,7 +423,7 @@ void nat_ct_read(struct nat_ct *ct, struct nat *nat, bool whole, int64_t now_us)
 		ct->counts.dumps_failed += v->dump;
 	}
 	if (poll)
-		ct->poll_after_us = now_us + (cpu_us() - cpu) * NAT_CT_SHARE;
+		ct->poll_after_us = now_us + (clock_us(CLOCK_PROCESS_CPUTIME_ID) - cpu) * NAT_CT_SHARE;
 	else if (whole)
 		ct->counts.skipped += ct->counts.silent > 0;
 	free(to);

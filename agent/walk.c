@@ -37,13 +37,13 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "agent/ask.h"
 #include "agent/conns.h"
 #include "agent/flow.skel.h"
 #include "agent/nat.h"
 #include "agent/places.h"
+#include "base/clock.h"
 
 #define BATCH 1024      /* keys asked for at once; a bucket longer than it would be refused */
 #define AHEAD 16        /* entries whose memory is asked for in advance */
@@ -331,14 +331,14 @@ static int open_log(struct walk *w, struct load *l)
 
 int walk_run(struct walk *w, struct load *l, int64_t cut_ns, struct agent_rows *rows)
 {
-	uint64_t cpu = ask_clock_us(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t cpu = (uint64_t)clock_thread_us();
 	int r = open_log(w, l);
 
 	if (r)
 		return r;
 	w->ask.round++;
 	w->ask.tally.cut_ms = (uint64_t)cut_ns / 1000000;
-	w->ask.tally.now_ms = ask_clock_us(CLOCK_MONOTONIC) / 1000;
+	w->ask.tally.now_ms = (uint64_t)clock_mono_us() / 1000;
 	w->ask.n = 0;
 	w->ask.counts.piece_us = 0;
 	r = walk_closed(w, l, rows);
@@ -352,7 +352,7 @@ int walk_run(struct walk *w, struct load *l, int64_t cut_ns, struct agent_rows *
 	if (!r)
 		forget(w);
 	w->ask.counts.open = conns_count(w->ask.conns);
-	w->ask.counts.cpu_us += ask_clock_us(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	w->ask.counts.cpu_us += (uint64_t)clock_thread_us() - cpu;
 	return r;
 }
 

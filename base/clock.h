@@ -5,22 +5,30 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Wall clock, us since 1970. */
-static inline int64_t clock_wall_us(void)
+static inline int64_t clock_us(clockid_t which)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_REALTIME, &t);
+	clock_gettime(which, &t);
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Wall clock, us since 1970. */
+static inline int64_t clock_wall_us(void)
+{
+	return clock_us(CLOCK_REALTIME);
 }
 
 /* A clock that never steps, us. */
 static inline int64_t clock_mono_us(void)
 {
-	struct timespec t;
+	return clock_us(CLOCK_MONOTONIC);
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+/* CPU time of the calling thread, us. */
+static inline int64_t clock_thread_us(void)
+{
+	return clock_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* Sleeps until the wall clock shows `wall_us`; returns early on a signal. */
