@@ -187,7 +187,8 @@ int fold_names(struct fold *f, uint32_t net, uint32_t scope, const struct flow_n
 	return texts_names(&f->texts, net, scope, n, ret);
 }
 
-uint64_t fold_rows(uint64_t present, struct str body)
+/* sum(rows) that the body of a row says. */
+static uint32_t rows_of(uint64_t present, struct str body)
 {
 	static_assert(FLOW_F_rows == 0, "rows is the first value of a body");
 	return present & 1 && body.n >= 4 ? cursor_load32((const uint8_t *)body.p) : 0;
@@ -376,7 +377,7 @@ bool fold_values(struct fold *f, uint64_t present, struct str body)
 	}
 	it = &f->items[f->n_items];
 	it->plan = p;
-	it->rows = (uint32_t)fold_rows(present, body);
+	it->rows = rows_of(present, body);
 	return plan_open(p, body, &it->body);
 }
 

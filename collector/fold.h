@@ -109,9 +109,6 @@ void fold_flush(struct fold *f);
 /* Counts rows that could not even be offered. */
 void fold_shed(struct fold *f, uint32_t interval, enum fold_loss why, uint64_t rows);
 
-/* sum(rows) that the body of a row says. */
-uint64_t fold_rows(uint64_t present, struct str body);
-
 /* Folded rows: 0 .. fold_n() - 1. Strings of *ret live until fold_clear(). ret->interval_s is the caller's. */
 uint32_t fold_n(const struct fold *f);
 void fold_get(const struct fold *f, uint32_t i, struct flow_row *ret);

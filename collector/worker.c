@@ -207,6 +207,16 @@ static unsigned judge_head(const struct worker *w, const struct wire_head *h)
 	return nets->n ? COLLECTOR_REJECT_NET : COLLECTOR_REJECTS;
 }
 
+/* False: the record is not for us, counted. */
+static bool accepted(struct worker *w, const struct worker_packet *p, const struct wire_head *h)
+{
+	unsigned refused = judge_head(w, h);
+
+	if (refused != COLLECTOR_REJECTS)
+		refuse(w, refused, p);
+	return refused == COLLECTOR_REJECTS;
+}
+
 /* "<host id>", for one network namespace "<host id>/<inode>". Rows of one scope mostly follow each other. */
 static int scope_of(struct worker *w, const struct wire_head *h, uint32_t scope, uint32_t *ret)
 {
@@ -249,10 +259,14 @@ static uint32_t names_of(struct worker *w, const struct wire_flows *f, uint32_t 
 }
 
 /* Numbers of the record's strings are looked up once; those of a former one may be of another pane. */
-static void begin_flows(struct worker *w, const struct wire_flows *f)
+static void begin_flows(struct worker *w, struct reading *rd, const struct wire_flows *f)
 {
 	struct worker_state *s = w->state;
 
+	if (rd->track)
+		rd->shift = clock_shift(rd->track->clock, f->head.interval, f->head.interval_s, rd->at_us);
+	if (f->head.spread_ms > lines(w)->spread_ms)
+		lines(w)->spread_ms = f->head.spread_ms;
 	memset(s->names, 0xff, f->tables.n_names * sizeof(s->names[0]));
 	s->scope.wire = 0;
 	if (fold_string(pane(w)->fold, f->head.net, &s->net) < 0)
@@ -304,19 +318,13 @@ static enum wire_error flows(struct worker *w, struct reading *rd, const struct 
 	enum wire_error e = wire_flows_open(f, r);
 	struct wire_flow_raw row;
 	uint64_t n = 0, sum = 0;
-	unsigned refused;
+	bool ours;
 
 	if (e)
 		return e;
-	refused = judge_head(w, &f->head);
-	if (refused != COLLECTOR_REJECTS)
-		refuse(w, refused, rd->packet);
-	else if (rd->track)
-		rd->shift = clock_shift(rd->track->clock, f->head.interval, f->head.interval_s, rd->at_us);
-	if (refused == COLLECTOR_REJECTS && f->head.spread_ms > lines(w)->spread_ms)
-		lines(w)->spread_ms = f->head.spread_ms;
-	if (refused == COLLECTOR_REJECTS)
-		begin_flows(w, f);
+	ours = accepted(w, rd->packet, &f->head);
+	if (ours)
+		begin_flows(w, rd, f);
 	while ((e = wire_flows_next_raw(f, &row)) != WIRE_END) {
 		if (!e && !fold_values(pane(w)->fold, row.present, row.body))
 			e = WIRE_BODY;
@@ -325,11 +333,11 @@ static enum wire_error flows(struct worker *w, struct reading *rd, const struct 
 			continue;
 		}
 		n++;
-		sum += refused == COLLECTOR_REJECTS ? flow(w, rd, &row) : fold_item(pane(w)->fold)->rows;
+		sum += ours ? flow(w, rd, &row) : fold_item(pane(w)->fold)->rows;
 	}
 	rd->rows += sum;
 	counters_add(&w->counters.flow_rows, n);
-	counters_add(refused == COLLECTOR_REJECTS ? &w->counters.rows : &w->counters.refused_rows, sum);
+	counters_add(ours ? &w->counters.rows : &w->counters.refused_rows, sum);
 	return WIRE_OK;
 }
 
@@ -343,17 +351,16 @@ static enum wire_error host(struct worker *w, struct reading *rd, const struct w
 {
 	struct worker_state *s = w->state;
 	struct wire_head head;
-	unsigned part, parts, bad, refused;
+	unsigned part, parts, bad;
 	uint64_t given_up = 0;
 	enum wire_error e = wire_host_read(r, &head, &s->host, &part, &parts, &bad);
 
 	if (e)
 		return e;
-	refused = judge_head(w, &head);
-	if (refused == COLLECTOR_REJECTS && parts > 64)
-		refused = COLLECTOR_REJECT_HOST;
-	if (refused != COLLECTOR_REJECTS) {
-		refuse(w, refused, rd->packet);
+	if (!accepted(w, rd->packet, &head))
+		return WIRE_OK;
+	if (parts > 64) {
+		refuse(w, COLLECTOR_REJECT_HOST, rd->packet);
 		return WIRE_OK;
 	}
 	if (bad)
@@ -371,15 +378,11 @@ static enum wire_error listeners(struct worker *w, struct reading *rd, const str
 	struct wire_listeners *l = &w->state->listeners;
 	struct flow_listener *to = &w->state->listener;
 	enum wire_error e = wire_listeners_open(l, r);
-	unsigned refused;
 
 	if (e)
 		return e;
-	refused = judge_head(w, &l->head);
-	if (refused != COLLECTOR_REJECTS) {
-		refuse(w, refused, rd->packet);
+	if (!accepted(w, rd->packet, &l->head))
 		return WIRE_OK;
-	}
 	while ((e = wire_listeners_next(l, to)) != WIRE_END) {
 		if (e) {
 			refuse(w, e, rd->packet);
@@ -414,15 +417,11 @@ static enum wire_error health(struct worker *w, struct reading *rd, const struct
 	struct wire_health *h = &w->state->health;
 	struct flow_ledger *to = &w->state->ledger;
 	enum wire_error e = wire_health_open(h, r);
-	unsigned refused;
 
 	if (e)
 		return e;
-	refused = judge_head(w, &h->head);
-	if (refused != COLLECTOR_REJECTS) {
-		refuse(w, refused, rd->packet);
+	if (!accepted(w, rd->packet, &h->head))
 		return WIRE_OK;
-	}
 	while ((e = wire_health_next(h, to)) != WIRE_END) {
 		if (e) {
 			refuse(w, e, rd->packet);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 /* Writes the file root/path, folders included. */
-static inline void host_put(const char *root, const char *path, const char *text)
+static inline void host_put_bytes(const char *root, const char *path, const void *bytes, size_t n)
 {
 	char full[1024], *p;
 	FILE *f;
@@ -22,8 +22,13 @@ static inline void host_put(const char *root, const char *path, const char *text
 	}
 	f = fopen(full, "w");
 	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fwrite(bytes, 1, n, f), n);
 	fclose(f);
+}
+
+static inline void host_put(const char *root, const char *path, const char *text)
+{
+	host_put_bytes(root, path, text, strlen(text));
 }
 
 /* The id of the folder root/path, as the agent finds it. */

@@ -308,19 +308,7 @@ static char root[] = "/tmp/test_names.XXXXXX";
 
 static void put(const char *path, const char *text, size_t n)
 {
-	char full[512], *p;
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s/%s", root, path);
-	for (p = full + strlen(root) + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		(void)mkdir(full, 0700);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(text, 1, n, f), n);
-	fclose(f);
+	host_put_bytes(root, path, text, n);
 }
 
 static void put_proc(unsigned pid, const char *comm, unsigned start, const char *env, size_t env_n, const char *cgroup)

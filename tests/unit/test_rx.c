@@ -433,11 +433,28 @@ static uint64_t rows_on(struct bus *bus)
 	return rows;
 }
 
+/* Two threads, intervals of a second, any port. */
+static struct collector *small_collector(struct bus *bus)
+{
+	struct collector_opts o = collector_defaults;
+	struct collector *c;
+	char why[200];
+
+	o.port = 0;
+	o.threads = 2;
+	o.interval_s = 1;
+	o.spread_ms = 100;
+	o.max_rows = 1000;
+	o.max_agents = 100;
+	o.bus = bus;
+	assert_int_equal(collector_new(&c, &o, why, sizeof(why)), 0);
+	return c;
+}
+
 /* Sockets to bus and back: rows arrive, agents hear of it within the interval, a stop loses nothing. */
 static void from_socket_to_bus(void **state)
 {
 	struct bus *bus = open_bus();
-	struct collector_opts o = collector_defaults;
 	struct wire_build *b = malloc(sizeof(*b));
 	struct wire_sender s = {.sub_agent = 3};
 	struct collector_stats stats;
@@ -447,18 +464,10 @@ static void from_socket_to_bus(void **state)
 	uint8_t p[WIRE_SIZE];
 	uint64_t sent = 0;
 	struct buf text;
-	char why[200];
 	int64_t until;
 
 	(void)ip_parse("127.0.0.1", &s.agent);
-	o.port = 0;
-	o.threads = 2;
-	o.interval_s = 1;
-	o.spread_ms = 100;
-	o.max_rows = 1000;
-	o.max_agents = 100;
-	o.bus = bus;
-	assert_int_equal(collector_new(&c, &o, why, sizeof(why)), 0);
+	c = small_collector(bus);
 	fd = (struct pollfd){connected("127.0.0.1", collector_port(c)), POLLIN, 0};
 	assert_int_equal(collector_start(c), 0);
 	until = clock_mono_us() + DEADLINE_US;
@@ -541,21 +550,12 @@ static void *talk(void *arg)
 static void a_stop_loses_nothing(void **state)
 {
 	struct bus *bus = open_bus();
-	struct collector_opts o = collector_defaults;
 	struct collector_stats stats;
 	int64_t until = clock_mono_us() + DEADLINE_US;
 	struct talker t = {0};
 	struct collector *c;
-	char why[200];
 
-	o.port = 0;
-	o.threads = 2;
-	o.interval_s = 1;
-	o.spread_ms = 100;
-	o.max_rows = 1000;
-	o.max_agents = 100;
-	o.bus = bus;
-	assert_int_equal(collector_new(&c, &o, why, sizeof(why)), 0);
+	c = small_collector(bus);
 	t.port = collector_port(c);
 	assert_int_equal(collector_start(c), 0);
 	assert_int_equal(pthread_create(&t.thread, NULL, talk, &t), 0);
