@@ -61,6 +61,13 @@ static void name_instance(struct collector *c)
 
 static int check(const struct collector_opts *o, char *why, size_t why_len)
 {
+	if (o->interval_s && o->fold_s && (o->fold_s % o->interval_s || 60 % o->fold_s)) {
+		snprintf(
+			why, why_len,
+			"rows can be folded over a multiple of the agents' interval of %u s that divides 60 s, not over %u s",
+			o->interval_s, o->fold_s);
+		return -EINVAL;
+	}
 	if (!o->bus || !o->interval_s || 60 % o->interval_s || o->spread_ms > o->interval_s * 1000u ||
 	    o->threads > COLLECTOR_THREADS || !o->max_rows || !o->max_agents) {
 		snprintf(why, why_len,
@@ -112,8 +119,9 @@ static struct worker_opts worker_opts(const struct collector_opts *o, struct tru
 			 .max_roleless = o->max_rows / 4},
 		.max_agents = o->max_agents,
 		.interval_s = o->interval_s,
+		.fold_s = o->fold_s,
 		.enterprise = o->enterprise ? o->enterprise : WIRE_ENTERPRISE,
-		.record_bytes = 16 << 20,
+		.record_bytes = (size_t)(16 << 20) * (o->fold_s / o->interval_s), /* agents say theirs each interval */
 		.nets = o->nets,
 		.trust = trust,
 	};
@@ -126,6 +134,7 @@ static int open_publish(struct collector *c)
 	struct publish_opts po = {
 		.bus = o->bus,
 		.interval_s = o->interval_s,
+		.fold_s = o->fold_s,
 		.spread_ms = o->spread_ms,
 		.grace_ms = o->grace_ms ? o->grace_ms : grace,
 		.instance = c->instance,
@@ -177,6 +186,7 @@ int collector_new(struct collector **ret, const struct collector_opts *o, char *
 		return -ENOMEM;
 	}
 	c->opts = *o;
+	c->opts.fold_s = o->fold_s ? o->fold_s : o->interval_s;
 	c->event = -1;
 	r = open_sockets(c, o->threads ? o->threads : cpus(), why, why_len);
 	if (!r)
@@ -283,8 +293,8 @@ int collector_start(struct collector *c)
 		collector_stop(c);
 		return r;
 	}
-	log_info("collector: %s on UDP port %u, %u threads, interval %u s", c->instance, c->opts.port, c->rx.n,
-		 c->opts.interval_s);
+	log_info("collector: %s on UDP port %u, %u threads, interval %u s, rows of %u s", c->instance, c->opts.port,
+		 c->rx.n, c->opts.interval_s, c->opts.fold_s);
 	return 0;
 }
 

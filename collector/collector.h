@@ -23,10 +23,11 @@
 #define COLLECTOR_THREADS 64 /* most receive threads */
 
 struct collector_opts {
-	struct ip listen;        /* zero address "::": both families */
-	uint16_t port;           /* 0: any free one, see collector_port() */
-	unsigned threads;        /* receive threads; 0: one per CPU */
-	uint16_t interval_s;     /* the fleet's one length; datagrams of another are refused and counted */
+	struct ip listen;    /* zero address "::": both families */
+	uint16_t port;       /* 0: any free one, see collector_port() */
+	unsigned threads;    /* receive threads; 0: one per CPU */
+	uint16_t interval_s; /* the fleet's one length; datagrams of another are refused and counted */
+	uint16_t fold_s; /* length of rows, markers and ledger lines: a multiple of it that divides 60 s; 0: the same */
 	uint32_t spread_ms;      /* until datagrams say what it is */
 	uint32_t grace_ms;       /* 0: a tenth of the interval, at least 100 ms */
 	const char *instance;    /* names this collector in markers and ledger; NULL: the host's name */

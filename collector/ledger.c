@@ -100,10 +100,12 @@ void ledger_info_add(struct ledger_info *to, const struct ledger_info *from)
 {
 	static_assert(sizeof(*to) % 8 == 0, "only u64 inside");
 	uint64_t fill = to->fold_fill_pm > from->fold_fill_pm ? to->fold_fill_pm : from->fold_fill_pm;
+	uint64_t agents = to->tally.agents > from->tally.agents ? to->tally.agents : from->tally.agents;
 
 	for (size_t i = 0; i < sizeof(*to) / 8; i++)
 		((uint64_t *)to)[i] += ((const uint64_t *)from)[i];
 	to->fold_fill_pm = fill;
+	to->tally.agents = agents;
 }
 
 void ledger_fill(const struct ledger *l, const struct ledger_line *line, struct str instance, uint64_t boot,

@@ -50,7 +50,7 @@ struct ledger_line *ledger_of(struct ledger *l, uint32_t interval);
 /* The oldest changed line, or NULL. */
 struct ledger_line *ledger_changed(struct ledger *l);
 
-/* Adds another period's numbers. */
+/* Adds another period's numbers; of agents and fill the greater one stays. */
 void ledger_info_add(struct ledger_info *to, const struct ledger_info *from);
 
 /* The message. Its strings are constants, `instance` and l's. */

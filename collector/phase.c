@@ -136,8 +136,8 @@ static int do_records(struct publish *p, int64_t now_us)
 	p->worker = 0;
 	p->rows_start_us = now_us;
 	p->rows_end_us = now_us + (int64_t)(p->n_rows * 1000000 / PACE);
-	if (p->rows_end_us > now_us + p->len_us / 2)
-		p->rows_end_us = now_us + p->len_us / 2;
+	if (p->rows_end_us > now_us + p->opts.fold_s * 500000ll)
+		p->rows_end_us = now_us + p->opts.fold_s * 500000ll;
 	return 1;
 }
 
@@ -160,7 +160,7 @@ static int put_row(struct publish *p, const struct fold *f, int64_t now_us)
 	int r;
 
 	fold_get(f, p->row, row);
-	row->interval_s = p->opts.interval_s;
+	row->interval_s = p->opts.fold_s;
 	key = flow_conv_partition(&row->conv);
 	partition = bus_partition(p->opts.bus, BUS_FLOWS, key);
 	buf_clear(&p->message);
@@ -200,8 +200,8 @@ static int do_rows(struct publish *p, int64_t now_us)
 				return 0;
 		}
 	}
-	if ((int64_t)p->closing - p->marking > (int64_t)(MARKERS_MAX - 1) * p->opts.interval_s)
-		p->marking = p->closing - (MARKERS_MAX - 1) * p->opts.interval_s;
+	if ((int64_t)p->closing - p->marking > (int64_t)(MARKERS_MAX - 1) * p->opts.fold_s)
+		p->marking = p->closing - (MARKERS_MAX - 1) * p->opts.fold_s;
 	p->partition = 0;
 	return 1;
 }
@@ -211,10 +211,10 @@ static int do_markers(struct publish *p, int64_t now_us)
 	struct flow_marker m = {
 		.producer = str_from(p->opts.instance),
 		.boot = (uint64_t)p->opts.start_us,
-		.interval_s = p->opts.interval_s,
+		.interval_s = p->opts.fold_s,
 	};
 
-	for (; p->marking <= p->closing; p->marking += p->opts.interval_s, p->partition = 0) {
+	for (; p->marking <= p->closing; p->marking += p->opts.fold_s, p->partition = 0) {
 		m.interval = p->marking;
 		for (; p->partition < p->n_partitions; p->partition++) {
 			struct phase_part *part = &p->parts[p->partition];
@@ -243,8 +243,7 @@ static int do_ledger(struct publish *p, int64_t now_us)
 		size_t key_len;
 		int r;
 
-		ledger_fill(&p->ledger, line, instance, (uint64_t)p->opts.start_us, p->opts.interval_s,
-			    &p->encode_ledger);
+		ledger_fill(&p->ledger, line, instance, (uint64_t)p->opts.start_us, p->opts.fold_s, &p->encode_ledger);
 		buf_clear(&p->message);
 		buf_printf(&p->message, "collector/%s", p->opts.instance);
 		key_len = p->message.n;

@@ -15,8 +15,9 @@ struct publish {
 	struct publish_opts opts; /* period keeps a pointer to it */
 	struct bus_producer *producer;
 	int64_t len_us, spread_us, grace_us;
-	uint32_t next;     /* interval to be closed next */
-	uint32_t lines_of; /* interval whose lines were asked for */
+	uint32_t next;      /* interval of the agents to be closed next */
+	uint32_t next_rows; /* of rows */
+	uint32_t lines_of;  /* interval whose lines were asked for */
 	bool lines_asked, stopping, last_asked, done;
 	bool leaving, tell, telling; /* agents are told that we stop: in every ack; now; by the lines asked for */
 	unsigned told;

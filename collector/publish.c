@@ -19,6 +19,9 @@
  * 4. While the tables of one interval are not written, the receive threads fold further ones into the other pair (the
  *    interval is in the key). Only when that is full is something lost, and counted there.
  * 5. rows_in = rows_out + lost holds for each of our lines when it is written: `ledger` comes after `rows`.
+ * 6. There may be two lengths (--fold): agents are answered and their losses counted at each of their intervals, while rows,
+ *    markers and our ledger lines are of a multiple of it. That one closes with the last of the agents' in it. Agents' own
+ *    ledger lines stay as they said them: they are said again and again, and what is merged cannot be replaced.
  *
  * No transaction: a crash repeats nothing, since what was folded is gone; rows written before it stay, those after it are
  * lost, and the agents' lines say how many. Another start is another boot, with markers of its own.
@@ -50,6 +53,12 @@ static uint32_t newest_due(const struct publish *p, int64_t now_us)
 	return t < 0 ? 0 : (uint32_t)(t / p->len_us * p->opts.interval_s);
 }
 
+/* That of the rows in which a moment is. */
+static uint32_t fold_of(const struct publish *p, uint32_t at_s)
+{
+	return at_s - at_s % p->opts.fold_s;
+}
+
 int publish_new(struct publish **ret, const struct publish_opts *o)
 {
 	struct publish *p;
@@ -60,11 +69,14 @@ int publish_new(struct publish **ret, const struct publish_opts *o)
 	if (!p)
 		return -ENOMEM;
 	p->opts = *o;
+	if (!o->fold_s)
+		p->opts.fold_s = o->interval_s;
+	assert(p->opts.fold_s % o->interval_s == 0);
 	p->len_us = (int64_t)o->interval_s * 1000000;
 	p->spread_us = (int64_t)o->spread_ms * 1000;
 	p->grace_us = (int64_t)o->grace_ms * 1000;
 	p->next = newest_due(p, o->start_us) + o->interval_s;
-	p->marking = p->next;
+	p->marking = p->next_rows = fold_of(p, p->next);
 	p->n_partitions = bus_partitions(o->bus, BUS_FLOWS);
 	buf_init(&p->message, 0);
 	ledger_init(&p->ledger);
@@ -98,7 +110,7 @@ static void take_lines(struct publish *p, int64_t now_us)
 	struct ledger_info info;
 
 	period_take(&p->period, p->lines_of, p->stopping || p->telling, now_us, &info);
-	ledger_info_add(&ledger_of(&p->ledger, p->lines_of)->info, &info);
+	ledger_info_add(&ledger_of(&p->ledger, fold_of(p, p->lines_of))->info, &info);
 	p->spread_us = (int64_t)p->period.spread_ms * 1000;
 	if (p->spread_us > p->len_us)
 		p->spread_us = p->len_us;
@@ -119,15 +131,27 @@ static void ask_lines(struct publish *p, uint32_t interval)
 		p->opts.wake(p->opts.arg);
 }
 
-/* An interval ended: its lines now; its tables when the former ones are written. */
-static void ask(struct publish *p, uint32_t interval)
+/* Those of rows before `end` ended: their tables are next when the former ones are written. */
+static void ask_panes(struct publish *p, uint32_t end)
 {
-	ask_lines(p, interval);
-	p->next = interval + p->opts.interval_s;
+	p->next_rows = end;
 	if (p->is_pending || p->phase != PHASE_IDLE)
 		counters_add(&p->counters.swaps_held, 1);
-	p->pending = interval;
+	p->pending = end - p->opts.fold_s;
 	p->is_pending = true;
+}
+
+/* One of the agents' intervals ended, and with it maybe one of rows. */
+static void ask(struct publish *p, uint32_t interval)
+{
+	uint32_t end = fold_of(p, interval + p->opts.interval_s);
+
+	ask_lines(p, interval);
+	p->next = interval + p->opts.interval_s;
+	if (p->stopping)
+		end = fold_of(p, interval) + p->opts.fold_s;
+	if (end > p->next_rows || p->stopping)
+		ask_panes(p, end);
 }
 
 static bool lines_done(const struct publish *p)
@@ -147,6 +171,7 @@ static void follow_clock(struct publish *p, int64_t now_us)
 	log_warn("collector: the clock was set back by about %lld s",
 		 (long long)((due_us(p, p->next) - now_us) / 1000000));
 	p->next = newest_due(p, now_us) + p->opts.interval_s;
+	p->next_rows = fold_of(p, p->next);
 }
 
 int64_t publish_step(struct publish *p, int64_t now_us)

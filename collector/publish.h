@@ -11,7 +11,8 @@
 
 struct publish_opts {
 	struct bus *bus;
-	uint16_t interval_s;
+	uint16_t interval_s; /* of the agents */
+	uint16_t fold_s;     /* of rows, markers and our ledger lines: a multiple of it; 0: the same */
 	uint32_t spread_ms, grace_ms;
 	const char *instance;
 	int64_t start_us; /* wall clock at start: also the boot id */
@@ -48,7 +49,7 @@ void publish_give_up(struct publish *p);
 
 /* For any thread. */
 const struct counters_publish *publish_counters(const struct publish *p);
-uint32_t publish_closed(const struct publish *p);       /* newest interval with all its markers written */
+uint32_t publish_closed(const struct publish *p);       /* newest one of rows with all its markers written */
 uint64_t publish_agents(const struct publish *p);       /* heard in the last period */
 uint64_t publish_fill_pm(const struct publish *p);      /* fullest table in the last period */
 void publish_samples(struct publish *p, struct buf *b); /* of what was refused, as metrics */

@@ -5,65 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "collector/network.h"
-#include "wire/flows.h"
-#include "wire/health.h"
-#include "wire/host.h"
-#include "wire/listeners.h"
+#include "collector/said.h"
 
-#define LEDGER_OLD_S 86400 /* a ledger line older than a day is nobody's */
 #define NAMES_UNSET UINT32_MAX
 #define NAMES_NONE (UINT32_MAX - 1) /* no room for them */
-
-/* What one datagram is being read with. */
-struct reading {
-	const struct worker_packet *packet;
-	int64_t at_us; /* arrival */
-	struct wire_datagram datagram;
-	struct account_track *track; /* NULL: not followed */
-	int64_t shift;
-	uint64_t rows;     /* sum(rows) so far */
-	uint32_t interval; /* as the agent named it; 0 none */
-	struct account_seen seen;
-	bool placed; /* by a sample of ours, that told these: */
-	uint32_t pool, drops;
-};
-
-/* Names looked up last; their texts are in this batch's datagrams. */
-struct worker_last {
-	bool known;
-	uint32_t net, scope, id;
-	struct flow_names names;
-};
-
-struct worker_state {
-	struct worker_opts opts;
-	struct account account;
-	struct sources sources;
-	struct network network;
-	struct records_parts *parts;
-	struct trust_reader *trust; /* NULL: every datagram is believed */
-	uint32_t serial;
-	/* of the open flows record -> the pane's */
-	struct {
-		uint32_t scope, id; /* of the row before */
-	} names[WIRE_NAMES];
-	struct worker_last last;
-	struct {
-		uint32_t wire, id;
-	} scope; /* of the row before */
-	uint32_t net;
-	union {
-		struct wire_flows flows;
-		struct wire_listeners listeners;
-		struct wire_health health;
-	};
-	union {
-		struct flow_host host;
-		struct flow_listener listener;
-		struct flow_ledger ledger;
-	};
-};
 
 static int pane_init(struct worker_pane *p, const struct worker_opts *o)
 {
@@ -76,7 +21,7 @@ int worker_new(struct worker **ret, const struct worker_opts *o)
 	struct worker *w;
 	int r = -ENOMEM;
 
-	if (!o->interval_s || 60 % o->interval_s)
+	if (!o->interval_s || 60 % o->interval_s || o->fold_s % o->interval_s)
 		return -EINVAL;
 	w = calloc(1, sizeof(*w));
 	if (!w)
@@ -85,6 +30,8 @@ int worker_new(struct worker **ret, const struct worker_opts *o)
 	if (!w->state)
 		goto out;
 	w->state->opts = *o;
+	if (!o->fold_s)
+		w->state->opts.fold_s = o->interval_s;
 	w->state->serial = 1;
 	r = o->trust ? trust_join(o->trust, &w->state->trust) : 0;
 	if (r < 0)
@@ -165,19 +112,9 @@ bool worker_poll(struct worker *w)
 	return any;
 }
 
-static struct worker_lines *lines(struct worker *w)
+void reading_refuse(struct worker *w, unsigned reason, const struct worker_packet *p)
 {
-	return &w->lines[swap_active(&w->lines_swap)];
-}
-
-static struct worker_pane *pane(struct worker *w)
-{
-	return &w->pane[swap_active(&w->pane_swap)];
-}
-
-static void refuse(struct worker *w, unsigned reason, const struct worker_packet *p)
-{
-	struct worker_refused *r = &lines(w)->refused[reason];
+	struct worker_refused *r = &reading_lines(w)->refused[reason];
 
 	counters_add(&w->counters.rejected[reason], 1);
 	r->n++;
@@ -188,7 +125,7 @@ static void refuse(struct worker *w, unsigned reason, const struct worker_packet
 
 static void flush(struct worker *w)
 {
-	fold_flush(pane(w)->fold);
+	fold_flush(reading_pane(w)->fold);
 	network_flush(&w->state->network);
 	w->state->last.known = false;
 }
@@ -207,13 +144,12 @@ static unsigned judge_head(const struct worker *w, const struct wire_head *h)
 	return nets->n ? COLLECTOR_REJECT_NET : COLLECTOR_REJECTS;
 }
 
-/* False: the record is not for us, counted. */
-static bool accepted(struct worker *w, const struct worker_packet *p, const struct wire_head *h)
+bool reading_accepted(struct worker *w, const struct worker_packet *p, const struct wire_head *h)
 {
 	unsigned refused = judge_head(w, h);
 
 	if (refused != COLLECTOR_REJECTS)
-		refuse(w, refused, p);
+		reading_refuse(w, refused, p);
 	return refused == COLLECTOR_REJECTS;
 }
 
@@ -230,7 +166,7 @@ static int scope_of(struct worker *w, const struct wire_head *h, uint32_t scope,
 	}
 	if (scope != s->scope.wire) {
 		snprintf(text, sizeof(text), "%.*s/%u", STR_FMT(h->host), scope);
-		r = fold_string(pane(w)->fold, scope == 1 ? h->host : str_from(text), &s->scope.id);
+		r = fold_string(reading_pane(w)->fold, scope == 1 ? h->host : str_from(text), &s->scope.id);
 		s->scope.wire = r < 0 ? 0 : scope;
 	}
 	*ret = s->scope.id;
@@ -252,7 +188,7 @@ static uint32_t names_of(struct worker *w, const struct wire_flows *f, uint32_t 
 	if (s->last.known && s->last.net == s->net && s->last.scope == scope_id &&
 	    flow_names_eq(&s->last.names, &f->tables.names[index])) /* a host's rows come sorted by names */
 		return *id = s->last.id;
-	if (fold_names(pane(w)->fold, s->net, scope_id, &f->tables.names[index], id) < 0)
+	if (fold_names(reading_pane(w)->fold, s->net, scope_id, &f->tables.names[index], id) < 0)
 		return *id = NAMES_NONE;
 	s->last = (struct worker_last){true, s->net, scope_id, *id, f->tables.names[index]};
 	return *id;
@@ -265,11 +201,13 @@ static void begin_flows(struct worker *w, struct reading *rd, const struct wire_
 
 	if (rd->track)
 		rd->shift = clock_shift(rd->track->clock, f->head.interval, f->head.interval_s, rd->at_us);
-	if (f->head.spread_ms > lines(w)->spread_ms)
-		lines(w)->spread_ms = f->head.spread_ms;
+	rd->interval = clock_moved(f->head.interval, f->head.interval_s, rd->shift);
+	rd->interval -= rd->interval % s->opts.fold_s;
+	if (f->head.spread_ms > reading_lines(w)->spread_ms)
+		reading_lines(w)->spread_ms = f->head.spread_ms;
 	memset(s->names, 0xff, f->tables.n_names * sizeof(s->names[0]));
 	s->scope.wire = 0;
-	if (fold_string(pane(w)->fold, f->head.net, &s->net) < 0)
+	if (fold_string(reading_pane(w)->fold, f->head.net, &s->net) < 0)
 		s->net = NAMES_NONE;
 }
 
@@ -288,11 +226,11 @@ static void ends(struct fold_item *it, const struct wire_flow_raw *row, uint32_t
 static uint64_t flow(struct worker *w, struct reading *rd, const struct wire_flow_raw *row)
 {
 	const struct wire_flows *f = &w->state->flows;
-	struct fold *fold = pane(w)->fold;
+	struct fold *fold = reading_pane(w)->fold;
 	struct fold_item *it = fold_item(fold); /* its values are in it */
 	uint64_t rows = it->rows;
 
-	it->key.interval = clock_moved(f->head.interval, f->head.interval_s, rd->shift);
+	it->key.interval = rd->interval;
 	it->key.names = names_of(w, f, row->names_index, row->scope);
 	if (it->key.names == NAMES_NONE) {
 		fold_shed(fold, it->key.interval, FOLD_LOST_NAMES, rows);
@@ -322,18 +260,18 @@ static enum wire_error flows(struct worker *w, struct reading *rd, const struct 
 
 	if (e)
 		return e;
-	ours = accepted(w, rd->packet, &f->head);
+	ours = reading_accepted(w, rd->packet, &f->head);
 	if (ours)
 		begin_flows(w, rd, f);
 	while ((e = wire_flows_next_raw(f, &row)) != WIRE_END) {
-		if (!e && !fold_values(pane(w)->fold, row.present, row.body))
+		if (!e && !fold_values(reading_pane(w)->fold, row.present, row.body))
 			e = WIRE_BODY;
 		if (e) {
-			refuse(w, e, rd->packet);
+			reading_refuse(w, e, rd->packet);
 			continue;
 		}
 		n++;
-		sum += ours ? flow(w, rd, &row) : fold_item(pane(w)->fold)->rows;
+		sum += ours ? flow(w, rd, &row) : fold_item(reading_pane(w)->fold)->rows;
 	}
 	rd->rows += sum;
 	counters_add(&w->counters.flow_rows, n);
@@ -341,108 +279,13 @@ static enum wire_error flows(struct worker *w, struct reading *rd, const struct 
 	return WIRE_OK;
 }
 
-static void kept(struct worker *w, int r)
-{
-	if (r < 0)
-		counters_add(&w->counters.records_full, 1);
-}
-
-static enum wire_error host(struct worker *w, struct reading *rd, const struct wire_record *r)
-{
-	struct worker_state *s = w->state;
-	struct wire_head head;
-	unsigned part, parts, bad;
-	uint64_t given_up = 0;
-	enum wire_error e = wire_host_read(r, &head, &s->host, &part, &parts, &bad);
-
-	if (e)
-		return e;
-	if (!accepted(w, rd->packet, &head))
-		return WIRE_OK;
-	if (parts > 64) {
-		refuse(w, COLLECTOR_REJECT_HOST, rd->packet);
-		return WIRE_OK;
-	}
-	if (bad)
-		refuse(w, WIRE_VALUE, rd->packet);
-	s->host.agent = rd->packet->peer.ip;
-	s->host.interval = clock_moved(head.interval, head.interval_s, rd->shift);
-	if (records_parts_add(s->parts, head.boot, part, parts, &s->host, &given_up))
-		kept(w, records_host(&pane(w)->records, &s->host));
-	counters_add(&w->counters.host_incomplete, given_up);
-	return WIRE_OK;
-}
-
-static enum wire_error listeners(struct worker *w, struct reading *rd, const struct wire_record *r)
-{
-	struct wire_listeners *l = &w->state->listeners;
-	struct flow_listener *to = &w->state->listener;
-	enum wire_error e = wire_listeners_open(l, r);
-
-	if (e)
-		return e;
-	if (!accepted(w, rd->packet, &l->head))
-		return WIRE_OK;
-	while ((e = wire_listeners_next(l, to)) != WIRE_END) {
-		if (e) {
-			refuse(w, e, rd->packet);
-			continue;
-		}
-		to->interval = clock_moved(l->head.interval, l->head.interval_s, rd->shift);
-		to->since = clock_moved(to->since, l->head.interval_s, rd->shift);
-		kept(w, records_listener(&pane(w)->records, to));
-	}
-	return WIRE_OK;
-}
-
-/* A line of an interval that is neither within the last day nor about now is of no use to anyone. */
-static bool ledger_interval_ok(const struct worker *w, const struct flow_ledger *l, int64_t at_us)
-{
-	int64_t age = at_us / 1000000 - l->interval;
-
-	return l->interval_s == w->state->opts.interval_s && l->interval % l->interval_s == 0 && age <= LEDGER_OLD_S &&
-	       age >= -(int64_t)(CLOCK_FAR + 1) * l->interval_s;
-}
-
-/* Where the rows of the line's interval went. */
-static int64_t line_shift(const struct reading *rd, const struct flow_ledger *l, uint32_t interval_s)
-{
-	bool known = rd->track && l->interval_s == interval_s;
-
-	return known ? clock_shift_line(rd->track->clock, l->interval, interval_s, rd->shift) : rd->shift;
-}
-
-static enum wire_error health(struct worker *w, struct reading *rd, const struct wire_record *r)
-{
-	struct wire_health *h = &w->state->health;
-	struct flow_ledger *to = &w->state->ledger;
-	enum wire_error e = wire_health_open(h, r);
-
-	if (e)
-		return e;
-	if (!accepted(w, rd->packet, &h->head))
-		return WIRE_OK;
-	while ((e = wire_health_next(h, to)) != WIRE_END) {
-		if (e) {
-			refuse(w, e, rd->packet);
-			continue;
-		}
-		to->interval = clock_moved(to->interval, to->interval_s, line_shift(rd, to, h->head.interval_s));
-		if (ledger_interval_ok(w, to, rd->at_us))
-			kept(w, records_ledger(&pane(w)->records, to));
-		else
-			refuse(w, COLLECTOR_REJECT_LEDGER, rd->packet);
-	}
-	return WIRE_OK;
-}
-
 static void record(struct worker *w, struct reading *rd, const struct wire_record *r)
 {
 	static enum wire_error (*const readers[])(struct worker *, struct reading *, const struct wire_record *) = {
 		[WIRE_FLOWS] = flows,
-		[WIRE_HOST] = host,
-		[WIRE_LISTENERS] = listeners,
-		[WIRE_HEALTH] = health,
+		[WIRE_HOST] = said_host,
+		[WIRE_LISTENERS] = said_listeners,
+		[WIRE_HEALTH] = said_health,
 	};
 	enum wire_error e;
 
@@ -455,7 +298,7 @@ static void record(struct worker *w, struct reading *rd, const struct wire_recor
 	rd->drops = r->drops;
 	e = readers[r->format](w, rd, r);
 	if (e)
-		refuse(w, e, rd->packet);
+		reading_refuse(w, e, rd->packet);
 }
 
 /* The next record of ours, others counted. False: no more. */
@@ -465,7 +308,7 @@ static bool next_ours(struct worker *w, struct reading *rd, struct wire_record *
 
 	while ((e = wire_next(&rd->datagram, r)) != WIRE_END) {
 		if (e)
-			refuse(w, e, rd->packet);
+			reading_refuse(w, e, rd->packet);
 		else if (r->ours)
 			return true;
 		else
@@ -488,7 +331,7 @@ static enum account_verdict account(struct worker *w, struct reading *rd, bool o
 		.uptime_ms = d->uptime_ms,
 		.at_us = rd->at_us,
 	};
-	v = account_datagram(&w->state->account, &lines(w)->agents, &rd->seen, &rd->track, ret_line);
+	v = account_datagram(&w->state->account, &reading_lines(w)->agents, &rd->seen, &rd->track, ret_line);
 	counters_add(&w->counters.duplicates, v == ACCOUNT_DUPLICATE);
 	counters_add(&w->counters.old_datagrams, v == ACCOUNT_OLD);
 	counters_add(&w->counters.late_datagrams, v == ACCOUNT_LATE);
@@ -505,21 +348,21 @@ static void sampled(struct worker *w, struct reading *rd)
 	const struct worker_opts *o = &w->state->opts;
 	struct network *n = &w->state->network;
 	struct network_from from = {
-		.fold = pane(w)->fold,
+		.fold = reading_pane(w)->fold,
 		.counters = &w->counters,
 		.sources = &w->state->sources,
-		.lines = &lines(w)->sources,
+		.lines = &reading_lines(w)->sources,
 		.agent = rd->datagram.agent,
 		.sub_agent = rd->datagram.sub_agent,
 		.net = o->nets.n ? str_from(o->nets.v[0]) : STR(""),
-		.interval = (uint32_t)(rd->at_us / 1000000 / o->interval_s * o->interval_s),
+		.interval = (uint32_t)(rd->at_us / 1000000 / o->fold_s * o->fold_s),
 		.at_s = rd->at_us / 1000000,
 	};
 	enum wire_error e;
 
 	network_begin(n, &from);
 	while ((e = network_next(n, &rd->datagram)) != WIRE_END)
-		refuse(w, e, rd->packet);
+		reading_refuse(w, e, rd->packet);
 	rd->rows = n->rows;
 }
 
@@ -529,7 +372,7 @@ static bool fresh(struct worker *w, struct reading *rd, const struct wire_head *
 	unsigned e = w->state->trust ? trust_fresh(w->state->trust, &rd->datagram, h, v, rd->at_us) : COLLECTOR_REJECTS;
 
 	if (e != COLLECTOR_REJECTS) {
-		refuse(w, e, rd->packet);
+		reading_refuse(w, e, rd->packet);
 		return false;
 	}
 	counters_add(&w->counters.signed_datagrams, v->is_signed);
@@ -556,7 +399,7 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 	if (!e && trust.reject != COLLECTOR_REJECTS)
 		e = trust.reject;
 	if (e) {
-		refuse(w, e, p);
+		reading_refuse(w, e, p);
 		return;
 	}
 	ours = wire_has_ours(&rd.datagram);
@@ -577,7 +420,7 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		sampled(w, &rd);
 	counters_add(&w->counters.clock_moved, rd.shift != 0);
 	if (line)
-		account_rows(&lines(w)->agents, line, &rd.seen,
+		account_rows(&reading_lines(w)->agents, line, &rd.seen,
 			     &(struct account_read){.rows = rd.rows,
 						    .placed = rd.placed || !ours,
 						    .pool = rd.pool,

@@ -41,6 +41,7 @@ void rig_open(struct rig *r, const struct rig_opts *o)
 	struct bus_memory_opts bo = {.partitions = o->partitions, .max_bytes = o->bus_bytes, .start_us = o->start_us};
 	struct publish_opts po = {
 		.interval_s = (uint16_t)o->interval_s,
+		.fold_s = (uint16_t)o->fold_s,
 		.spread_ms = o->spread_ms,
 		.grace_ms = o->grace_ms,
 		.instance = "c1",
@@ -53,6 +54,8 @@ void rig_open(struct rig *r, const struct rig_opts *o)
 	};
 
 	*r = (struct rig){.opts = *o, .now_us = o->start_us, .step_us = o->start_us};
+	if (!o->fold_s)
+		r->opts.fold_s = o->interval_s;
 	if (!r->opts.worker.fold.max_rows)
 		r->opts.worker.fold = (struct fold_opts){.max_rows = 4096,
 							 .max_names = 1024,
@@ -66,6 +69,7 @@ void rig_open(struct rig *r, const struct rig_opts *o)
 	if (!r->opts.worker.enterprise)
 		r->opts.worker.enterprise = WIRE_ENTERPRISE;
 	r->opts.worker.interval_s = o->interval_s;
+	r->opts.worker.fold_s = o->fold_s;
 	must(bus_memory_open(&r->bus, &bo), "bus");
 	if (o->slow_group)
 		must(bus_reader_open(&r->slow, r->bus, o->slow_group, &flows, 1, NULL), "slow reader");

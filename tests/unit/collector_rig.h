@@ -14,6 +14,7 @@
 
 struct rig_opts {
 	uint32_t interval_s, spread_ms, grace_ms;
+	uint32_t fold_s; /* of rows; 0: the same as interval_s */
 	int64_t start_us;
 	unsigned threads, partitions;
 	size_t bus_bytes;

@@ -127,10 +127,11 @@ static void take_marker(struct output *o, const struct rig *r, unsigned partitio
 {
 	assert_true(str_eq(m->producer, STR("c1")));
 	assert_int_equal(m->boot, r->opts.start_us);
+	assert_int_equal(m->interval_s, r->opts.fold_s);
 	assert_int_equal(m->rows, o->part[partition].rows);
 	assert_int_equal(m->messages, o->part[partition].messages);
 	assert_int_equal(m->interval,
-			 o->part[partition].marked ? o->part[partition].marked + r->opts.interval_s : m->interval);
+			 o->part[partition].marked ? o->part[partition].marked + r->opts.fold_s : m->interval);
 	o->part[partition].rows = o->part[partition].messages = 0;
 	o->part[partition].marked = m->interval;
 	o->markers++;
@@ -151,6 +152,7 @@ static void take_ledger(struct output *o, const struct rig *r, struct flow_ledge
 	for (unsigned k = 0; k < l->n_lost; k++)
 		lost += l->lost[k].n;
 	assert_int_equal(l->rows_in, l->rows_out + lost);
+	assert_int_equal(l->interval_s, r->opts.fold_s);
 	for (i = 0; i < *n && lines[i].interval != l->interval; i++)
 		;
 	*n += i == *n;
@@ -171,7 +173,7 @@ static void collect(const struct rig *r, struct output *o)
 
 		rig_decode(r, i, m);
 		if (m->type == FLOW_MSG_ROW) {
-			assert_int_equal(m->row.interval_s, r->opts.interval_s);
+			assert_int_equal(m->row.interval_s, r->opts.fold_s);
 			assert_int_equal(p, flow_conv_partition(&m->row.conv) % r->opts.partitions);
 			model_message(&o->rows, &m->row);
 			o->part[p].rows += m->row.stats.rows;
@@ -266,8 +268,9 @@ static void forty_rows(struct rig *r, struct rig_agent *a, uint32_t interval, un
 /* --- tests */
 
 /* Datagrams lost, doubled, overtaken, late, on any thread: the sums are those of the delivered ones. */
-static void sums_are_those_of_a_naive_model(void **state)
+static void sums_over(uint32_t fold_s)
 {
+	struct rig_opts opts = two_threads;
 	struct rig_agent agents[AGENTS];
 	struct model want;
 	struct output got;
@@ -280,7 +283,8 @@ static void sums_are_those_of_a_naive_model(void **state)
 	struct rig r;
 
 	srand(3);
-	rig_open(&r, &two_threads);
+	opts.fold_s = fold_s;
+	rig_open(&r, &opts);
 	model_init(&want);
 	for (unsigned i = 0; i < AGENTS; i++) {
 		char ip[32];
@@ -312,7 +316,7 @@ static void sums_are_those_of_a_naive_model(void **state)
 			}
 			delivered += sum;
 			for (unsigned i = 0; i < n; i++)
-				model_row(&want, interval, &rows[i], 0, &stats[i]);
+				model_row(&want, interval - interval % fold_s, &rows[i], 0, &stats[i]);
 			if (!held->n && rand() % 20 == 0) { /* comes after the next ones, up to the next interval */
 				held->agent = who;
 				held->n = bytes;
@@ -335,7 +339,7 @@ static void sums_are_those_of_a_naive_model(void **state)
 	rig_stop(&r, 0);
 	collect(&r, &got);
 	{
-		struct group g = {.interval = T0 + L * 19,
+		struct group g = {.interval = T0 + L * 19 - (T0 + L * 19) % fold_s,
 				  .client = address(1),
 				  .server = address(2),
 				  .port = 80,
@@ -352,7 +356,7 @@ static void sums_are_those_of_a_naive_model(void **state)
 	assert_true(rig_counters(&r).late_datagrams > 0);
 	for (unsigned p = 0; p < 4; p++) {
 		assert_int_equal(got.part[p].rows, 0); /* the last marker came last */
-		assert_int_equal(got.part[p].marked, T0 + L * 20);
+		assert_int_equal(got.part[p].marked, T0 + L * 20 - (T0 + L * 20) % fold_s);
 	}
 	for (unsigned i = 0; i < AGENTS; i++)
 		rig_agent_close(&agents[i]);
@@ -360,6 +364,69 @@ static void sums_are_those_of_a_naive_model(void **state)
 	free(want.group);
 	free(got.rows.group);
 	free(held);
+}
+
+static void sums_are_those_of_a_naive_model(void **state)
+{
+	sums_over(L);
+}
+
+/* The same rows in longer intervals: --fold. */
+static void merged_intervals_keep_every_sum(void **state)
+{
+	sums_over(2 * L);
+	sums_over(3 * L);
+	sums_over(6 * L);
+}
+
+/* Rows, markers and our lines are of a minute; agents are answered, and their lines kept, at each of their intervals. */
+static void merging_changes_nothing_for_agents(void **state)
+{
+	struct rig_opts o = two_threads;
+	struct flow_ledger line = {.interval_s = L, .rows_in = 1, .rows_out = 1};
+	uint32_t minute = T0 - T0 % 60 + 60;
+	struct rig_agent a;
+	struct output got;
+	uint8_t p[WIRE_SIZE_MAX];
+	struct rig r;
+
+	o.fold_s = 60;
+	rig_open(&r, &o);
+	rig_agent_open(&a, &r, "10.1.0.1", "h", 5);
+	for (unsigned k = 0; k < 18; k++) {
+		line.interval = minute + L * k;
+		rig_until(&r, (line.interval + L) * US + 100000);
+		one_row(&r, &a, line.interval, 0, (struct flow_stats){.rows = 1});
+		a.head.interval = line.interval;
+		wire_build_open(a.build, WIRE_HEALTH, &a.head, NULL);
+		assert_int_equal(wire_health_add(a.build, &line), 1);
+		rig_datagram(&r, 1, &a.peer, p, rig_agent_finish(&a, r.now_us, p));
+		collect(&r, &got);
+		/* the minute that holds interval k - 1 is out once that has closed: not at its last one's end */
+		assert_int_equal(got.sum, k / 6 * 6);
+		assert_int_equal(got.rows.n, k / 6);
+		free(got.rows.group);
+	}
+	assert_int_equal(r.n_acks, 17);
+	for (size_t i = 0; i < r.n_acks; i++) {
+		assert_int_equal(r.acks[i].ack.interval, minute + L * i);
+		assert_int_equal(r.acks[i].ack.interval_s, L);
+		assert_int_equal(r.acks[i].ack.rows, 1);
+	}
+	rig_stop(&r, 0);
+	collect(&r, &got);
+	assert_int_equal(got.sum, 18);
+	assert_int_equal(got.in, 18);
+	assert_int_equal(got.rows.n, 3);
+	assert_int_equal(got.agent_lines, 18);
+	assert_int_equal(got.agent_line.interval_s, L);
+	assert_int_equal(got.agent_line.interval, minute + 17 * L);
+	assert_int_equal(got.late_rows, 0);
+	for (unsigned i = 0; i < o.partitions; i++)
+		assert_int_equal(got.part[i].marked, minute + 180);
+	free(got.rows.group);
+	rig_agent_close(&a);
+	rig_close(&r);
 }
 
 static void silence_is_marked(void **state)
@@ -899,6 +966,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums_are_those_of_a_naive_model),
+		cmocka_unit_test(merged_intervals_keep_every_sum),
+		cmocka_unit_test(merging_changes_nothing_for_agents),
 		cmocka_unit_test(silence_is_marked),
 		cmocka_unit_test(a_full_bus_is_folded_over),
 		cmocka_unit_test(what_is_left_behind_is_counted),
