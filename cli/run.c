@@ -89,6 +89,11 @@ static const struct opt run_opts[] = {
 	 AT(local_nets),
 	 .arg = "CIDR",
 	 .help = "addresses that exist on this host only (again for more)"},
+	{.name = "no-local-net",
+	 .type = OPT_LIST,
+	 AT(no_local_nets),
+	 .arg = "CIDR",
+	 .help = "this network is routed, though a bridge such as docker0 has it (again for more)"},
 	{.name = "rules", .type = OPT_STRING, AT(rules), .arg = "FILE", .help = "how services are named"},
 	{.name = "host-id",
 	 .type = OPT_STRING,
@@ -317,12 +322,28 @@ static int run_name_check(const char *option, const char *text, char *why, size_
 	return -EINVAL;
 }
 
+static int run_nets_check(const char *option, const struct opt_list *nets, char *why, size_t why_len)
+{
+	struct ip prefix;
+	unsigned bits;
+
+	for (size_t i = 0; i < nets->n; i++) {
+		if (ip_parse_prefix(nets->v[i], &prefix, &bits) == 0)
+			continue;
+		snprintf(why, why_len, "--%s: '%s' is not a network such as 172.17.0.0/16", option, nets->v[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int run_check(struct run_conf *conf, char *why, size_t why_len)
 {
 	if (run_address_check("listen", conf->listen, why, why_len) < 0 ||
 	    run_address_check("sflow", conf->sflow, why, why_len) < 0 ||
 	    run_name_check("net", conf->net, why, why_len) < 0 ||
-	    run_name_check("host-id", conf->host_id, why, why_len) < 0)
+	    run_name_check("host-id", conf->host_id, why, why_len) < 0 ||
+	    run_nets_check("local-net", &conf->local_nets, why, why_len) < 0 ||
+	    run_nets_check("no-local-net", &conf->no_local_nets, why, why_len) < 0)
 		return -EINVAL;
 	if (!opt_interval_ok(conf->interval_ms)) {
 		snprintf(why, why_len, OPT_INTERVAL_RULE);

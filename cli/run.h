@@ -12,7 +12,7 @@
 
 struct run_conf {
 	const char *data, *listen, *web_root, *sflow, *inventory, *net, *rules, *host_id, *agent;
-	struct opt_list netns, local_nets;
+	struct opt_list netns, local_nets, no_local_nets;
 	uint32_t interval_ms, spread_ms, for_ms;
 	bool no_agent, live, demo, quiet, json;
 };

@@ -64,6 +64,8 @@ int run_agent_start(struct run *r, char *why, size_t why_len)
 		run_arg(&a, "--netns", conf->netns.v[i]);
 	for (size_t i = 0; i < conf->local_nets.n; i++)
 		run_arg(&a, "--local-net", conf->local_nets.v[i]);
+	for (size_t i = 0; i < conf->no_local_nets.n; i++)
+		run_arg(&a, "--no-local-net", conf->no_local_nets.v[i]);
 	a.v[a.n++] = (char *)"--quiet";
 	e = child_start(&r->agent, a.v, false);
 	if (e < 0)

@@ -65,6 +65,28 @@ class Run(unittest.TestCase):
         self.assertTrue(last["health"]["adds_up"], last["health"])
         self.assertNotIn("skyfall-demo", net.sh("ip", "netns", "list"), "the shop's namespaces are gone")
 
+    def test_agent_gets_its_options(self):
+        """What is said to `run` about this host's agent is what the agent is started with."""
+        given = ["--netns", str(os.stat("/proc/self/ns/net").st_ino), "--local-net", "192.168.50.0/24", "--local-net", "fd00::/8",
+                 "--no-local-net", "172.17.0.0/16", "--no-local-net", "10.88.0.0/16", "--host-id", "id-run", "--net", "west"]
+        program = os.path.join(self.folder, "agent")
+        with open(program, "w", encoding="ascii") as file:
+            file.write(f'#!/bin/sh\nprintf "%s\\n" "$@" >{self.folder}/words\nexec {paths.AGENT} "$@"\n')
+        os.chmod(program, 0o755)
+        process, _ = self.start("--agent", program, *given)
+        with open(os.path.join(self.folder, "words"), encoding="utf-8") as file:
+            words = file.read().split("\n")
+        pairs = list(zip(words, words[1:]))
+        for pair in zip(given[::2], given[1::2]):
+            self.assertIn(pair, pairs)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(15), 0, self.said())
+        for option in ("--local-net", "--no-local-net"):
+            done = subprocess.run([paths.SKYFALL, "run", "--data", f"{self.folder}/none", option, "172.17.0.0/33"],
+                                  capture_output=True, text=True, timeout=20)
+            self.assertEqual((done.returncode, option in done.stderr), (2, True), done.stderr)
+            self.assertFalse(os.path.exists(f"{self.folder}/none"), "nothing was started")
+
     def test_ctrl_c_stops_all_of_it(self):
         process, _ = self.start()
         children = self.children(process.pid)
