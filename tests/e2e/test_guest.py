@@ -400,6 +400,38 @@ class Limits(GuestCase):
         self.assertGreater(dropped, 0)
         self.assertTrue(0 < missing <= dropped * (10 + HEADER), (missing, dropped))
 
+    def test_more_ends_than_the_list_holds(self):
+        """20,000 sockets that a walk has read end while the agent stands still, its list of ends holds 16,384: the others are counted
+        (`closed_full`). Every connection and its end is in a row all the same, and only what those did since the walk is missing."""
+        agent = Agent(self, "--interval", "1s", "--budget", "0")
+        server, client = self.pair()
+        client.do(self.connect(HOST, "n=10000"), 120)
+        client.do("talk 100 200", 120)
+        walked = 10000 * (300 + HEADER)
+
+        def bytes_of(view):
+            sums = agent.sums(view=view, port=self.port)
+            return sums.get("tx_bytes", 0) + sums.get("rx_bytes", 0)
+        for view in ("client", "server"):
+            until(lambda view=view: bytes_of(view) == walked, 20, lambda view=view: (view, bytes_of(view), walked))
+        agent.process.send_signal(signal.SIGSTOP)
+        client.do("talk 10 20", 120)
+        client.do("close", 120)
+        client_tally, server_tally = self.tally(server, client)
+        agent.process.send_signal(signal.SIGCONT)
+
+        def seen(view):
+            sums = agent.sums(view=view, port=self.port)
+            return sums.get("opened", 0), sums.get("closed", 0)
+        for view in ("client", "server"):
+            until(lambda view=view: seen(view) == (10000, 10000), 20, lambda view=view: (view, seen(view)))
+        full = agent.counted("closed_full")
+        missing = sum(tally["sent"] + tally["received"] for tally in (client_tally, server_tally))
+        missing -= bytes_of("client") + bytes_of("server")
+        print(f"# {full} ends without a place, {missing} bytes missing")
+        self.assertEqual(full, 2 * 10000 - 16384)
+        self.assertEqual(missing, full * (30 + HEADER))
+
     def test_more_rows_than_places(self):
         """200 addresses in a moment, 64 rows: what has no place is counted, and no row has what is another's."""
         addresses = [f"10.77.9.{n}" for n in range(1, 201)]

@@ -33,6 +33,8 @@ struct got {
 	bool gap;                     /* sequence or pool did not go on from the former one */
 	struct flow_ledger lines[64]; /* of the last health record; names point nowhere */
 	uint64_t counted[64];         /* their lines_too_big */
+	uint64_t unsent[64];          /* their send_errors, datagrams */
+	uint64_t unsent_rows[64];     /* their send_error */
 	uint64_t acks_refused;
 	unsigned n_lines;
 	uint64_t send_errors;
@@ -138,7 +140,6 @@ static void push(uint32_t interval, unsigned n)
 static void read_lines(struct got *g, const struct wire_record *r)
 {
 	static struct wire_health h;
-	unsigned i;
 
 	g->health++;
 	g->n_lines = 0;
@@ -146,12 +147,12 @@ static void read_lines(struct got *g, const struct wire_record *r)
 	while (g->n_lines < 64 && wire_health_next(&h, &g->lines[g->n_lines]) == WIRE_OK) {
 		const struct flow_ledger *l = &g->lines[g->n_lines];
 
+		g->unsent[g->n_lines] = flow_count_get(l->info, l->n_info, "send_errors");
+		g->unsent_rows[g->n_lines] = flow_count_get(l->lost, l->n_lost, "send_error");
+		g->send_errors += g->unsent_rows[g->n_lines];
 		g->counted[g->n_lines++] = flow_count_get(l->info, l->n_info, "lines_too_big");
 		if (g->n_lines == 1) /* of the newest line */
 			g->acks_refused = flow_count_get(l->info, l->n_info, "acks_refused");
-
-		for (i = 0; i < l->n_lost; i++)
-			g->send_errors += str_eq(l->lost[i].name, STR("send_error")) ? l->lost[i].n : 0;
 	}
 }
 
@@ -352,6 +353,46 @@ static void test_refused_goes_to_the_next(void **state)
 	stop();
 }
 
+/* What cannot be sent at all, to no collector there is, is a loss of the agent's own: taken off rows_out, told as soon as
+ * there is a way again. */
+static void test_unsendable_is_counted(void **state)
+{
+	struct got g = {0};
+	struct ip there;
+	uint32_t t = now_interval() - 5;
+	int i;
+
+	start(1);
+	there = conf.collector[0].ip;
+	outbox_free(outbox);
+	assert_int_equal(ip_parse("255.255.255.255", &conf.collector[0].ip), 0); /* connect() is refused: EACCES */
+	assert_int_equal(outbox_new(&outbox, &conf, &head, loop, (char[256]){0}, 256), 0);
+	for (i = 0; i < 2; i++) {
+		push(t + (uint32_t)i, 10 + (unsigned)i);
+		outbox_flush(outbox);
+	}
+	take(collector[0], &g, false, 0);
+	assert_int_equal(g.datagrams, 0);
+	conf.collector[0].ip = there;
+	conf.collector[0].text = "there"; /* another one than that to which there was no way */
+	outbox_reload(outbox, &conf);
+	push(t + 2, 3);
+	run_until(collector[0], &g, 1, true, 0);
+	assert_int_equal(g.rows, 6);
+	assert_int_equal(g.n_lines, 3);
+	for (i = 0; i < 3; i++) { /* the newest first */
+		const struct flow_ledger *l = &g.lines[i];
+		unsigned lost = i == 0 ? 0 : 2 * (10 + 2 - (unsigned)i);
+
+		assert_int_equal(l->rows_in, i == 0 ? 6 : lost);
+		assert_int_equal(l->rows_out, l->rows_in - lost);
+		assert_int_equal(g.unsent_rows[i], lost);
+		assert_int_equal(g.unsent[i], i == 0 ? 0 : lost / 2 + 1); /* datagrams, the health record among them */
+	}
+	assert_int_equal(g.send_errors, 2 * (10 + 11));
+	stop();
+}
+
 static void test_flush_sends_all_at_once(void **state)
 {
 	struct got g = {0};
@@ -487,6 +528,7 @@ int main(void)
 		cmocka_unit_test(test_lines_are_repeated_until_acknowledged),
 		cmocka_unit_test(test_stopping_collector_is_left_at_once),
 		cmocka_unit_test(test_refused_goes_to_the_next),
+		cmocka_unit_test(test_unsendable_is_counted),
 		cmocka_unit_test(test_flush_sends_all_at_once),
 		cmocka_unit_test(test_odd_answers),
 		cmocka_unit_test(test_keys),
