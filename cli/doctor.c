@@ -176,7 +176,7 @@ static void doctor_say_next(const char *next, const char *api)
 }
 
 /* What was lost by which reason, in words. */
-static void doctor_say_losses(const json_t *chain)
+static void doctor_say_losses(const json_t *chain, const char *api)
 {
 	const char *reason;
 	const json_t *hop, *n;
@@ -187,11 +187,41 @@ static void doctor_say_losses(const json_t *chain)
 		json_object_foreach(json_object_get(hop, "lost"), reason, n)
 		{
 			const char *text = client_str(json_object_get(hop, "lost_text"), reason, "");
+			const char *next = client_str(json_object_get(hop, "lost_next"), reason, "");
 
-			if (json_number_value(n) > 0 && *text)
-				printf("  %s: %s\n", reason, text);
+			if (json_number_value(n) <= 0 || !*text)
+				continue;
+			printf("%s: %.0f %s %s: %s\n", client_str(hop, "hop", "?"), json_number_value(n),
+			       client_str(hop, "unit", "rows"), reason, text);
+			if (*next && !json_array_size(json_object_get(hop, "clues")))
+				doctor_say_next(next, api);
 		}
 	}
+}
+
+/* Where datagrams went between agent and collector. */
+static void doctor_say_clues(const json_t *network, const char *api)
+{
+	const json_t *clue;
+	size_t i;
+
+	json_array_foreach(json_object_get(network, "clues"), i, clue)
+	{
+		printf("network: %.0f datagrams %s: %s\n", client_num(clue, "datagrams", 0),
+		       client_str(clue, "clue", "?"), client_str(clue, "text", ""));
+		doctor_say_next(client_str(clue, "next", "skyfall doctor --datagrams"), api);
+	}
+}
+
+/* Of an agent that is not heard the books know nothing. */
+static void doctor_say_silent(const json_t *health)
+{
+	size_t n = json_array_size(json_object_get(json_object_get(health, "agents"), "silent"));
+
+	if (n)
+		printf("%zu agent%s silent: stopped, cut off, or refused here.\n"
+		       "  next:   there: systemctl status skyfall-agent; here: skyfall doctor --datagrams\n",
+		       n, n == 1 ? " is" : "s are");
 }
 
 static int doctor_verdict(const json_t *health, const char *api)
@@ -202,7 +232,9 @@ static int doctor_verdict(const json_t *health, const char *api)
 
 	if (*sentence)
 		printf("\n%s\n", sentence);
-	doctor_say_losses(json_object_get(health, "chain"));
+	doctor_say_losses(json_object_get(health, "chain"), api);
+	doctor_say_clues(doctor_hop(json_object_get(health, "chain"), "network"), api);
+	doctor_say_silent(health);
 	if (*bad) {
 		hop = doctor_hop(json_object_get(health, "chain"), bad);
 		printf("First hop that does not add up: %s, %.0f %s missing.\n", bad, client_num(hop, "missing", 0),

@@ -10,3 +10,7 @@ const char *advice_next(enum health_hop h);
 
 /* What the reason of a loss says. "" for one that is not in the table (a newer role's). */
 const char *advice_loss(const char *reason);
+const char *advice_loss_next(enum health_hop h, const char *reason);
+
+/* What a clue of the network hop says, and the command that shows more. Any name: the wire's own reasons have one answer. */
+const char *advice_clue(const char *clue, const char **ret_next);

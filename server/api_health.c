@@ -78,9 +78,42 @@ static json_t *picture_agents(const struct picture *p)
 	return o;
 }
 
+static json_t *health_clues_json(const struct health_report *r)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < r->n_clues; i++) {
+		const char *name = r->clues[i].name, *next, *text = advice_clue(name, &next);
+		json_t *o = json_object();
+
+		json_object_set_new(o, "clue", api_str(str_from(name)));
+		json_object_set_new(o, "datagrams", api_u64(r->clues[i].n));
+		json_object_set_new(o, "text", json_string(text));
+		json_object_set_new(o, "next", json_string(next));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+/* Most often; where datagrams are missing or refused, what explains most of them. */
+static void health_advice(json_t *o, enum health_hop hop, const struct health_report *r)
+{
+	const char *likely = advice_likely(hop), *next = advice_next(hop);
+
+	for (unsigned i = 0; i < r->n_clues; i++) {
+		if (!strcmp(r->clues[i].name, "lost_network_datagrams"))
+			continue;
+		likely = advice_clue(r->clues[i].name, &next);
+		break;
+	}
+	json_object_set_new(o, "likely", json_string(likely));
+	json_object_set_new(o, "next", json_string(next));
+}
+
 static json_t *health_hop_json(enum health_hop hop, const struct health_report *r)
 {
-	json_t *o = json_object(), *lost = json_object(), *texts = json_object(), *at = json_array();
+	json_t *o = json_object(), *lost = json_object(), *texts = json_object(), *nexts = json_object(),
+	       *at = json_array();
 
 	json_object_set_new(o, "hop", json_string(health_hop_name(hop)));
 	json_object_set_new(o, "unit", json_string(hop == HEALTH_KERNEL ? "connections" : "rows"));
@@ -92,9 +125,11 @@ static json_t *health_hop_json(enum health_hop hop, const struct health_report *
 
 		api_add(lost, str_from(name), r->lost[i].n);
 		json_object_set_new(texts, api_key(key, str_from(name)), json_string(advice_loss(name)));
+		json_object_set_new(nexts, api_key(key, str_from(name)), json_string(advice_loss_next(hop, name)));
 	}
 	json_object_set_new(o, "lost", lost);
 	json_object_set_new(o, "lost_text", texts);
+	json_object_set_new(o, "lost_next", nexts);
 	json_object_set_new(o, "lost_total", api_u64(r->lost_total));
 	json_object_set_new(o, "missing", json_integer(r->missing));
 	json_object_set_new(o, "adds_up", json_boolean(r->adds_up));
@@ -103,8 +138,9 @@ static json_t *health_hop_json(enum health_hop hop, const struct health_report *
 		json_array_append_new(at, json_pack("{s:I, s:I}", "interval", (json_int_t)r->intervals[i].interval,
 						    "missing", (json_int_t)r->intervals[i].missing));
 	json_object_set_new(o, "intervals", at);
-	json_object_set_new(o, "likely", json_string(advice_likely(hop)));
-	json_object_set_new(o, "next", json_string(advice_next(hop)));
+	if (hop == HEALTH_NETWORK)
+		json_object_set_new(o, "clues", health_clues_json(r));
+	health_advice(o, hop, r);
 	return o;
 }
 
@@ -133,6 +169,11 @@ static void health_verdict(json_t *root, const struct health_report r[HEALTH_HOP
 		status = "loss";
 		snprintf(text, sizeof(text), "%s: %llu lost (%s); everything adds up", health_hop_name(loss),
 			 (unsigned long long)r[loss].lost_total, r[loss].lost[0].name);
+	} else if (r[HEALTH_NETWORK].refused) {
+		status = "loss";
+		loss = HEALTH_NETWORK;
+		snprintf(text, sizeof(text), "network: %llu datagrams refused; every row that was read is in the store",
+			 (unsigned long long)r[loss].refused);
 	} else {
 		snprintf(text, sizeof(text), "every row counted by the agents is in the store");
 	}

@@ -16,6 +16,10 @@
  *    are not called missing; and more on our side than on the kernel's is no loss.
  * 4. Rows of standard sFlow have no line before the collector's: what came in of them counts as put on the network too. So do
  *    those of datagrams that the network doubled and two threads of a collector took.
+ * 5. Where between agent and collector a datagram went: the collectors count gaps in agents' numbers, what their sockets had no room
+ *    for, and what they refused, by reason. A gap that neither explains is the way's: "on_the_way" is at least so much, for what strangers
+ *    sent is refused too and leaves no gap; and a run of datagrams that the socket dropped as one counts as one.
+ *    A datagram that was refused is not in the books at all, if it was an agent's only the clue tells of it.
  *
  * Pure sums, so lines may come in any order.
  */
@@ -68,6 +72,20 @@ static const struct {
 	{ROLE_EDGE, HEALTH_GRAPH_BUS, 1, "lost_in_bus", "lost_in_bus"},
 };
 
+/* What a collector's line says of datagrams: a clue (+), or found again (-). So does "rejected_<reason>". */
+static const struct {
+	const char *info, *clue;
+	int sign;
+} clues[] = {
+	{"lost_network_datagrams", "lost_network_datagrams", 1},
+	{"found_network_datagrams", "lost_network_datagrams", -1},
+	{"kernel_drops", "kernel_drops", 1},
+	{"old_datagrams", "old_datagrams", 1},
+};
+
+/* Copies, and lines of the ledger: their rows are not missing for being refused. */
+static const char *const clues_beside[] = {"rejected_replayed", "rejected_ledger", "rejected_host"};
+
 struct slot {
 	uint32_t interval;
 	uint64_t in[ROLES], out[ROLES], lost[ROLES];
@@ -83,6 +101,8 @@ struct health {
 	unsigned count[ROLES];
 	struct health_loss lost[HEALTH_HOPS][HEALTH_LOSSES];
 	unsigned n_lost[HEALTH_HOPS];
+	struct health_loss clue[HEALTH_CLUES];
+	unsigned n_clues;
 	uint64_t kernel_in, kernel_out;
 	uint64_t stored, before_syn;
 };
@@ -173,25 +193,46 @@ static int health_instance(struct health *h, enum role role, struct str name)
 	return 0;
 }
 
-/* sign < 0: found again; never below zero in the report. */
-static void health_lose(struct health *h, enum health_hop hop, struct str name, uint64_t n, int sign)
+/* Adds to the one of this name in a list. sign < 0: found again; never below zero in the report. */
+static void health_add(struct health_loss *list, unsigned *list_n, unsigned max, struct str name, uint64_t n, int sign)
 {
-	char text[48];
+	char text[sizeof(list->name)];
 	unsigned i;
 
 	if (!n)
 		return;
 	str_copy(text, sizeof(text), name);
-	for (i = 0; i < h->n_lost[hop]; i++)
-		if (!strcmp(h->lost[hop][i].name, text))
+	for (i = 0; i < *list_n; i++)
+		if (!strcmp(list[i].name, text))
 			break;
-	if (i == HEALTH_LOSSES)
+	if (i == max)
 		i--; /* the last one takes the rest */
-	if (i == h->n_lost[hop]) {
-		strcpy(h->lost[hop][i].name, text);
-		h->n_lost[hop]++;
+	if (i == *list_n) {
+		strcpy(list[i].name, text);
+		++*list_n;
 	}
-	h->lost[hop][i].n += sign < 0 ? 0 - n : n;
+	list[i].n += sign < 0 ? 0 - n : n;
+}
+
+static void health_lose(struct health *h, enum health_hop hop, struct str name, uint64_t n, int sign)
+{
+	health_add(h->lost[hop], &h->n_lost[hop], HEALTH_LOSSES, name, n, sign);
+}
+
+static bool is_refusal(struct str name)
+{
+	return name.n > 9 && !memcmp(name.p, "rejected_", 9);
+}
+
+/* What a collector's line says of datagrams. */
+static void health_clues(struct health *h, const struct flow_ledger *l)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(clues); i++)
+		health_add(h->clue, &h->n_clues, HEALTH_CLUES, str_from(clues[i].clue),
+			   flow_count_get(l->info, l->n_info, clues[i].info), clues[i].sign);
+	for (unsigned i = 0; i < l->n_info; i++)
+		if (is_refusal(l->info[i].name))
+			health_add(h->clue, &h->n_clues, HEALTH_CLUES, l->info[i].name, l->info[i].n, 1);
 }
 
 int health_line(struct health *h, const struct flow_ledger *l, bool kernel)
@@ -222,6 +263,7 @@ int health_line(struct health *h, const struct flow_ledger *l, bool kernel)
 
 		s->more += more;
 		h->sum.more += more;
+		health_clues(h, l);
 	}
 	h->sum.in[role] += l->rows_in;
 	h->sum.out[role] += l->rows_out;
@@ -255,6 +297,45 @@ static int64_t hop_missing(const struct slot *s, enum health_hop hop)
 	if (from == to)
 		return (int64_t)(s->in[from] - s->out[from] - s->lost[from]);
 	return (int64_t)(s->out[from] + (hop == HEALTH_NETWORK ? s->more : 0) - s->in[to]);
+}
+
+static bool is_beside(const char *clue)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(clues_beside); i++)
+		if (!strcmp(clues_beside[i], clue))
+			return true;
+	return false;
+}
+
+static void report_clue(struct health_report *r, const struct health_loss *c)
+{
+	unsigned i = r->n_clues;
+
+	if ((int64_t)c->n <= 0 || i == HEALTH_CLUES)
+		return;
+	for (r->n_clues++; i > 0 && r->clues[i - 1].n < c->n; i--)
+		r->clues[i] = r->clues[i - 1];
+	r->clues[i] = *c;
+}
+
+static void report_clues(const struct health *h, struct health_report *r)
+{
+	struct health_loss way = {.name = "on_the_way"};
+	uint64_t gaps = 0, known = 0;
+
+	for (unsigned i = 0; i < h->n_clues; i++) {
+		const struct health_loss *c = &h->clue[i];
+		bool refusal = is_refusal(str_from(c->name));
+
+		report_clue(r, c);
+		if (!strcmp(c->name, "lost_network_datagrams"))
+			gaps = (int64_t)c->n > 0 ? c->n : 0;
+		else if (!is_beside(c->name))
+			known += c->n;
+		r->refused += refusal ? c->n : 0;
+	}
+	way.n = gaps > known ? gaps - known : 0;
+	report_clue(r, &way);
 }
 
 static void health_intervals(const struct health *h, enum health_hop hop, struct health_report *r)
@@ -313,6 +394,8 @@ static void health_hop(const struct health *h, enum health_hop hop, struct healt
 			r->lost_total -= cut;
 		}
 	}
+	if (hop == HEALTH_NETWORK)
+		report_clues(h, r);
 	r->missing = (int64_t)(r->in - r->out - r->lost_total);
 	r->adds_up = hop == HEALTH_KERNEL ? r->missing <= slack : r->missing == 0;
 	if (!r->adds_up || r->lost_total)

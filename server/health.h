@@ -9,6 +9,7 @@
 
 #define HEALTH_INTERVALS_MAX 20 /* named per hop */
 #define HEALTH_LOSSES 48        /* different reasons per hop */
+#define HEALTH_CLUES 32         /* to what became of datagrams */
 
 enum health_hop {
 	HEALTH_KERNEL,    /* connections: what the kernels opened -> what agents counted */
@@ -39,6 +40,11 @@ struct health_report {
 	unsigned instances; /* that wrote a line */
 	struct health_loss lost[HEALTH_LOSSES];
 	unsigned n_lost;
+	/* HEALTH_NETWORK: what collectors know of datagrams that are missing or were refused; most first. "on_the_way" is worked
+	 * out, see 5 in health.c. Datagrams, not rows: what was refused was not read. */
+	struct health_loss clues[HEALTH_CLUES];
+	unsigned n_clues;
+	uint64_t refused; /* datagrams and records, of these clues */
 	struct {
 		uint32_t interval;
 		int64_t missing;

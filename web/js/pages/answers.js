@@ -165,6 +165,7 @@
  * @property {number} out
  * @property {Record<string, number>} lost
  * @property {Record<string, string>} [lost_text]
+ * @property {{clue: string, datagrams: number, text: string, next: string}[]} [clues]
  * @property {number} lost_total
  * @property {number} missing
  * @property {boolean} adds_up
