@@ -11,13 +11,15 @@ import time
 
 import calls
 import crowd
+import difference
+import entry
 import measure
 import soak
 import translate
 from measure import work
 
 INTERVAL = 10  # the agent's default
-PARTS = ("connections", "calls", "crowd", "throughput", "nat")
+PARTS = ("connections", "difference", "calls", "crowd", "throughput", "nat")
 HOOKS = ("state_a", "state_b", "dial_v")  # the programs an application's calls run: both attachments, connect
 
 
@@ -27,6 +29,7 @@ class Bench:
         self.window = INTERVAL * (1 if quick else 3)  # whole intervals: each window holds as many of their ends
         self.ports = iter(range(7001, 9000))
         self.agent = None
+        self.instrument_ns = 0  # see weigh()
         with lab.inside("b"):
             self.sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.sink.bind(("127.0.0.1", 6343))
@@ -36,8 +39,8 @@ class Bench:
         return [measure.paths.AGENT, "--interval", f"{INTERVAL}s", "--host-id", host, "--no-ack", "--collector",
                 "127.0.0.1:6343", "--budget", "0"]
 
-    def start_agent(self):
-        self.agent = measure.Program(self.lab, "b", "agent", self.words("bench"), "/dev/null")
+    def start_agent(self, *options):
+        self.agent = measure.Program(self.lab, "b", "agent", [*self.words("bench"), *options], "/dev/null")
         pid = self.agent.process.pid
         measure.wait.until(lambda: len(measure.fdinfo(pid, "prog_id")) > 1, 10, "the agent has loaded its programs")
         measure.wait.until(lambda: self.connections_seen(pid), 10, "its hook runs")
@@ -78,6 +81,24 @@ class Bench:
 
     # --- the numbers
 
+    def weigh(self):
+        """The instrument before what it measures: a run of a program of nothing with and without the statistics."""
+        weighed = entry.Entry(10 if self.quick else 40)
+        self.instrument_ns = weighed.excess_ns()
+        measure.put("entry_ns", weighed.off, "ns", 1)
+        measure.put("entry_with_statistics_ns", weighed.on, "ns", 1)
+        measure.put("entry_reported_ns", weighed.said, "ns", 1)
+        measure.put("instrument_ns_per_run", self.instrument_ns, "ns", 1)
+
+    def difference(self):
+        """The CPU of the same paced connections with the agent and without."""
+        found = difference.run(self, *((3, 2) if self.quick else (20, 3)))
+        per_run = difference.EMPTY * difference.EVENTS
+        for name, value in zip(("", "_low", "_high"), found["agent"]):
+            measure.put(f"cpu_pct_by_difference{name}", value * 2 * difference.RATE / 1e7, "%")
+        for name, value in zip(("", "_low", "_high"), found["empty"]):
+            measure.put(f"entry_ns_by_difference{name}", value / per_run, "ns", 1)
+
     def idle_cost(self):
         pid = self.agent.process.pid
         before = measure.cpu_seconds(pid)
@@ -97,12 +118,13 @@ class Bench:
         rate, sides = connections / took, 2 * connections
         measure.note(f"{rate:.0f} connections/s, {runs / sides:.2f} runs a side, {ns / runs:.0f} ns a run; "
                      f"agent {100 * busy:.3f} %, idle {100 * idle:.3f} %")
-        statistics_ns = max(0, empty_ns - measure.EmptyProgram.ENTRY_NS)
-        cost.less(statistics_ns)
+        cost.less(self.instrument_ns)
         measure.note(f"all of the agent: {cost} in {took:.1f} s")
         measure.put("connections_per_s", rate, "/s", 0)
         measure.put("cpu_pct_at_20k_conns", 100 * cost.seconds / took * 20000 / rate, "%")
-        measure.put("kernel_ns_per_connection_side", (ns - statistics_ns * runs) / sides, "ns", 1)
+        measure.put("cpu_pct_at_20k_conns_gross", 100 * cost.gross / took * 20000 / rate, "%")
+        measure.put("kernel_ns_per_connection_side", (ns - self.instrument_ns * runs) / sides, "ns", 1)
+        measure.put("kernel_ns_per_connection_side_gross", ns / sides, "ns", 1)
         measure.put("empty_program_ns", empty_ns, "ns", 1)
         measure.put("kernel_side_in_10_empty_programs", ns / sides / (10 * empty_ns), "ratio")
         measure.put("user_cpu_pct_per_20k_conns", 100 * (busy - idle) * 20000 / rate, "%")
@@ -150,6 +172,7 @@ class Bench:
 def parts(bench, only):
     """Prints the numbers of the parts chosen."""
     if only & {"connections", "calls"}:
+        bench.weigh()
         bench.storm(1)  # warms up
         bench.start_agent()
         idle = bench.idle_cost()
@@ -160,6 +183,8 @@ def parts(bench, only):
             calls.run(bench, INTERVAL)
         bench.memory()
         bench.stop_agent()
+    if "difference" in only:
+        bench.difference()
     if "crowd" in only:
         crowd.run(bench.lab, bench.quick)
     if "throughput" in only:

@@ -116,9 +116,10 @@ class Cost:
         ns, runs = self.runs()
         self.run = (ns - self.run[0], runs - self.run[1])
 
-    def less(self, statistics_ns):
-        """What the statistics add to each run taken off."""
-        self.kernel = max(0, self.run[0] - statistics_ns * self.run[1]) / 1e9
+    def less(self, instrument_ns):
+        """What the statistics report of each run beyond its cost, taken off."""
+        self.gross = self.cpu + self.run[0] / 1e9
+        self.kernel = max(0, self.run[0] - instrument_ns * self.run[1]) / 1e9
         self.seconds = self.cpu + self.kernel
         return self
 
@@ -150,12 +151,11 @@ class Statistics:
 
 
 class EmptyProgram:
-    """A BPF program of nothing on the agent's tracepoint: what the statistics report for it is mostly their own cost."""
+    """A BPF program of nothing on the agent's tracepoint: what a run costs at the least (entry.py, difference.py)."""
 
     PROG_LOAD, RAW_TRACEPOINT_OPEN = 5, 17
     TYPE_RAW_TRACEPOINT = 17
     CODE = bytes.fromhex("b700000000000000" "9500000000000000")  # r0 = 0; exit
-    ENTRY_NS = 18  # what an empty program costs without statistics (listen/shutdown loop, paired, on a quiet machine)
 
     def __enter__(self):
         self.keep = [ctypes.create_string_buffer(text) for text in (self.CODE, b"GPL", b"inet_sock_set_state")]
@@ -164,15 +164,16 @@ class EmptyProgram:
         self.link = bpf(self.RAW_TRACEPOINT_OPEN, struct.pack("QI", name, self.prog))
         return self
 
-    def ns(self):
-        """What the statistics say of a run, since they were switched on."""
+    def ran(self):
+        """What the statistics say since they were first on: (ns, runs)."""
         with open(f"/proc/self/fdinfo/{self.prog}", encoding="ascii") as file:
             fields = dict(line.split(":\t", 1) for line in file.read().splitlines())
-        return int(fields["run_time_ns"]) / max(1, int(fields["run_cnt"]))
+        return int(fields["run_time_ns"]), int(fields["run_cnt"])
 
-    def own_ns(self):
-        """What the statistics add to each run."""
-        return max(0, self.ns() - self.ENTRY_NS)
+    def ns(self):
+        """What the statistics say of a run, since they were switched on."""
+        ns, runs = self.ran()
+        return ns / max(1, runs)
 
     def __exit__(self, *_):
         os.close(self.link)
