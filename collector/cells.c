@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-static_assert(sizeof(struct cells_chunk) == 64, "a cache line");
+static_assert(sizeof(struct cells_chunk) == 64 && sizeof(struct cells_windows) == 64, "a cache line");
 static_assert(CELL_TAGS <= 256 && FLOW_FIELDS <= 64, "a tag is a byte");
 static_assert((FLOW_PORTS - CELLS_PORTS) % 2 == 0, "two ports a cell");
 
@@ -37,7 +37,7 @@ static uint32_t *cell(struct cells_slab *s, struct cells *c, unsigned tag)
 	return &k->value[0];
 }
 
-void cells_add_chunk(struct cells_slab *s, struct cells *c, unsigned tag, uint32_t v)
+void cells_add(struct cells_slab *s, struct cells *c, unsigned tag, uint32_t v)
 {
 	uint32_t *to = cell(s, c, tag);
 
@@ -47,8 +47,6 @@ void cells_add_chunk(struct cells_slab *s, struct cells *c, unsigned tag, uint32
 		*to = UINT32_MAX;
 	else if (tag < CELL_HIGH)
 		cells_add(s, c, tag - CELL_SUM + CELL_HIGH, 1);
-	else if (tag == CELL_PORTS_MORE)
-		*to = UINT32_MAX;
 }
 
 /* Behind the row's own ports: the lower half of a cell first, each port less one and 0 for none would not do, so n_ports counts. */
@@ -61,7 +59,7 @@ void cells_port_chunk(struct cells_slab *s, struct cells *c, uint16_t port)
 			return;
 	}
 	if (c->n_ports == FLOW_PORTS) {
-		cells_add(s, c, CELL_PORTS_MORE, 1);
+		c->ports_more += c->ports_more < UINT32_MAX;
 		return;
 	}
 	*cell(s, c, CELL_PORTS + (c->n_ports - CELLS_PORTS) / 2) |= (uint32_t)port << 16 * (c->n_ports & 1);
@@ -73,13 +71,11 @@ static uint32_t capped(uint32_t a, uint32_t b)
 	return a + b < a ? UINT32_MAX : a + b;
 }
 
+static const uint8_t hists[PLAN_HISTS] = {FLOW_F_srtt, FLOW_F_handshake};
+
 static void take(struct flow_row *to, unsigned tag, uint32_t v)
 {
-	static const uint8_t hists[PLAN_HISTS] = {FLOW_F_srtt, FLOW_F_handshake};
-
-	if (tag >= CELL_PORTS_MORE) {
-		to->ports_more = capped(to->ports_more, v);
-	} else if (tag >= CELL_PORTS) {
+	if (tag >= CELL_PORTS) {
 		unsigned i = CELLS_PORTS + 2 * (tag - CELL_PORTS);
 
 		to->ports[i] = (uint16_t)v;
@@ -96,17 +92,26 @@ static void take(struct flow_row *to, unsigned tag, uint32_t v)
 	}
 }
 
-void cells_get(const struct cells_slab *s, const struct cells *c, struct flow_row *to)
+static void take_window(struct flow_row *to, const struct cells *c, const struct cells_windows *w, unsigned nth)
+{
+	uint32_t *bucket = flow_stats_hist(&to->stats, hists[nth]) + c->window[nth] - 1;
+
+	for (unsigned i = CELLS_WINDOW(nth); i < CELLS_WINDOW_END(nth); i++)
+		*bucket++ = w->count[i];
+}
+
+void cells_get(const struct cells_slab *s, const struct cells *c, const struct cells_windows *w, struct flow_row *to)
 {
 	const struct cells_chunk *k;
 
 	to->flags = c->flags;
 	to->n_ports = c->n_ports;
-	to->ports_more = 0;
+	to->ports_more = c->ports_more;
 	memset(to->ports, 0, sizeof(to->ports));
 	memcpy(to->ports, c->port, sizeof(c->port));
-	for (unsigned i = 0; i < CELLS_HERE && (uint8_t)(c->tags >> 8 * i); i++)
-		take(to, (uint8_t)(c->tags >> 8 * i), c->value[i]);
+	for (unsigned i = 0; i < PLAN_HISTS; i++)
+		if (c->window[i])
+			take_window(to, c, w, i);
 	for (uint32_t at = c->more; at; at = k->next) {
 		k = &s->chunk[at - 1];
 		for (unsigned i = 0; i < CELLS_CHUNK && k->tag[i]; i++)

@@ -5,10 +5,11 @@
  * Layout. Flat arrays, mapped once, never grown:
  *
  *     index    8 bytes a slot, at most half full                 part of the hash, number of the row (collector/index.h)
- *     rows     struct row x max_rows, filled from the front      128 bytes: two cache lines, all that most rows ever touch
+ *     rows     struct row x max_rows, filled from the front      128 bytes: two cache lines
  *                  24  key         IPv4 ends, ports, names, interval, protocol, view
- *                  56  hot sums    14 of 32 bits: what nearly every row has (PLAN_HOT)
- *                  48  cells       8 ports, 8 small cells, first chunk, flags (collector/cells.h)
+ *                  72  hot sums    18 of 32 bits: what nearly every row has (PLAN_HOT)
+ *                  32  cells       8 ports, how many more, first chunk, flags, windows' begins (collector/cells.h)
+ *     windows  64 bytes x max_rows                               buckets of the histograms. No pages where nobody sends any
  *     ends     32 bytes x max_rows                               IPv6 addresses: the key has their hash. No pages without IPv6
  *     chunks   64 bytes x max_chunks                             12 cells each: rare sums, upper halves, buckets, further ports
  *     texts    strings, and names as numbers of them             collector/texts.h
@@ -18,7 +19,8 @@
  * the receive thread meets fresh pages only when traffic more than doubles from one interval to the next.
  *
  * Time goes to lines of memory that are not in the cache, and to jumps that were guessed wrong. So rows are taken in batches:
- * fold_push() hashes and fetches the index's line; fold_flush() then fetches all rows' lines, then adds. What the bits of
+ * fold_push() hashes and fetches the index's line; fold_flush() then fetches all rows' lines and windows, then adds: four lines a
+ * row, each known in time. Windows lie beside the rows under the same number, so that none is waited for. What the bits of
  * `present` mean is worked out once per pattern (collector/plan.h): values are added in a loop without a question each.
  *
  * The key is (interval, net, scope, protocol, client, server, port, other port, view, names). The interval is
@@ -58,7 +60,6 @@
 #include "collector/texts.h"
 
 #define BATCH 64 /* rows hashed and prefetched together: their lines fit the first cache */
-#define AHEAD 8  /* rows whose chunks are fetched meanwhile */
 
 struct row {
 	struct fold_key key;
@@ -73,11 +74,13 @@ struct fold {
 	struct fold_opts opts;
 	struct index rows_index;
 	struct row *rows;
-	struct fold_ends *ends; /* by row; those of IPv4 have no page */
+	struct cells_windows *windows; /* by row */
+	struct fold_ends *ends;        /* by row; those of IPv4 have no page */
 	struct cells_slab slab;
 	struct texts texts;
 	uint32_t n_rows;
 	uint32_t touched; /* rows whose pages are there */
+	bool any_hist;
 	uint32_t n_v6;
 	uint32_t n_roleless;
 	uint64_t roleless_merged;
@@ -103,14 +106,16 @@ size_t fold_bytes(const struct fold_opts *opts)
 {
 	struct fold_opts o = with_defaults(opts);
 
-	return (size_t)o.max_rows * (sizeof(struct row) + sizeof(struct fold_ends)) +
+	return (size_t)o.max_rows * (sizeof(struct row) + sizeof(struct cells_windows) + sizeof(struct fold_ends)) +
 	       (size_t)o.max_chunks * sizeof(struct cells_chunk) + (size_t)index_slots(o.max_rows) * 8 +
 	       texts_bytes(o.max_strings, o.max_names, o.string_bytes);
 }
 
 size_t fold_used(const struct fold *f)
 {
-	return (size_t)f->n_rows * sizeof(struct row) + (size_t)f->n_v6 * sizeof(struct fold_ends) +
+	size_t row = sizeof(struct row) + (f->any_hist ? sizeof(struct cells_windows) : 0);
+
+	return f->n_rows * row + (size_t)f->n_v6 * sizeof(struct fold_ends) +
 	       (size_t)f->slab.n * sizeof(struct cells_chunk) + index_used(&f->rows_index) + texts_used(&f->texts);
 }
 
@@ -128,6 +133,7 @@ int fold_new(struct fold **ret, const struct fold_opts *o)
 		return -ENOMEM;
 	f->opts = with_defaults(o);
 	f->rows = pages_map((size_t)f->opts.max_rows * sizeof(struct row));
+	f->windows = pages_map((size_t)f->opts.max_rows * sizeof(struct cells_windows));
 	f->ends = pages_map((size_t)f->opts.max_rows * sizeof(struct fold_ends));
 	f->slab.max = f->opts.max_chunks;
 	f->slab.chunk = pages_map((size_t)f->slab.max * sizeof(struct cells_chunk));
@@ -135,7 +141,7 @@ int fold_new(struct fold **ret, const struct fold_opts *o)
 	r = texts_init(&f->texts, o->max_strings, o->max_names, o->string_bytes) < 0 ? -ENOMEM : r;
 	for (unsigned i = 0; i < PLANS; i++)
 		plan_make(&f->plans.plan[i], 0);
-	if (r < 0 || !f->rows || !f->ends || !f->slab.chunk) {
+	if (r < 0 || !f->rows || !f->windows || !f->ends || !f->slab.chunk) {
 		fold_free(f);
 		return -ENOMEM;
 	}
@@ -150,6 +156,7 @@ void fold_free(struct fold *f)
 	index_deinit(&f->rows_index);
 	texts_deinit(&f->texts);
 	pages_unmap(f->rows, (size_t)f->opts.max_rows * sizeof(struct row));
+	pages_unmap(f->windows, (size_t)f->opts.max_rows * sizeof(struct cells_windows));
 	pages_unmap(f->ends, (size_t)f->opts.max_rows * sizeof(struct fold_ends));
 	pages_unmap(f->slab.chunk, (size_t)f->slab.max * sizeof(struct cells_chunk));
 	free(f);
@@ -162,6 +169,8 @@ static void touch_ahead(struct fold *f)
 	if (want <= f->touched)
 		return;
 	pages_touch(&f->rows[f->touched], (want - f->touched) * sizeof(struct row));
+	if (f->any_hist)
+		pages_touch(&f->windows[f->touched], (want - f->touched) * sizeof(struct cells_windows));
 	f->touched = want;
 }
 
@@ -175,6 +184,7 @@ void fold_clear(struct fold *f)
 	f->n_rows = f->slab.n = f->n_v6 = 0;
 	f->n_roleless = f->n_counts = f->last_count = 0;
 	f->roleless_merged = 0;
+	f->any_hist = false;
 }
 
 int fold_string(struct fold *f, struct str s, uint32_t *ret)
@@ -306,15 +316,13 @@ static inline void add_hot(struct fold *f, struct row *r, unsigned to, uint64_t 
 
 static void add_hist(struct fold *f, struct row *r, const uint8_t *p, unsigned nth)
 {
+	struct cells_windows *w = &f->windows[r - f->rows];
 	uint32_t word = cursor_load32(p);
-	unsigned tag = CELL_BUCKET + nth * FLOW_BUCKETS + (word >> 16), end = tag + (word & 0xffff);
 
-	for (p += 4; tag < end; tag++, p += 4) {
-		uint32_t v = cursor_load32(p);
-
-		if (v)
-			cells_add(&f->slab, &r->cells, tag, v);
-	}
+	if (!r->cells.window[0] && !r->cells.window[1])
+		memset(w, 0, sizeof(*w)); /* its first */
+	f->any_hist = true;
+	cells_hist(&f->slab, &r->cells, w, nth, p + 4, word >> 16, word & 0xffff);
 }
 
 static void add_values(struct fold *f, struct row *r, const struct fold_item *it)
@@ -352,8 +360,8 @@ static void add_one(struct fold *f, struct fold_item *it)
 		return;
 	}
 	r->cells.flags |= it->flags;
-	if (it->ports_more)
-		cells_add(&f->slab, &r->cells, CELL_PORTS_MORE, it->ports_more);
+	if (__builtin_add_overflow(r->cells.ports_more, it->ports_more, &r->cells.ports_more))
+		r->cells.ports_more = UINT32_MAX;
 	for (unsigned i = 0; i < it->n_ports; i++)
 		cells_port(&f->slab, &r->cells, (uint16_t)(it->ports[2 * i] << 8 | it->ports[2 * i + 1]));
 	add_values(f, r, it);
@@ -393,14 +401,6 @@ void fold_push(struct fold *f)
 		fold_flush(f);
 }
 
-static void prefetch_chunk(const struct fold *f, const struct fold_item *it)
-{
-	uint32_t chunk = it->found ? f->rows[it->found - 1].cells.more : 0;
-
-	if (chunk)
-		__builtin_prefetch(&f->slab.chunk[chunk - 1], 1);
-}
-
 void fold_flush(struct fold *f)
 {
 	uint32_t n = f->n_items;
@@ -408,20 +408,19 @@ void fold_flush(struct fold *f)
 	f->n_items = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		struct fold_item *it = &f->items[i];
-		uint32_t at = index_start(it->hash), row = index_next(&f->rows_index, it->hash, &at);
-		const char *p = (const char *)&f->rows[row ? row - 1 : f->n_rows < f->opts.max_rows ? f->n_rows : 0];
+		uint32_t at = index_start(it->hash);
+		uint32_t row;
 
-		it->found = row;
-		__builtin_prefetch(p, 1);
-		__builtin_prefetch(p + 64, 1);
-		if (row && it->key.v6)
-			__builtin_prefetch(&f->ends[row - 1]);
+		it->found = index_next(&f->rows_index, it->hash, &at);
+		row = it->found ? it->found - 1 : f->n_rows < f->opts.max_rows ? f->n_rows : 0;
+		__builtin_prefetch(&f->rows[row], 1);
+		__builtin_prefetch(&f->rows[row].sum[10], 1); /* its other line */
+		__builtin_prefetch(&f->windows[row], 1);
+		if (it->found && it->key.v6)
+			__builtin_prefetch(&f->ends[row]);
 	}
-	for (uint32_t i = 0; i < n; i++) {
-		if (i + AHEAD < n)
-			prefetch_chunk(f, &f->items[i + AHEAD]);
+	for (uint32_t i = 0; i < n; i++)
 		add_one(f, &f->items[i]);
-	}
 }
 
 /* --- reading */
@@ -448,7 +447,7 @@ void fold_get(const struct fold *f, uint32_t i, struct flow_row *ret)
 	texts_get_names(&f->texts, key->names, &ret->names, &ret->conv.net, &ret->conv.scope);
 	for (unsigned k = 0; k < PLAN_HOTS; k++)
 		*flow_stats_u64(&ret->stats, plan_hot_field[k]) = r->sum[k];
-	cells_get(&f->slab, &r->cells, ret);
+	cells_get(&f->slab, &r->cells, &f->windows[i], ret);
 }
 
 const struct fold_count *fold_counts(const struct fold *f, size_t *ret_n)

@@ -16,21 +16,25 @@
 #define PLANS 256    /* remembered */
 
 /* The sums that nearly every row has. They lie in the row itself, in this order, the others in cells (collector/cells.h). */
-#define PLAN_HOT(X)    \
-	X(rows)        \
-	X(attempts)    \
-	X(opened)      \
-	X(closed)      \
-	X(open_ms)     \
-	X(tx_bytes)    \
-	X(rx_bytes)    \
-	X(tx_segs)     \
-	X(rx_segs)     \
-	X(jitter_us)   \
-	X(queue_us)    \
-	X(cwnd_segs)   \
-	X(rtt_samples) \
-	X(busy_us)
+#define PLAN_HOT(X)        \
+	X(rows)            \
+	X(attempts)        \
+	X(opened)          \
+	X(closed)          \
+	X(open_ms)         \
+	X(tx_bytes)        \
+	X(rx_bytes)        \
+	X(tx_segs)         \
+	X(rx_segs)         \
+	X(jitter_us)       \
+	X(queue_us)        \
+	X(cwnd_segs)       \
+	X(rtt_samples)     \
+	X(busy_us)         \
+	X(rwnd_limited_us) \
+	X(turn_self)       \
+	X(turn_peer)       \
+	X(turn_samples)
 #define PLAN_HOT_ENUM(name) PLAN_HOT_##name,
 enum plan_hot { PLAN_HOT(PLAN_HOT_ENUM) PLAN_HOTS };
 

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/hash.h"
 #include "collector/index.h"
 #include "flow/key.h"
 
@@ -12,6 +13,7 @@
 
 /* Who measured, and where the addresses belong: one number for all of it. */
 struct texts_names {
+	struct hash128 hash;
 	uint32_t net, scope, string[TEXTS_NAMES], quality;
 };
 
@@ -20,6 +22,7 @@ struct texts_string {
 };
 
 struct texts {
+	uint64_t seed;
 	struct index strings_index, names_index;
 	struct texts_string *strings;
 	struct texts_names *names;

@@ -28,14 +28,30 @@ static size_t text_char(const uint8_t *p, size_t n)
 }
 
 /* True when all eight bytes are 0x20 .. 0x7e: names mostly are. */
-static inline bool plain8(const uint8_t *p)
+static inline bool plain(uint64_t x)
 {
 	const uint64_t ones = 0x0101010101010101, tops = ones << 7;
-	uint64_t x, del;
+	uint64_t del = x ^ 0x7f * ones;
+
+	return !((x | (x - 0x20 * ones) | (del - ones)) & tops);
+}
+
+static inline bool plain8(const uint8_t *p)
+{
+	uint64_t x;
 
 	memcpy(&x, p, 8);
-	del = x ^ 0x7f * ones;
-	return !((x | (x - 0x20 * ones) | (del - ones)) & tops);
+	return plain(x);
+}
+
+/* The same for 4 to 8 of them. */
+static inline bool plain_short(const uint8_t *p, size_t n)
+{
+	uint32_t a, b;
+
+	memcpy(&a, p, 4);
+	memcpy(&b, p + n - 4, 4);
+	return plain((uint64_t)a << 32 | b);
 }
 
 bool wire_text_ok(struct str s)
@@ -48,6 +64,8 @@ bool wire_text_ok(struct str s)
 			len = 8;
 			continue;
 		}
+		if (s.n - i < 8 && (s.n >= 8 ? plain8(p + s.n - 8) : s.n >= 4 && plain_short(p, s.n)))
+			return true; /* the rest, and maybe some of what was looked at */
 		len = text_char(p + i, s.n - i);
 		if (!len)
 			return false;

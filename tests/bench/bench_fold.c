@@ -2,11 +2,14 @@
 /*
  * Nanoseconds a row of a receive thread without its socket, by the number of keys; and of writing what was folded:
  *
- *     bench_fold [--v6] [KEYS ...]        default 10000 100000 1000000
+ *     bench_fold [--v6 | --agents] [KEYS ...]        default 10000 100000 1000000
  *
  * Rows are events of single connections in the published proportions: KEYS_A_HOST conversations a host, PASSES events each
  * an interval over a few ephemeral ports. Hosts come in another order in each pass: between two events of a key all
  * other keys are touched. Datagrams are copied to where a socket would put them before the clock runs.
+ *
+ * --agents: the very datagrams of skyfall-gen --profile packed, rows as agents make them of an interval, PASSES times: what
+ * ./bench collector measures with sockets. One datagram of each host, then the next of each.
  *
  * Prints name=value unit lines. CPU time of the thread; the best of several intervals, for others disturb the cache.
  */
@@ -17,6 +20,7 @@
 #include <time.h>
 
 #include "collector/worker.h"
+#include "tools/gen/conf.h"
 #include "wire/flows.h"
 #include "wire/put.h"
 
@@ -38,7 +42,8 @@ struct made {
 };
 
 struct bench {
-	bool v6;
+	bool v6, agents;
+	unsigned made; /* passes that differ */
 	uint32_t keys, hosts;
 	uint64_t rnd;
 	uint8_t *bytes;
@@ -174,9 +179,53 @@ static void make_host(struct bench *b, uint32_t host)
 	close_datagram(b, host);
 }
 
+/* One datagram of each host, then the next of each. */
+static void make_agents(struct bench *b)
+{
+	struct conf c = conf_defaults;
+	struct fleet *f;
+	struct pack *p;
+	char why[256];
+	uint32_t left, *next;
+
+	c.keys = b->keys;
+	c.interval_ms = 10000;
+	c.flat_out = true;
+	c.profile = "packed";
+	if (conf_check(&c) || fleet_new(&f, &c.fleet, why, sizeof(why)) < 0 || pack_new(&p, f, &c.opts.emit.pack) < 0)
+		abort();
+	b->hosts = f->conf.hosts;
+	next = more(NULL, b->hosts + 1, sizeof(*next));
+	for (uint32_t h = 0; h < b->hosts; h++) {
+		next[h] = p->n_datagrams;
+		if (pack_host(p, h, INTERVAL, UINT32_MAX) < 0)
+			abort();
+	}
+	left = b->n_datagrams = p->n_datagrams;
+	b->bytes = more(NULL, p->n_bytes, 1);
+	b->datagrams = more(NULL, left, sizeof(*b->datagrams));
+	for (uint32_t h = 0; left; h = (h + 1) % b->hosts) {
+		const struct pack_datagram *d = &p->datagrams[next[h]];
+
+		if (next[h] == p->n_datagrams || d->host != h)
+			continue;
+		b->datagrams[b->n_datagrams - left--] = (struct made){.host = h, .n = d->len, .at = b->n_bytes};
+		memcpy(b->bytes + b->n_bytes, p->bytes + d->at, d->len);
+		b->n_bytes += d->len;
+		next[h]++;
+	}
+	b->made = 1;
+	b->pass_at[1] = b->n_datagrams;
+	free(next);
+	pack_free(p);
+	fleet_free(f);
+}
+
 static void make(struct bench *b)
 {
 	uint32_t *order = more(NULL, b->hosts, sizeof(*order));
+
+	b->made = MADE;
 
 	for (uint32_t i = 0; i < b->hosts; i++)
 		order[i] = i;
@@ -235,7 +284,7 @@ static double pass_all(struct bench *b, struct worker *w)
 
 	b->rows = w ? w->counters.rows : 0;
 	for (unsigned pass = 0; pass < PASSES; pass++) {
-		uint32_t at = b->pass_at[pass % MADE], end = b->pass_at[pass % MADE + 1];
+		uint32_t at = b->pass_at[pass % b->made], end = b->pass_at[pass % b->made + 1];
 		size_t n;
 
 		while ((n = receive(b, &at, end))) {
@@ -290,7 +339,7 @@ static double best(double *v, unsigned n)
 
 static void put(const struct bench *b, const char *name, double value, const char *unit)
 {
-	printf("fold_%s_%s%u=%.1f %s\n", name, b->v6 ? "v6_" : "", b->keys, value, unit);
+	printf("fold_%s_%s%u=%.1f %s\n", name, b->agents ? "agents_" : b->v6 ? "v6_" : "", b->keys, value, unit);
 }
 
 static void measure(struct bench *b)
@@ -337,15 +386,15 @@ static void measure(struct bench *b)
 	put(b, "encode_ns", best(out, rounds), "ns");
 	put(b, "clear_ns", best(clear, rounds), "ns");
 	put(b, "message_bytes", bytes, "bytes");
-	put(b, "rows_per_datagram", (double)b->keys * MADE / b->n_datagrams, "rows");
+	put(b, "rows_per_datagram", (double)b->keys * b->made / b->n_datagrams, "rows");
 	worker_free(w);
 }
 
 int main(int argc, char **argv)
 {
 	static const char *const usual[] = {"10000", "100000", "1000000"};
-	bool v6 = argc > 1 && !strcmp(argv[1], "--v6");
-	int first = 1 + v6;
+	bool v6 = argc > 1 && !strcmp(argv[1], "--v6"), agents = argc > 1 && !strcmp(argv[1], "--agents");
+	int first = 1 + (v6 || agents);
 	const char *const *list = argc > first ? (const char *const *)argv + first : usual;
 	int n = argc > first ? argc - first : 3;
 
@@ -355,12 +404,15 @@ int main(int argc, char **argv)
 		if (!b)
 			abort();
 		b->v6 = v6;
+		b->agents = agents;
 		b->keys = (uint32_t)strtoul(list[i], NULL, 10);
 		b->hosts = (b->keys + KEYS_A_HOST - 1) / KEYS_A_HOST;
-		b->sequence = calloc(b->hosts, sizeof(*b->sequence));
-		if (!b->keys || !b->sequence)
+		if (!b->keys)
 			abort();
-		make(b);
+		(agents ? make_agents : make)(b);
+		b->sequence = calloc(b->hosts, sizeof(*b->sequence));
+		if (!b->sequence)
+			abort();
 		measure(b);
 		free(b->sequence);
 		free(b->datagrams);

@@ -112,7 +112,8 @@ static struct sample random_sample(void)
 		if (rnd(3) == 0)
 			continue;
 		if (flow_fields[f].width == FLOW_HIST)
-			flow_stats_hist(&s.stats, f)[rnd(FLOW_BUCKETS)] += 1 + rnd(9);
+			for (unsigned n = 1 + rnd(4); n > 0; n--) /* some more than 16 bits, some far apart */
+				flow_stats_hist(&s.stats, f)[rnd(FLOW_BUCKETS)] += 1 + rnd(rnd(4) ? 9 : 1 << 30);
 		else
 			*flow_stats_u64(&s.stats, f) =
 				rnd(1 << 30) * (flow_fields[f].width == FLOW_U64 ? 1000ull << rnd(44) : 4ull);

@@ -129,7 +129,7 @@ static void test_names_made_clean(void **state)
 		{{"x\0y", 3}, {"x?y", 3}},
 		{{"\x7f", 1}, {"?", 1}},
 	};
-	char out[16];
+	char out[16], long_out[20];
 
 	for (unsigned i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
 		size_t n = wire_text_clean(t[i].in, out, sizeof(out));
@@ -139,14 +139,19 @@ static void test_names_made_clean(void **state)
 		assert_int_equal(wire_text_ok(t[i].in), str_eq(t[i].in, t[i].out));
 	}
 	assert_int_equal(wire_text_clean(STR("ab\xc3\xa4"), out, 3), 2); /* no half characters */
-	/* eight at a time or one: the same judgement, whatever byte stands where */
-	for (unsigned v = 0; v < 256 * 12; v++) {
-		char text[12] = "a~ b-cAZ_.09";
+	/* eight at a time or one: the same judgement, whatever byte stands where, in texts of any length */
+	for (unsigned n = 1; n <= 20; n++) {
+		for (unsigned v = 0; v < 256 * n; v++) {
+			char text[20] = "a~ b-cAZ_.09!x:y/z~ ";
+			struct str all = {text, n};
 
-		text[v / 256] = (char)v;
-		bool same = wire_text_clean((struct str){text, 12}, out, sizeof(out)) == 12 && !memcmp(out, text, 12);
-		assert_int_equal(wire_text_ok((struct str){text, 12}), same);
+			text[v / 256] = (char)v;
+			bool same = wire_text_clean(all, long_out, sizeof(long_out)) == n && !memcmp(long_out, text, n);
+			assert_int_equal(wire_text_ok(all), same);
+		}
 	}
+	assert_true(wire_text_ok(STR("\xc3\xa4 is one")));
+	assert_false(wire_text_ok(STR("is \xc3 none, whatever comes after")));
 }
 
 /* Bits of a newer agent: passed by the length, the rest is exact. */
