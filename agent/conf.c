@@ -11,215 +11,6 @@
 #include "flow/key.h"
 #include "wire/wire.h"
 
-const struct conf conf_defaults = {
-	.interval_ms = 10000,
-	.spread_ms = UINT32_MAX,
-	.net = "",
-	.source = "auto",
-	.btf = "auto",
-	.budget = "1",
-	.udp = "connect",
-	.profile = "packed",
-	.nat = "auto",
-	.udp_peers = UDP_PEERS,
-	.max_socks = SOURCE_SOCKS,
-	.max_rows = SOURCE_ROWS,
-	.enterprise = WIRE_ENTERPRISE,
-	.size = WIRE_SIZE,
-};
-
-#define AT(member) offsetof(struct conf, member)
-
-static const struct opt conf_opts[] = {
-	{.type = OPT_GROUP, .help = "Where to"},
-	{.name = "collector",
-	 .letter = 'c',
-	 .type = OPT_LIST,
-	 .offset = AT(collectors),
-	 .arg = "HOST:PORT",
-	 .help = "send to this collector; several are chosen among by host (port 6343)"},
-	{.name = "print",
-	 .letter = 'p',
-	 .type = OPT_FLAG,
-	 .offset = AT(print),
-	 .help = "show the rows of each interval here instead of sending them"},
-	{.name = "json",
-	 .type = OPT_FLAG,
-	 .offset = AT(json),
-	 .help = "one JSON object a line, of --features or else of --print, which it brings without a collector"},
-	{.name = "key-file",
-	 .type = OPT_STRING,
-	 .offset = AT(key_file),
-	 .arg = "FILE",
-	 .help = "sign what is sent by this host's key (`skyfall key ADDRESS`); answers without it do not count; SIGHUP reads it again"},
-	{.name = "no-ack",
-	 .type = OPT_FLAG,
-	 .offset = AT(no_ack),
-	 .help = "expect no answers from collectors (one-way networks)"},
-	{.name = "size",
-	 .type = OPT_UINT,
-	 .offset = AT(size),
-	 .arg = "BYTES",
-	 .help = "largest datagram (1400)",
-	 .min = WIRE_SIZE_MIN,
-	 .max = WIRE_SIZE_MAX},
-	{.name = "profile",
-	 .type = OPT_STRING,
-	 .offset = AT(profile),
-	 .arg = "WHAT",
-	 .help = "packed (many rows a record), interop (each row as standard samples too, for other sFlow collectors) (packed)",
-	 .choices = "packed|interop"},
-	{.name = "enterprise",
-	 .type = OPT_UINT,
-	 .offset = AT(enterprise),
-	 .arg = "NUMBER",
-	 .help = "enterprise number of our sFlow records (32473)",
-	 .min = 1,
-	 .max = (1u << 20) - 1},
-	{.type = OPT_GROUP, .help = "When"},
-	OPT_INTERVAL(struct conf, interval_ms, "length of an interval; one per fleet, divides 60 s (10s)"),
-	{.name = "spread",
-	 .type = OPT_TIME,
-	 .offset = AT(spread_ms),
-	 .arg = "TIME",
-	 .help = "time over which an interval is sent (0.8 of the interval)"},
-	{.name = "once",
-	 .letter = '1',
-	 .type = OPT_FLAG,
-	 .offset = AT(once),
-	 .help = "end after the interval that is running now"},
-	{.type = OPT_GROUP, .help = "What"},
-	{.name = "netns",
-	 .letter = 'n',
-	 .type = OPT_LIST,
-	 .offset = AT(netns),
-	 .arg = "NAME",
-	 .help = "only this network namespace: a name of `ip netns`, a path, an inode number; several (all)"},
-	{.name = "source",
-	 .type = OPT_STRING,
-	 .offset = AT(source),
-	 .arg = "HOW",
-	 .help = "auto, bpf, stable or sock_diag (auto)",
-	 .choices = "auto|bpf|stable|sock_diag"},
-	{.name = "udp",
-	 .type = OPT_STRING,
-	 .offset = AT(udp),
-	 .arg = "WHAT",
-	 .help = "UDP: off, connect (sockets with a peer), bytes (each datagram, at a cost to each packet) (connect)",
-	 .choices = "off|connect|bytes"},
-	{.name = "udp-peers",
-	 .type = OPT_UINT,
-	 .offset = AT(udp_peers),
-	 .arg = "N",
-	 .help = "addresses a UDP socket has rows of its own with; all further ones are one row, others (256)",
-	 .min = 1,
-	 .max = 65536},
-	{.name = "nat",
-	 .type = OPT_STRING,
-	 .offset = AT(nat),
-	 .arg = "WHAT",
-	 .help = "translated addresses: auto (read connection tracking where there is one), off (auto)",
-	 .choices = "auto|off"},
-	{.name = "btf",
-	 .type = OPT_STRING,
-	 .offset = AT(btf),
-	 .arg = "WHERE",
-	 .help = "how this kernel's structs are laid out: auto, off, a file, a folder of RELEASE.btf (auto)"},
-	{.name = "max-socks",
-	 .type = OPT_UINT,
-	 .offset = AT(max_socks),
-	 .arg = "N",
-	 .help = "open connections followed (65536)",
-	 .min = 1024,
-	 .max = 8u << 20},
-	{.name = "max-rows",
-	 .type = OPT_UINT,
-	 .offset = AT(max_rows),
-	 .arg = "N",
-	 .help = "rows of one interval (8192)",
-	 .min = 64,
-	 .max = 1u << 20},
-	{.name = "budget",
-	 .type = OPT_STRING,
-	 .offset = AT(budget),
-	 .arg = "PERCENT",
-	 .help = "CPU it may take, of one core, before it measures less; 0: no bound (1)"},
-	{.type = OPT_GROUP, .help = "Names"},
-	{.name = "net",
-	 .type = OPT_STRING,
-	 .offset = AT(net),
-	 .arg = "NAME",
-	 .help = "the address space this host lives in (\"\")",
-	 .empty = true},
-	{.name = "host-id",
-	 .type = OPT_STRING,
-	 .offset = AT(host_id),
-	 .arg = "ID",
-	 .help = "who this host is (the machine id)"},
-	{.name = "hostname",
-	 .type = OPT_STRING,
-	 .offset = AT(hostname),
-	 .arg = "NAME",
-	 .help = "what it is called (the system's)"},
-	{.name = "local-net",
-	 .type = OPT_LIST,
-	 .offset = AT(local_nets),
-	 .arg = "CIDR",
-	 .help = "addresses that mean something on this host only, such as a bridge's; several"},
-	{.name = "no-local-net",
-	 .type = OPT_LIST,
-	 .offset = AT(no_local_nets),
-	 .arg = "CIDR",
-	 .help = "this network is routed: it is not this host's only because a bridge such as docker0 has it; several"},
-	{.name = "rules",
-	 .type = OPT_STRING,
-	 .offset = AT(rules_file),
-	 .arg = "FILE",
-	 .help = "names for services: lines of <unit|container|exe|cgroup|pod> <pattern> <name>"},
-	{.type = OPT_GROUP, .help = "Other"},
-	{.name = "config",
-	 .type = OPT_STRING,
-	 .offset = AT(config),
-	 .arg = "FILE",
-	 .help = "options from a file too, one a line: <name without dashes> <value>; SIGHUP reads it again"},
-	{.name = "features",
-	 .type = OPT_FLAG,
-	 .offset = AT(features),
-	 .help = "say what can be measured on this host, and how; then end"},
-	{.name = "man", .type = OPT_FLAG, .offset = AT(man), .help = "print the manual page (roff)"},
-	{.name = "completion", .type = OPT_FLAG, .offset = AT(completion), .help = "print the completion for bash"},
-	{.name = "version", .letter = 'V', .type = OPT_FLAG, .offset = AT(version), .help = "print the version"},
-	{.name = "quiet", .letter = 'q', .type = OPT_FLAG, .offset = AT(quiet), .help = "say nothing but errors"},
-	{0},
-};
-
-const struct opt_command conf_command = {
-	.name = "skyfall-agent",
-	.summary = "measures this host's connections and sends them to a collector",
-	.args = "",
-	.about =
-		"Reads the kernel's own connection counters, names both by service, and sends sums once an interval. Needs root to see\n"
-		"everything; without it, it shows what sock_diag tells anybody. `skyfall-agent --print` needs no collector.\n"
-		"SIGTERM and SIGINT: what was measured until then is sent, then it ends. SIGHUP: --config and --rules are read again; a\n"
-		"mistake in them leaves everything as it was. `skyfall-agent --once --json` is for scripts: the interval that is running\n"
-		"now on standard output, exit code 0 when all of it is there.",
-	.opts = conf_opts,
-	.conf_size = sizeof(struct conf),
-};
-
-bool conf_print(const struct conf *c, FILE *to)
-{
-	static const struct opt_command *const commands[] = {&conf_command};
-
-	if (c->man)
-		opt_man("skyfall-agent", 8, conf_command.summary, commands, 1, to);
-	else if (c->completion)
-		opt_completion_bash("skyfall-agent", commands, 1, to);
-	else if (c->version)
-		fprintf(to, "skyfall-agent %s\n", SKYFALL_VERSION);
-	return c->man || c->completion || c->version;
-}
-
 static int conf_interval(struct conf *c, char *why, size_t why_len)
 {
 	if (!opt_interval_ok(c->interval_ms)) {
@@ -402,7 +193,8 @@ static int conf_parse_both(struct conf *c, int argc, char **argv)
 
 int conf_parse(struct conf *c, int argc, char **argv, char *why, size_t why_len)
 {
-	static const char *const once[] = {"config", "once", "features", "man", "completion", "version", NULL};
+	static const char *const once[] = {"config", "check-config", "once",    "features",
+					   "man",    "completion",   "version", NULL};
 	char **args;
 	int r, n;
 
@@ -461,7 +253,7 @@ static void conf_keep(struct conf *c, const struct conf *first, char *why, size_
 	char word[64];
 	size_t n = 0;
 
-	for (o = conf_opts; o->name || o->help; o++) {
+	for (o = conf_command.opts; o->name || o->help; o++) {
 		void *mine = (char *)c + o->offset;
 		const void *his = (const char *)first + o->offset;
 

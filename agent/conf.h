@@ -21,7 +21,7 @@ struct conf {
 	struct opt_list collectors, netns, local_nets, no_local_nets;
 	uint32_t interval_ms, spread_ms; /* spread UINT32_MAX: 0.8 of the interval */
 	const char *net, *host_id, *hostname, *rules_file, *source, *budget, *config;
-	bool print, json, once, features, no_ack, quiet, man, completion, version;
+	bool print, json, once, check, features, no_ack, quiet, man, completion, version;
 	uint64_t max_socks, max_rows, enterprise, size;
 	const char *udp;
 	const char *profile; /* "packed", "interop" */

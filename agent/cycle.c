@@ -24,6 +24,7 @@
 #include "agent/udp_told.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wrap.h"
 
 #define CYCLE_RELIEFS 8         /* looks at the fill of the maps in an interval */
 #define CYCLE_SCAN_US 2000000ll /* namespaces and addresses are not looked for more often than this */
@@ -270,7 +271,7 @@ static void cycle_budget(struct cycle *c, struct flow_ledger *line, const struct
 
 static void cycle_print(struct cycle *c, uint32_t interval, struct flow_ledger *line)
 {
-	struct print_head head = {interval, c->conf->interval_s, c->conf->net, c->host->id};
+	struct print_head head = {interval, c->conf->interval_s, c->conf->net, c->host->id, wrap_columns(stdout)};
 	struct buf out;
 	size_t i;
 

@@ -227,7 +227,9 @@ int main(int argc, char **argv)
 		r = conf_check(&conf, why, sizeof(why));
 	if (r < 0 && why[0])
 		log_error("%s", why);
-	if (r == 0)
+	if (r == 0 && conf.check)
+		log_info("these options can be used");
+	else if (r == 0)
 		r = main_agent(&conf, argc, argv) < 0 ? -EIO : 0;
 out:
 	conf_deinit(&conf);

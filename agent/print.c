@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "agent/cgpath.h"
@@ -158,6 +159,8 @@ static const struct {
 	[COL_RX] = {"RX BYTES", true},      [COL_RETRANS] = {"RETRANS", true}, [COL_RTT] = {"RTT MS", true},
 };
 
+#define PRINT_GAP 2
+
 struct print_line {
 	char cell[COLS][48];
 	uint64_t bytes;
@@ -207,11 +210,52 @@ static unsigned print_width(const char *s)
 	return n;
 }
 
-static void print_cells(struct buf *out, const struct print_line *l, const unsigned width[COLS])
+/* How a line too long for the terminal is made shorter, a step at a time: columns are left out (0), or cut to no less than so
+ * many characters. JSON has all of it. */
+static const struct {
+	uint8_t col;
+	unsigned to;
+} print_least[] = {{COL_LOCAL, 0},    {COL_RETRANS, 0}, {COL_CLOSED, 0}, {COL_RTT, 0},
+		   {COL_SERVICE, 12}, {COL_REMOTE, 24}, {COL_FAILED, 0}, {COL_OPENED, 0}};
+
+static void print_fit(unsigned width[COLS], size_t columns)
+{
+	size_t line = 0, i;
+	unsigned c;
+
+	for (c = 0; c < COLS; c++)
+		line += width[c] + (c ? PRINT_GAP : 0);
+	for (i = 0; columns && line > columns && i < ARRAY_LEN(print_least); i++) {
+		unsigned *w = &width[print_least[i].col], to = print_least[i].to, was = *w;
+
+		if (to && *w > to)
+			*w = *w - to > line - columns ? *w - (unsigned)(line - columns) : to;
+		else if (!to)
+			*w = 0;
+		line -= was - *w + (to ? 0 : PRINT_GAP);
+	}
+}
+
+/* A text's first `width` characters; what was cut ends in "~". */
+static void print_cut(char *s, unsigned width)
+{
+	unsigned n = 0;
+
+	if (print_width(s) <= width)
+		return;
+	while (((unsigned char)*s & 0xc0) == 0x80 || n++ < width - 1)
+		s++;
+	strcpy(s, "~");
+}
+
+static void print_cells(struct buf *out, struct print_line *l, const unsigned width[COLS])
 {
 	unsigned c, pad;
 
 	for (c = 0; c < COLS; c++) {
+		if (!width[c])
+			continue;
+		print_cut(l->cell[c], width[c]);
 		pad = width[c] - (print_width(l->cell[c]) < width[c] ? print_width(l->cell[c]) : width[c]);
 		if (print_cols[c].number)
 			buf_printf(out, "%s%*s%s", c ? "  " : "", (int)pad, "", l->cell[c]);
@@ -249,6 +293,7 @@ void print_table(struct buf *out, const struct print_head *head, const struct na
 		for (c = 0; c < COLS; c++)
 			if (print_width(v[i].cell[c]) > width[c])
 				width[c] = print_width(v[i].cell[c]);
+	print_fit(width, head->columns);
 	strftime(when, sizeof(when), "%F %T", localtime_r(&at, &tm));
 	buf_printf(out, "%s, %u s: %zu row%s\n", when, head->interval_s, rows->n, rows->n == 1 ? "" : "s");
 	if (rows->n) {

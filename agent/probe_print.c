@@ -7,6 +7,9 @@
 #include "agent/probe.h"
 #include "agent/source.h"
 #include "base/table.h"
+#include "base/wrap.h"
+
+#define PRINT_AT 25 /* column where what was found begins */
 
 /* A JSON string with its quotes. */
 static void put_text(FILE *to, const char *s)
@@ -25,9 +28,12 @@ static void put_text(FILE *to, const char *s)
 
 static void print_one(FILE *to, bool json, const struct probe_result *v)
 {
+	char text[1024];
+
 	if (!json) {
-		fprintf(to, "%-4s%-20s %s%s%s\n", v->ok ? "ok" : "no", v->name, v->why,
-			v->ok ? "" : "; lost: ", v->ok ? "" : v->lost);
+		snprintf(text, sizeof(text), "%s%s%s", v->why, v->ok ? "" : "; lost: ", v->ok ? "" : v->lost);
+		fprintf(to, "%-4s%-20s ", v->ok ? "ok" : "no", v->name);
+		wrap_put(to, text, PRINT_AT, wrap_columns(to));
 		return;
 	}
 	fprintf(to, "{\"feature\":\"%s\",\"ok\":%s,\"why\":", v->name, v->ok ? "true" : "false");
@@ -48,7 +54,7 @@ static void print_winner(FILE *to, bool json, const struct probe_result *v, size
 {
 	static const char *const modes[] = {"bpf", "stable", "sock_diag"};
 	const struct probe_result *won = NULL, *bpf = find(v, n, "bpf"), *kernel = find(v, n, "btf-kernel");
-	char why[400] = "nothing works", steps[128] = "";
+	char why[400] = "nothing works", steps[128] = "", text[640];
 	uint32_t able = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(modes) && !won; i++) {
@@ -65,7 +71,9 @@ static void print_winner(FILE *to, bool json, const struct probe_result *v, size
 								<< BUDGET_UDP_OFF;
 	budget_names(able, steps, sizeof(steps));
 	if (!json) {
-		fprintf(to, "mode %s: %s; steps above the budget: %s\n", won ? won->name : "none", why, steps);
+		snprintf(text, sizeof(text), "mode %s: %s; steps above the budget: %s", won ? won->name : "none", why,
+			 steps);
+		wrap_put(to, text, 0, wrap_columns(to));
 		return;
 	}
 	fprintf(to, "{\"mode\":\"%s\",\"why\":", won ? won->name : "none");

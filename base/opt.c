@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #include "base/table.h"
+#include "base/wrap.h"
 
 #define OPT_HELP_AT 31 /* column where an option's text begins */
 
@@ -258,36 +258,19 @@ static void opt_left(const struct opt *o, char *text, size_t n)
 	snprintf(text, n, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
 }
 
-/* A help text behind its option, on a terminal in lines that fit. */
-static void opt_help_text(const char *text, FILE *out)
-{
-	struct winsize w = {0};
-	size_t room = 0;
-
-	if (ioctl(fileno(out), TIOCGWINSZ, &w) == 0 && w.ws_col > OPT_HELP_AT + 20)
-		room = w.ws_col - OPT_HELP_AT;
-	while (room && strlen(text) > room) {
-		size_t n = room;
-
-		while (n && text[n] != ' ')
-			n--;
-		if (!n)
-			break;
-		fprintf(out, "%.*s\n%*s", (int)n, text, OPT_HELP_AT, "");
-		text += n + 1;
-	}
-	fprintf(out, "%s\n", text);
-}
-
 void opt_help(const char *program, const struct opt_command *cmd, FILE *out)
 {
+	size_t columns = wrap_columns(out);
 	const struct opt *o;
 	char left[64];
 
-	fprintf(out, "usage: %s [option ...]%s%s\n%s\n", program, cmd->args && *cmd->args ? " " : "",
-		cmd->args ? cmd->args : "", cmd->summary);
-	if (cmd->about)
-		fprintf(out, "\n%s\n", cmd->about);
+	fprintf(out, "usage: %s [option ...]%s%s\n", program, cmd->args && *cmd->args ? " " : "",
+		cmd->args ? cmd->args : "");
+	wrap_put(out, cmd->summary, 0, columns);
+	if (cmd->about) {
+		fputc('\n', out);
+		wrap_put(out, cmd->about, 0, columns);
+	}
 	if (cmd->opts->type != OPT_GROUP)
 		fputc('\n', out);
 	for (o = cmd->opts; o->name || o->help; o++) {
@@ -300,7 +283,7 @@ void opt_help(const char *program, const struct opt_command *cmd, FILE *out)
 			fprintf(out, "  %s\n%*s", left, OPT_HELP_AT, "");
 		else
 			fprintf(out, "  %-28s ", left);
-		opt_help_text(o->help, out);
+		wrap_put(out, o->help, OPT_HELP_AT, columns);
 	}
 	fprintf(out, "  %-28s %s\n", "-h, --help", "show this");
 }

@@ -114,6 +114,26 @@ class Usage(case.Case):
             file.write("# names\nthis is no rule at all ( [\n")
         self.refused(1, [paths.AGENT, "--rules", path, "--collector", "127.0.0.1"], path, "2")
 
+    def test_check_config(self):
+        """Options, their file and the rules are looked at, and nothing is done."""
+        rules, config = self.stack.log("checked.rules"), self.stack.log("checked.conf")
+        words = [paths.AGENT, "--check-config", "--config", config]
+        for text, rule, code, told in (("collector 127.0.0.1\n", "exe a b", 0, "can be used"),
+                                       ("collector 127.0.0.1\n", "exe a", 1, f"{rules}:1:6"),
+                                       ("collector 127.0.0.1\ninterval 7s\n", "exe a b", 2, f"{config}:3:10"),
+                                       ("collectors x\n", "exe a b", 2, f"{config}:2:1"),
+                                       ("check-config\n", "exe a b", 2, f"{config}:2:1"),
+                                       ("", "exe a b", 2, "--collector")):
+            with open(rules, "w", encoding="ascii") as file:
+                file.write(rule + "\n")
+            with open(config, "w", encoding="ascii") as file:
+                file.write(f"rules {rules}\n{text}")
+            with self.subTest(text=text, rule=rule):
+                done = self.lab.run("c", words, timeout=20)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(told, done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
     def test_unreadable_inventory(self):
         self.refused(1, [paths.SKYFALL, "run", "--no-agent", "--data", self.stack.folder + "/c1", "--inventory",
                          "/nonexistent/inventory"], "/nonexistent/inventory")

@@ -369,7 +369,7 @@ static void test_ledger_line_is_full(void **state)
 
 static void test_print(void **state)
 {
-	struct print_head head = {1700000000, 1, "", "h"};
+	struct print_head head = {1700000000, 1, "", "h", 0};
 	struct sky_row_value *v;
 	struct buf b;
 
@@ -390,6 +390,37 @@ static void test_print(void **state)
 	buf_deinit(&b);
 }
 
+/* On a terminal of 80 columns no line is longer, whatever addresses and names there are; what a line is about stays. */
+static void test_print_narrow(void **state)
+{
+	static const char *const addresses[] = {"10.0.0.1", "2001:db8:1111:2222:3333:4444:5555:6666"};
+	struct print_head head = {1700000000, 1, "", "h", 80};
+	char text[4096], start[40], *line, *rest;
+	struct buf b;
+
+	for (unsigned i = 0; i < 4; i++) {
+		add(key_of(i & 1 ? "a" : "\xc3\xbc-a-service-with-a-long-name", addresses[i / 2], addresses[i / 2],
+			   SKY_ROLE_CLIENT, 8443),
+		    UINT32_MAX, 40001);
+		fold();
+		buf_init(&b, 0);
+		print_table(&b, &head, &named, names);
+		snprintf(text, sizeof(text), "%s", buf_text(&b));
+		buf_deinit(&b);
+		assert_non_null(strstr(text, "REMOTE"));
+		assert_non_null(strstr(text, " TX BYTES"));
+		snprintf(start, sizeof(start), "  %.23s", addresses[i / 2]);
+		assert_non_null(strstr(text, start));
+		for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+			size_t n = 0;
+
+			for (const char *p = line; *p; p++)
+				n += (*p & 0xc0) != 0x80;
+			assert_in_range(n, 1, 80);
+		}
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -407,6 +438,7 @@ int main(void)
 		TEST(test_ledger_lines),
 		TEST(test_ledger_line_is_full),
 		TEST(test_print),
+		TEST(test_print_narrow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
