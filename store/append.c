@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "store/catalog.h"
-#include "store/tiers.h"
+#include "store/marks.h"
 
 static int append_order(const void *a, const void *b)
 {
@@ -28,7 +28,7 @@ static const struct flow_edge **append_sort(const struct flow_edge *rows, size_t
 	return v;
 }
 
-static int append_names(struct store *st, const struct flow_edge *rows, size_t n)
+static int append_names(struct sqlite *st, const struct flow_edge *rows, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		uint32_t day = rows[i].interval / DAY_SECONDS;
@@ -46,7 +46,7 @@ static int append_names(struct store *st, const struct flow_edge *rows, size_t n
 	return 0;
 }
 
-static int append_commit_days(struct store *st)
+static int append_commit_days(struct sqlite *st)
 {
 	int r = 0;
 
@@ -66,7 +66,7 @@ static uint64_t append_rows(const struct flow_edge *e)
 }
 
 /* The day file of an interval, in a transaction. ret NULL: the day was removed by age. */
-static int append_day(struct store *st, enum columns_kind kind, uint32_t interval, struct day **ret)
+static int append_day(struct sqlite *st, enum columns_kind kind, uint32_t interval, struct day **ret)
 {
 	uint32_t day = interval / DAY_SECONDS;
 	int r;
@@ -84,24 +84,24 @@ static int append_day(struct store *st, enum columns_kind kind, uint32_t interva
 	return r ? r : sqlite_begin(st, *ret);
 }
 
-static int append_row(struct store *st, struct day *d, const struct flow_edge *e, bool *ret_new)
+static int append_row(struct sqlite *st, struct day *d, const struct flow_edge *e, bool *ret_new)
 {
 	int r;
 
-	columns_bind(&st->columns, d->id.kind, d->insert, e);
+	columns_bind(&st->s.columns, d->id.kind, d->insert, e);
 	r = sqlite3_step(d->insert);
 	sqlite3_reset(d->insert);
 	if (r != SQLITE_DONE)
 		return sqlite_fail(st, d->db, r, "storing rows");
 	*ret_new = sqlite3_changes(d->db) != 0;
 	if (!*ret_new) {
-		st->stats.duplicates++;
+		st->s.stats.duplicates++;
 		return 0;
 	}
-	return tiers_mark(st, d, e->interval);
+	return marks_add(st, d, e->interval);
 }
 
-static int append_edges(struct store *st, const struct flow_edge *const *v, size_t n)
+static int append_edges(struct sqlite *st, const struct flow_edge *const *v, size_t n)
 {
 	struct day *d = NULL;
 	int r = 0;
@@ -116,7 +116,7 @@ static int append_edges(struct store *st, const struct flow_edge *const *v, size
 		if (d)
 			r = append_row(st, d, v[i], &is_new);
 		else
-			st->stats.too_old += append_rows(v[i]);
+			st->s.stats.too_old += append_rows(v[i]);
 	}
 	return r;
 }
@@ -124,7 +124,7 @@ static int append_edges(struct store *st, const struct flow_edge *const *v, size
 /* --- pairs: a cap per (interval, edge) */
 
 struct fold {
-	struct store *st;
+	struct sqlite *st;
 	struct day *d;
 	const struct flow_edge *first; /* of the group in hand */
 	unsigned kept;                 /* rows of it in the file */
@@ -209,13 +209,13 @@ static int fold_add(struct fold *x, const struct flow_edge *e)
 	if (r != SQLITE_DONE)
 		return sqlite_fail(x->st, x->d->db, r, "storing pairs");
 	if (!sqlite3_changes(x->d->db)) {
-		x->st->stats.duplicates++;
+		x->st->s.stats.duplicates++;
 		return 0;
 	}
 	if (!x->any)
 		x->other = (struct flow_edge){.interval = e->interval, .interval_s = e->interval_s, .id = e->id};
 	x->any = true;
-	x->st->stats.folded++;
+	x->st->s.stats.folded++;
 	x->other.observed |= e->observed;
 	x->other.client_rungs |= e->client_rungs;
 	x->other.server_rungs |= e->server_rungs;
@@ -236,14 +236,14 @@ static int fold_end(struct fold *x)
 		return 0;
 	x->any = false;
 	buf_init(&sql, 0);
-	r = columns_select(&x->st->columns, COLUMNS_PAIRS, x->d->db, &sql);
+	r = columns_select(&x->st->s.columns, COLUMNS_PAIRS, x->d->db, &sql);
 	buf_printf(&sql, " WHERE interval=? AND edge=? AND client=zeroblob(16) AND server=zeroblob(16)");
 	if (!r)
 		r = fold_prepare(x, buf_text(&sql), &x->other, &q);
 	if (r)
 		goto out;
 	while ((r = sqlite3_step(q)) == SQLITE_ROW)
-		columns_read(&x->st->columns, COLUMNS_PAIRS, q, &x->other);
+		columns_read(&x->st->s.columns, COLUMNS_PAIRS, q, &x->other);
 	sqlite3_finalize(q);
 	/* Half read, it must not replace the former one. */
 	if (r != SQLITE_DONE) {
@@ -253,14 +253,14 @@ static int fold_end(struct fold *x)
 	x->other.scope = x->other.via = (struct str){0};
 	x->other.revision = 0;
 	buf_clear(&sql);
-	columns_insert(&x->st->columns, COLUMNS_PAIRS, "REPLACE", &sql);
+	columns_insert(&x->st->s.columns, COLUMNS_PAIRS, "REPLACE", &sql);
 	r = fold_prepare(x, buf_text(&sql), &x->other, &q);
 	if (r)
 		goto out;
-	columns_bind(&x->st->columns, COLUMNS_PAIRS, q, &x->other);
+	columns_bind(&x->st->s.columns, COLUMNS_PAIRS, q, &x->other);
 	r = sqlite3_step(q);
 	sqlite3_finalize(q);
-	r = r == SQLITE_DONE ? tiers_mark(x->st, x->d, x->other.interval)
+	r = r == SQLITE_DONE ? marks_add(x->st, x->d, x->other.interval)
 			     : sqlite_fail(x->st, x->d->db, r, "storing pairs");
 out:
 	buf_deinit(&sql);
@@ -272,7 +272,7 @@ static int append_pair(struct fold *x, const struct flow_edge *e)
 	bool known = false, is_new = false;
 	int r = 0;
 
-	if (x->kept >= x->st->opts.pairs_per_edge) {
+	if (x->kept >= x->st->s.opts.pairs_per_edge) {
 		r = fold_known(x, e, &known);
 		if (!r && !known)
 			return fold_add(x, e);
@@ -283,7 +283,7 @@ static int append_pair(struct fold *x, const struct flow_edge *e)
 	return r;
 }
 
-static int append_pairs(struct store *st, const struct flow_edge *const *v, size_t n)
+static int append_pairs(struct sqlite *st, const struct flow_edge *const *v, size_t n)
 {
 	struct fold x = {.st = st};
 	int r = 0;
@@ -299,12 +299,12 @@ static int append_pairs(struct store *st, const struct flow_edge *const *v, size
 		if (!r && x.d)
 			r = append_pair(&x, v[i]);
 		else if (!r)
-			st->stats.too_old_pairs += append_rows(v[i]);
+			st->s.stats.too_old_pairs += append_rows(v[i]);
 	}
 	return r ? r : fold_end(&x);
 }
 
-static int append_ledgers(struct store *st, const struct store_batch *b)
+static int append_ledgers(struct sqlite *st, const struct store_batch *b)
 {
 	int r = 0;
 
@@ -318,7 +318,7 @@ static int append_ledgers(struct store *st, const struct store_batch *b)
 	return r;
 }
 
-static int append_hosts(struct store *st, const struct store_batch *b)
+static int append_hosts(struct sqlite *st, const struct store_batch *b)
 {
 	int r = 0;
 
@@ -331,7 +331,7 @@ static int append_hosts(struct store *st, const struct store_batch *b)
 	return r ? r : sqlite_main_commit(st);
 }
 
-static void append_newest(struct store *st, const struct store_batch *b)
+static void append_newest(struct sqlite *st, const struct store_batch *b)
 {
 	pthread_mutex_lock(&st->lock);
 	for (size_t i = 0; i < b->n_edges; i++)
@@ -340,10 +340,11 @@ static void append_newest(struct store *st, const struct store_batch *b)
 	pthread_mutex_unlock(&st->lock);
 }
 
-int store_append(struct store *st, const struct store_batch *b)
+int sqlite_append(struct store *s, const struct store_batch *b)
 {
+	struct sqlite *st = (struct sqlite *)s;
 	const struct flow_edge **edges = append_sort(b->edges, b->n_edges), **pairs = append_sort(b->pairs, b->n_pairs);
-	struct store_stats before = st->stats;
+	struct store_stats before = st->s.stats;
 	int r = -ENOMEM;
 
 	if (!edges || !pairs)
@@ -370,7 +371,7 @@ int store_append(struct store *st, const struct store_batch *b)
 out:
 	if (r) {
 		sqlite_rollback(st);
-		st->stats = before;
+		st->s.stats = before;
 	}
 	free(edges);
 	free(pairs);

@@ -43,7 +43,7 @@ static void bind_ip(struct bind *b, const struct ip *ip)
 	sqlite3_bind_blob(b->st, ++b->at, ip->b, sizeof(ip->b), SQLITE_STATIC);
 }
 
-static int catalog_prepare(struct store *st, const char *sql, struct bind *ret)
+static int catalog_prepare(struct sqlite *st, const char *sql, struct bind *ret)
 {
 	int r;
 
@@ -52,7 +52,7 @@ static int catalog_prepare(struct store *st, const char *sql, struct bind *ret)
 	return r ? sqlite_fail(st, st->main, r, "writing hosts") : 0;
 }
 
-static int catalog_step(struct store *st, struct bind *b)
+static int catalog_step(struct sqlite *st, struct bind *b)
 {
 	int r = sqlite3_step(b->st);
 
@@ -61,7 +61,7 @@ static int catalog_step(struct store *st, struct bind *b)
 	return r == SQLITE_DONE ? 0 : sqlite_fail(st, st->main, r, "writing hosts");
 }
 
-static int catalog_put_addresses(struct store *st, const struct flow_host *h)
+static int catalog_put_addresses(struct sqlite *st, const struct flow_host *h)
 {
 	struct bind b;
 	int r;
@@ -89,7 +89,7 @@ static int catalog_put_addresses(struct store *st, const struct flow_host *h)
 	return r;
 }
 
-int catalog_put_host(struct store *st, const struct flow_host *h)
+int catalog_put_host(struct sqlite *st, const struct flow_host *h)
 {
 	struct bind b;
 	int r;
@@ -119,7 +119,7 @@ int catalog_put_host(struct store *st, const struct flow_host *h)
 	return r;
 }
 
-int catalog_put_listener(struct store *st, const struct flow_listener *l)
+int catalog_put_listener(struct sqlite *st, const struct flow_listener *l)
 {
 	struct bind b;
 	int r;
@@ -156,7 +156,7 @@ int catalog_put_listener(struct store *st, const struct flow_listener *l)
 	return catalog_step(st, &b);
 }
 
-int catalog_forget(struct store *st, uint32_t before)
+int catalog_forget(struct sqlite *st, uint32_t before)
 {
 	static const char *const statements[] = {
 		"DELETE FROM addresses WHERE (net,id) IN (SELECT net,id FROM hosts WHERE interval<?)",
@@ -213,7 +213,7 @@ unsigned catalog_counts_parse(struct str text, struct flow_count *c, unsigned ma
 	return n;
 }
 
-int catalog_put_ledger(struct store *st, struct day *d, const struct flow_ledger *l)
+int catalog_put_ledger(struct sqlite *st, struct day *d, const struct flow_ledger *l)
 {
 	struct bind b = {d->insert, 0};
 	struct buf lost, info;

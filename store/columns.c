@@ -271,6 +271,11 @@ static const struct sum {
 	{"undelivered", 3, 1, {FLOW_F_tx_undelivered}},
 };
 
+/* How a dialect says what the sums need. */
+struct words {
+	const char *max, *choose, *ends;
+};
+
 /* The name of what the sender of a way calls `f`, seen by v. A receiver has it where a field of the same column name exists. */
 static const struct column *columns_find(const struct columns *c, enum flow_view v, const char *way, const char *column)
 {
@@ -283,25 +288,26 @@ static const struct column *columns_find(const struct columns *c, enum flow_view
 	return NULL;
 }
 
-static void columns_best(const struct columns *c, const char *way, const char *column, struct buf *sql)
+static void columns_best(const struct columns *c, const struct words *d, const char *way, const char *column,
+			 struct buf *sql)
 {
 	const struct column *a = columns_find(c, FLOW_VIEW_CLIENT, way, column);
 	const struct column *b = columns_find(c, FLOW_VIEW_SERVER, way, column);
 	const struct column *n = columns_find(c, FLOW_VIEW_NETWORK, way, column);
 
 	if (a && b && n)
-		buf_printf(sql, "CASE WHEN observed&3 THEN max(%s,%s) ELSE %s END", a->name, b->name, n->name);
+		buf_printf(sql, "%s(%s,%s(%s,%s),%s)", d->choose, d->ends, d->max, a->name, b->name, n->name);
 	else if (a && b)
-		buf_printf(sql, "max(%s,%s)", a->name, b->name);
+		buf_printf(sql, "%s(%s,%s)", d->max, a->name, b->name);
 	else
 		buf_printf(sql, "%s", a ? a->name : b ? b->name : "0");
 }
 
-static void columns_crossed(const uint8_t fields[2], struct buf *sql)
+static void columns_crossed(const struct words *d, const uint8_t fields[2], struct buf *sql)
 {
 	const char *a = flow_fields[fields[0]].column, *b = flow_fields[fields[1]].column;
 
-	buf_printf(sql, "max(client_%s,server_%s)+max(client_%s,server_%s)", a, b, b, a);
+	buf_printf(sql, "%s(client_%s,server_%s)+%s(client_%s,server_%s)", d->max, a, b, d->max, b, a);
 }
 
 const char *columns_sum_name(size_t i)
@@ -309,8 +315,14 @@ const char *columns_sum_name(size_t i)
 	return i < ARRAY_LEN(sums) ? sums[i].name : NULL;
 }
 
-bool columns_sum(const struct columns *c, const char *name, struct buf *sql)
+bool columns_sum(const struct columns *c, enum columns_dialect dialect, const char *name, struct buf *sql)
 {
+	static const struct words dialects[] = {
+		[COLUMNS_SQLITE] = {"max", "iif", "observed&3"},
+		[COLUMNS_CLICKHOUSE] = {"greatest", "if", "bitAnd(observed,3)!=0"},
+	};
+	const struct words *d = &dialects[dialect];
+
 	for (unsigned i = 0; i < c->n; i++)
 		if (!strcmp(c->v[i].name, name) && !c->v[i].hist) {
 			buf_printf(sql, "%s", name);
@@ -322,7 +334,7 @@ bool columns_sum(const struct columns *c, const char *name, struct buf *sql)
 		if (strcmp(sums[i].name, name))
 			continue;
 		if (sums[i].ways == CROSSED)
-			columns_crossed(sums[i].fields, sql);
+			columns_crossed(d, sums[i].fields, sql);
 		for (unsigned k = 0; sums[i].ways != CROSSED && k < sums[i].n; k++) {
 			const char *column = flow_fields[sums[i].fields[k]].column;
 
@@ -332,7 +344,7 @@ bool columns_sum(const struct columns *c, const char *name, struct buf *sql)
 				if (!sums[i].ways && way == 2)
 					continue;
 				buf_printf(sql, "%s", sep);
-				columns_best(c, !sums[i].ways ? "" : way == 1 ? "c2s_" : "s2c_", column, sql);
+				columns_best(c, d, !sums[i].ways ? "" : way == 1 ? "c2s_" : "s2c_", column, sql);
 				sep = "+";
 			}
 		}

@@ -43,8 +43,10 @@ void columns_read(const struct columns *c, enum columns_kind kind, sqlite3_stmt 
 /* ALTER TABLE ADD COLUMN for what the file lacks. SQLite's result code. */
 int columns_grow(const struct columns *c, enum columns_kind kind, sqlite3 *db);
 
+enum columns_dialect { COLUMNS_SQLITE, COLUMNS_CLICKHOUSE };
+
 /* SQL of a scalar's best view (see store_best), or of the column called `name`. False: no such sum. */
-bool columns_sum(const struct columns *c, const char *name, struct buf *sql);
+bool columns_sum(const struct columns *c, enum columns_dialect d, const char *name, struct buf *sql);
 const char *columns_sum_name(size_t i);
 
 /* A histogram as bytes: index of the first counter that is not zero, then the counters up to the last such one as LEB128.

@@ -13,10 +13,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "store/tiers.h"
-
 struct plan {
-	struct store *st;
+	const struct tiers *st;
+	const struct store_opts *opts;
 	enum columns_kind kind;
 	struct cover *c;
 };
@@ -50,8 +49,8 @@ static bool plan_stale(const struct plan *p, enum store_tier t, uint32_t from, u
 {
 	for (unsigned finer = STORE_FINE; finer < t; finer++) {
 		const struct dirty *d = &p->st->dirty[p->kind][finer];
-		enum store_tier above = tiers_above(p->st, p->kind, finer);
-		uint32_t length = above < STORE_TIERS ? tiers_length(p->st, above) : 1;
+		enum store_tier above = tiers_above(p->opts, p->kind, finer);
+		uint32_t length = above < STORE_TIERS ? tiers_length(p->opts, above) : 1;
 
 		/* A mark is the start of a bucket of the tier above `finer`. */
 		if (dirty_any(d, from - from % length, to))
@@ -62,7 +61,7 @@ static bool plan_stale(const struct plan *p, enum store_tier t, uint32_t from, u
 
 static int plan_part(struct plan *p, enum store_tier t, uint32_t from, uint32_t to)
 {
-	uint32_t length = tiers_length(p->st, t), a, b;
+	uint32_t length = tiers_length(p->opts, t), a, b;
 	enum store_tier below;
 	int r;
 
@@ -70,7 +69,7 @@ static int plan_part(struct plan *p, enum store_tier t, uint32_t from, uint32_t 
 		return 0;
 	if (t == STORE_FINE)
 		return plan_emit(p, t, from, to);
-	below = tiers_below(p->st, p->kind, t);
+	below = tiers_below(p->opts, p->kind, t);
 	if (p->c->step && p->c->step % length)
 		return plan_part(p, below, from, to);
 	a = (uint32_t)(((uint64_t)from + length - 1) / length * length);
@@ -95,8 +94,8 @@ static enum store_tier plan_left(const struct plan *p, uint32_t at)
 	const uint32_t *oldest = p->st->oldest[p->kind];
 	enum store_tier t = STORE_FINE, best = STORE_FINE;
 
-	while (oldest[best] == UINT32_MAX || oldest[best] > at / DAY_SECONDS) {
-		t = tiers_above(p->st, p->kind, t);
+	while (oldest[best] == UINT32_MAX || oldest[best] > at) {
+		t = tiers_above(p->opts, p->kind, t);
 		if (t >= STORE_TIERS)
 			break;
 		if (oldest[t] < oldest[best])
@@ -115,33 +114,31 @@ static uint32_t plan_first(const struct plan *p, uint32_t from)
 			oldest = p->st->oldest[p->kind][t];
 	if (oldest == UINT32_MAX)
 		return UINT32_MAX;
-	return oldest * DAY_SECONDS > from ? oldest * DAY_SECONDS : from;
+	return oldest > from ? oldest : from;
 }
 
-int cover_make(struct store *st, enum columns_kind kind, uint32_t from, uint32_t to, uint32_t step, struct cover *ret)
+int cover_make(const struct tiers *st, const struct store_opts *o, enum columns_kind kind, uint32_t from, uint32_t to,
+	       uint32_t step, struct cover *ret)
 {
-	struct plan p = {st, kind, ret};
+	struct plan p = {st, o, kind, ret};
 	enum store_tier coarsest = STORE_FINE, t;
 	int r;
 
 	*ret = (struct cover){.from = from, .to = to, .step = step};
 	if (from >= to)
 		return 0;
-	pthread_mutex_lock(&st->lock);
-	for (t = STORE_FINE; t < STORE_TIERS; t = tiers_above(st, kind, t))
+	for (t = STORE_FINE; t < STORE_TIERS; t = tiers_above(o, kind, t))
 		coarsest = t;
 	t = plan_left(&p, from);
 	if (t != STORE_FINE) {
-		ret->from -= from % tiers_length(st, t);
-		if (step && step % tiers_length(st, t))
-			ret->step = (step / tiers_length(st, t) + 1) * tiers_length(st, t);
+		ret->from -= from % tiers_length(o, t);
+		if (step && step % tiers_length(o, t))
+			ret->step = (step / tiers_length(o, t) + 1) * tiers_length(o, t);
 	}
 	t = plan_left(&p, to - 1);
 	if (t != STORE_FINE)
-		ret->to = (uint32_t)(((uint64_t)to + tiers_length(st, t) - 1) / tiers_length(st, t) *
-				     tiers_length(st, t));
+		ret->to = (uint32_t)(((uint64_t)to + tiers_length(o, t) - 1) / tiers_length(o, t) * tiers_length(o, t));
 	r = plan_part(&p, coarsest, plan_first(&p, ret->from), ret->to);
-	pthread_mutex_unlock(&st->lock);
 	if (r)
 		cover_deinit(ret);
 	return r;

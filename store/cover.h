@@ -2,7 +2,7 @@
 /* Which rows of which tiers add up to exactly a range. */
 #pragma once
 
-#include "store/sqlite.h"
+#include "store/tiers.h"
 
 struct segment {
 	enum store_tier tier;
@@ -16,6 +16,7 @@ struct cover {
 	uint8_t tiers;           /* bits 1 << tier */
 };
 
-/* step 0: one sum. -ENOMEM. */
-int cover_make(struct store *st, enum columns_kind kind, uint32_t from, uint32_t to, uint32_t step, struct cover *ret);
+/* step 0: one sum. The caller holds what guards `st`. -ENOMEM. */
+int cover_make(const struct tiers *st, const struct store_opts *o, enum columns_kind kind, uint32_t from, uint32_t to,
+	       uint32_t step, struct cover *ret);
 void cover_deinit(struct cover *c);

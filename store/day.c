@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #include "base/table.h"
-
-const char *const day_tier_names[STORE_TIERS] = {"fine", "1m", "5m", "1h"};
+#include "store/tiers.h"
 
 void day_path(const char *folder, const struct day_id *id, char *dst, size_t size)
 {
@@ -17,7 +16,7 @@ void day_path(const char *folder, const struct day_id *id, char *dst, size_t siz
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
-	snprintf(dst, size, "%s/%s-%s-%04d-%02d-%02d.db", folder, columns_table(id->kind), day_tier_names[id->tier],
+	snprintf(dst, size, "%s/%s-%s-%04d-%02d-%02d.db", folder, columns_table(id->kind), tiers_names[id->tier],
 		 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
 }
 
@@ -36,7 +35,7 @@ bool day_parse(const char *name, struct day_id *ret)
 	tm.tm_mon--;
 	for (id.kind = 0; id.kind < COLUMNS_KINDS && strcmp(kind, columns_table(id.kind)); id.kind++)
 		;
-	for (id.tier = 0; id.tier < STORE_TIERS && strcmp(tier, day_tier_names[id.tier]); id.tier++)
+	for (id.tier = 0; id.tier < STORE_TIERS && strcmp(tier, tiers_names[id.tier]); id.tier++)
 		;
 	if (id.kind == COLUMNS_KINDS || id.tier == STORE_TIERS || tm.tm_year < 70 || tm.tm_year > 300)
 		return false;

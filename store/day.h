@@ -16,8 +16,6 @@ struct day_id {
 	uint32_t day; /* since 1970 */
 };
 
-extern const char *const day_tier_names[STORE_TIERS]; /* "fine", "1m", "5m", "1h" */
-
 /* "<folder>/edges-fine-2026-11-23.db" */
 void day_path(const char *folder, const struct day_id *id, char *dst, size_t size);
 /* The id of a file name (without folder); false for anything else, "-wal" and "-shm" included. */

@@ -2,7 +2,7 @@
 /* Edges by their names: which match a filter, and which of them make a group. */
 #pragma once
 
-#include "store/scan.h"
+#include "store/ops.h"
 
 struct name {
 	uint64_t edge;
@@ -26,9 +26,5 @@ void names_deinit(struct names *n);
 
 const struct name *names_get(const struct names *n, uint64_t edge);
 
-/* Around many calls of names_one(): one look at the file instead of one each. -errno; names_end() only after 0. */
-int names_begin(struct store_query *q);
-void names_end(struct store_query *q);
-
-/* One name; texts go into *a. -ENOENT. */
-int names_one(struct store_query *q, uint64_t edge, struct store_arena **a, struct flow_edge_name *ret);
+/* Those of some edges; one that is not known is left out. -errno. */
+int names_load_of(struct store_query *q, const uint64_t *edges, size_t n, struct store_arena **a, struct names *ret);

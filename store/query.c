@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store/entries.h"
 #include "store/names.h"
 
 void store_rows_deinit(struct store_rows *r)
@@ -64,57 +63,42 @@ static bool addresses_match(const struct store_filter *f, const struct key *k)
 	return !f->n_addresses;
 }
 
-static struct ip query_ip(sqlite3_stmt *st, int i)
+/* False: it does not match. */
+static bool work_key(const struct work *w, const struct scan_row *row, struct key *ret)
 {
-	struct ip ip = {0};
-
-	if (sqlite3_column_bytes(st, i) == sizeof(ip.b))
-		memcpy(ip.b, sqlite3_column_blob(st, i), sizeof(ip.b));
-	return ip;
-}
-
-/* edge at column `at`; pairs: client, server, scope after `skip` more. False: it does not match. */
-static bool work_key(const struct work *w, sqlite3_stmt *st, int at, int skip, struct key *ret)
-{
-	struct key k = {.id = (uint64_t)sqlite3_column_int64(st, at)};
 	const struct name *n = NULL;
 
 	if (w->named) {
-		n = names_get(&w->names, k.id);
+		n = names_get(&w->names, row->key.id);
 		if (!n)
 			return false;
 	}
-	if (w->kind == COLUMNS_PAIRS) {
-		k.client = query_ip(st, at + 1 + skip);
-		k.server = query_ip(st, at + 2 + skip);
-		k.scope = (struct str){(const char *)sqlite3_column_text(st, at + 3 + skip),
-				       (size_t)sqlite3_column_bytes(st, at + 3 + skip)};
-		if (!addresses_match(&w->ask->filter, &k))
-			return false;
-	}
-	if (!w->pairs)
-		k = (struct key){.id = w->ask->group == STORE_BY_EDGE ? k.id : n->group};
-	*ret = k;
+	if (w->kind == COLUMNS_PAIRS && !addresses_match(&w->ask->filter, &row->key))
+		return false;
+	if (w->pairs)
+		*ret = row->key;
+	else
+		*ret = (struct key){.id = w->ask->group == STORE_BY_EDGE ? row->key.id : n->group};
 	return true;
 }
 
 /* --- pass 2 */
 
-static int rank_row(void *arg, sqlite3_stmt *st)
+static int rank_row(void *arg, const struct scan_row *row)
 {
 	struct work *w = arg;
 	struct entry *e;
 	struct key k;
 	size_t n = w->entries.n;
 
-	if (!work_key(w, st, 1, 0, &k))
+	if (!work_key(w, row, &k))
 		return 0;
 	e = entries_get(&w->entries, &k, true);
 	if (!e)
 		return -ENOMEM;
 	if (w->entries.n > n && k.scope.n && !arena_copy(&w->arena, k.scope, &e->key.scope))
 		return -ENOMEM;
-	e->rank += (double)sqlite3_column_int64(st, 0);
+	e->rank += row->rank;
 	return 0;
 }
 
@@ -173,39 +157,33 @@ static const uint64_t *work_edges(const struct work *w, size_t *ret_n, uint64_t 
 
 static int work_rank(struct work *w)
 {
-	const char *name = w->ask->sort ? w->ask->sort : "bytes";
+	struct scan x = {.kind = w->kind, .cover = &w->cover, .sort = w->ask->sort ? w->ask->sort : "bytes"};
 	uint64_t *edges;
-	size_t n;
-	struct buf sql;
 	int r;
 
-	buf_init(&sql, 0);
-	if (!columns_sum(&w->q->st->columns, name, &sql)) {
-		buf_deinit(&sql);
-		snprintf(w->q->error, sizeof(w->q->error), "no sum is called %.60s", name);
+	if (!store_sort_known(x.sort)) {
+		snprintf(w->q->error, sizeof(w->q->error), "no sum is called %.60s", x.sort);
 		return -EINVAL;
 	}
-	buf_printf(&sql, w->kind == COLUMNS_PAIRS ? ",edge,client,server,scope" : ",edge");
-	work_edges(w, &n, &edges);
-	r = w->named && !w->names.n ? 0 : scan_rows(w->q, w->kind, &w->cover, buf_text(&sql), edges, n, rank_row, w);
+	x.edges = work_edges(w, &x.n_edges, &edges);
+	r = w->named && !w->names.n ? 0 : w->q->ops->scan(w->q, &x, rank_row, w);
 	free(edges);
-	buf_deinit(&sql);
 	return r;
 }
 
 /* --- pass 3 */
 
-static int sum_into(struct work *w, struct store_row *row, sqlite3_stmt *st, const struct key *k)
+static int sum_into(struct work *w, struct store_row *row, const struct scan_row *from, const struct key *k)
 {
 	struct flow_edge *e = &row->e;
 	struct str scope = e->scope, via = e->via;
 
-	columns_read(&w->q->st->columns, w->kind, st, e);
-	if (!row->first || e->interval < row->first)
-		row->first = e->interval;
-	if (e->interval > row->last)
-		row->last = e->interval;
-	e->id = w->ask->group == STORE_BY_EDGE ? e->id : 0;
+	from->add(from, e);
+	if (!row->first || from->first < row->first)
+		row->first = from->first;
+	if (from->last > row->last)
+		row->last = from->last;
+	e->id = w->ask->group == STORE_BY_EDGE ? from->key.id : 0;
 	e->revision = 0;
 	e->scope = scope;
 	if (!w->pairs) {
@@ -213,7 +191,7 @@ static int sum_into(struct work *w, struct store_row *row, sqlite3_stmt *st, con
 	} else if (k) {
 		e->scope = k->scope;
 	}
-	/* The first one known stays; it lives in the statement until copied. */
+	/* The first one known stays; it lives for the call until copied. */
 	if (via.n)
 		e->via = via;
 	else if (e->via.n && !arena_copy(&w->arena, e->via, &e->via))
@@ -221,22 +199,43 @@ static int sum_into(struct work *w, struct store_row *row, sqlite3_stmt *st, con
 	return 0;
 }
 
-static int sum_row(void *arg, sqlite3_stmt *st)
+static int sum_row(void *arg, const struct scan_row *row)
 {
 	struct work *w = arg;
 	struct entry *e;
 	struct key k;
 
-	if (!work_key(w, st, 1, 1, &k))
+	if (!work_key(w, row, &k))
 		return 0;
 	e = entries_get(&w->entries, &k, false);
-	return e ? sum_into(w, &w->rows[e - w->entries.v], st, &e->key) : 0;
+	return e ? sum_into(w, &w->rows[e - w->entries.v], row, &e->key) : 0;
+}
+
+static int edge_order(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x != y ? (x < y ? -1 : 1) : 0;
+}
+
+/* Pairs: several keys of one edge, looked up once. */
+static size_t work_unique(uint64_t *edges, size_t n)
+{
+	size_t kept = 0;
+
+	if (n)
+		qsort(edges, n, sizeof(*edges), edge_order);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || edges[kept - 1] != edges[i])
+			edges[kept++] = edges[i];
+	return kept;
 }
 
 static int work_sums(struct work *w)
 {
 	size_t n = w->entries.n, n_edges = 0;
 	uint64_t *edges = malloc((n + 1) * sizeof(*edges));
+	struct scan x = {.kind = w->kind, .cover = &w->cover};
 	int r;
 
 	w->rows = calloc(n + 1, sizeof(*w->rows));
@@ -244,25 +243,14 @@ static int work_sums(struct work *w)
 		free(edges);
 		return -ENOMEM;
 	}
-	if (w->ask->group == STORE_BY_EDGE)
-		for (size_t i = 0; i < n; i++)
-			if (!n_edges || edges[n_edges - 1] != w->entries.v[i].key.id)
-				edges[n_edges++] = w->entries.v[i].key.id;
-	/* Pairs: several keys of one edge, looked up once. */
-	if (w->pairs && n_edges > 1) {
-		size_t kept = 0;
-
-		for (size_t i = 0; i < n_edges; i++) {
-			size_t k = 0;
-
-			while (k < kept && edges[k] != edges[i])
-				k++;
-			if (k == kept && kept < 65)
-				edges[kept++] = edges[i];
-		}
-		n_edges = kept;
+	if (w->ask->group == STORE_BY_EDGE) {
+		for (; n_edges < n; n_edges++)
+			edges[n_edges] = w->entries.v[n_edges].key.id;
+		n_edges = work_unique(edges, n_edges);
 	}
-	r = n ? scan_rows(w->q, w->kind, &w->cover, NULL, edges, n_edges, sum_row, w) : 0;
+	x.edges = edges;
+	x.n_edges = n_edges;
+	r = n ? w->q->ops->scan(w->q, &x, sum_row, w) : 0;
 	free(edges);
 	return r;
 }
@@ -291,26 +279,27 @@ static int work_finish_groups(struct work *w)
 
 static int work_finish_edges(struct work *w)
 {
-	int r = w->named ? 0 : names_begin(w->q);
+	size_t n = w->entries.n;
+	uint64_t *edges = w->named ? NULL : malloc((n + 1) * sizeof(*edges));
+	int r = 0;
 
-	if (r)
-		return r;
-	for (size_t i = 0; !r && i < w->entries.n; i++) {
+	if (edges) {
+		for (size_t i = 0; i < n; i++)
+			edges[i] = w->entries.v[i].key.id;
+		r = names_load_of(w->q, edges, work_unique(edges, n), &w->arena, &w->names);
+	} else if (!w->named) {
+		r = -ENOMEM;
+	}
+	for (size_t i = 0; !r && i < n; i++) {
 		struct flow_edge *e = &w->rows[i].e;
-		const struct name *n;
+		const struct name *name;
 
 		e->id = w->entries.v[i].key.id;
-		n = w->named ? names_get(&w->names, e->id) : NULL;
-		if (n) {
-			e->name = n->name;
-		} else {
-			r = names_one(w->q, e->id, &w->arena, &e->name);
-			if (r == -ENOENT)
-				r = 0;
-		}
+		name = names_get(&w->names, e->id);
+		if (name)
+			e->name = name->name;
 	}
-	if (!w->named)
-		names_end(w->q);
+	free(edges);
 	return r;
 }
 
@@ -360,8 +349,10 @@ static int query_list(struct store_query *q, const struct store_ask *ask, bool p
 	size_t matched;
 	int r;
 
-	scan_begin(q);
-	r = cover_make(q->st, w.kind, ask->from, ask->to, 0, &w.cover);
+	r = q->ops->begin(q, ask->from, ask->to);
+	if (r)
+		return r;
+	r = q->ops->cover(q, w.kind, ask->from, ask->to, 0, &w.cover);
 	if (!r && (names_filtered(&ask->filter) || ask->group != STORE_BY_EDGE))
 		r = work_names(&w);
 	if (!r)
@@ -375,7 +366,7 @@ static int query_list(struct store_query *q, const struct store_ask *ask, bool p
 		r = work_finish(&w);
 	if (!r)
 		work_answer(&w, w.entries.n, matched, ret);
-	scan_end(q);
+	q->ops->end(q);
 	work_deinit(&w);
 	return r;
 }
@@ -395,19 +386,18 @@ int store_pairs(struct store_query *q, const struct store_ask *ask, struct store
 
 /* --- series: the key is the point in time */
 
-static int point_row(void *arg, sqlite3_stmt *st)
+static int point_row(void *arg, const struct scan_row *row)
 {
 	struct work *w = arg;
-	uint32_t interval = (uint32_t)sqlite3_column_int64(st, 0);
 	struct key k;
 	size_t i;
 
-	if (!work_key(w, st, 1, 1, &k))
+	if (!work_key(w, row, &k))
 		return 0;
-	i = interval / w->cover.step - w->cover.from / w->cover.step;
+	i = row->first / w->cover.step - w->cover.from / w->cover.step;
 	if (i >= w->entries.cap)
 		return 0;
-	return sum_into(w, &w->rows[i], st, NULL);
+	return sum_into(w, &w->rows[i], row, NULL);
 }
 
 static size_t series_pack(struct work *w)
@@ -433,14 +423,17 @@ static size_t series_pack(struct work *w)
 int store_series(struct store_query *q, const struct store_ask *ask, struct store_rows *ret)
 {
 	struct work w = {.q = q, .ask = ask, .kind = ask->filter.n_addresses ? COLUMNS_PAIRS : COLUMNS_EDGES};
+	struct scan x = {.kind = w.kind, .cover = &w.cover};
 	uint64_t *edges = NULL;
-	size_t n = 0, n_edges = 0;
+	size_t n = 0;
 	int r;
 
 	if (!ask->step)
 		return -EINVAL;
-	scan_begin(q);
-	r = cover_make(q->st, w.kind, ask->from, ask->to, ask->step, &w.cover);
+	r = q->ops->begin(q, ask->from, ask->to);
+	if (r)
+		return r;
+	r = q->ops->cover(q, w.kind, ask->from, ask->to, ask->step, &w.cover);
 	if (!r && w.cover.to > w.cover.from)
 		n = (w.cover.to - 1) / w.cover.step - w.cover.from / w.cover.step + 1;
 	if (n > STORE_ROWS_MAX) {
@@ -454,14 +447,16 @@ int store_series(struct store_query *q, const struct store_ask *ask, struct stor
 		w.rows = calloc(n + 1, sizeof(*w.rows));
 		r = w.rows ? 0 : -ENOMEM;
 	}
-	work_edges(&w, &n_edges, &edges);
+	x.edges = work_edges(&w, &x.n_edges, &edges);
+	x.step = w.cover.step;
+	x.edges_told = !w.named && w.kind == COLUMNS_EDGES;
 	if (!r && !(w.named && !w.names.n))
-		r = scan_rows(q, w.kind, &w.cover, NULL, edges, n_edges, point_row, &w);
+		r = q->ops->scan(q, &x, point_row, &w);
 	if (!r)
 		n = series_pack(&w);
 	if (!r)
 		work_answer(&w, n, n, ret);
-	scan_end(q);
+	q->ops->end(q);
 	free(edges);
 	work_deinit(&w);
 	return r;
@@ -470,8 +465,14 @@ int store_series(struct store_query *q, const struct store_ask *ask, struct stor
 int store_name(struct store_query *q, uint64_t edge, struct flow_edge_name *ret)
 {
 	struct store_arena *a = NULL;
-	int r = names_one(q, edge, &a, ret);
+	struct names names = {0};
+	int r = names_load_of(q, &edge, 1, &a, &names);
 
+	if (!r && !names.n)
+		r = -ENOENT;
+	if (!r)
+		*ret = names.v[0].name;
+	names_deinit(&names);
 	arena_free(q->names);
 	q->names = a;
 	return r;
@@ -485,7 +486,7 @@ bool store_sort_known(const char *name)
 
 	columns_init(&c);
 	buf_init(&sql, 0);
-	known = columns_sum(&c, name, &sql);
+	known = columns_sum(&c, COLUMNS_SQLITE, name, &sql);
 	buf_deinit(&sql);
 	return known;
 }

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 #include "store/query.h"
-#include "store/tiers.h"
+#include "store/marks.h"
 
 struct roll {
-	struct store *st;
+	struct sqlite *st;
 	enum columns_kind kind;
 	struct day *to;
 	uint32_t bucket;
@@ -58,7 +58,7 @@ static int roll_put(struct roll *x, struct flow_edge *e)
 	e->interval = x->bucket;
 	e->interval_s = x->length;
 	e->revision = 0;
-	columns_bind(&x->st->columns, x->kind, x->to->insert, e);
+	columns_bind(&x->st->s.columns, x->kind, x->to->insert, e);
 	r = sqlite3_step(x->to->insert);
 	sqlite3_reset(x->to->insert);
 	return r == SQLITE_DONE ? 0 : sqlite_fail(x->st, x->to->db, r, "writing a roll-up");
@@ -132,7 +132,7 @@ static int roll_row(struct roll *x, sqlite3_stmt *from)
 			return r;
 		e = NULL;
 	}
-	columns_read(&x->st->columns, x->kind, from, &key);
+	columns_read(&x->st->s.columns, x->kind, from, &key);
 	same = e && (x->kind == COLUMNS_EDGES ||
 		     (ip_eq(&e->client, &key.client) && ip_eq(&e->server, &key.server) && str_eq(e->scope, key.scope)));
 	if (same) {
@@ -153,7 +153,7 @@ static int roll_read(struct roll *x, struct day *from)
 	int r;
 
 	buf_init(&sql, 0);
-	r = columns_select(&x->st->columns, x->kind, from->db, &sql);
+	r = columns_select(&x->st->s.columns, x->kind, from->db, &sql);
 	buf_printf(&sql, " WHERE interval>=? AND interval<? ORDER BY %s",
 		   x->kind == COLUMNS_PAIRS ? "edge,client,server,scope" : "edge");
 	if (!r)
@@ -180,7 +180,7 @@ out:
 	return r;
 }
 
-static int roll_exec(struct store *st, struct day *d, const char *fmt, const char *table, uint32_t bucket)
+static int roll_exec(struct sqlite *st, struct day *d, const char *fmt, const char *table, uint32_t bucket)
 {
 	char sql[128];
 	int r;
@@ -190,15 +190,16 @@ static int roll_exec(struct store *st, struct day *d, const char *fmt, const cha
 	return r ? sqlite_fail(st, d->db, r, "rolling up") : 0;
 }
 
-static int roll_bucket(struct store *st, enum columns_kind kind, enum store_tier below, uint32_t bucket)
+static int roll_bucket(struct sqlite *st, enum columns_kind kind, enum store_tier below, uint32_t bucket)
 {
-	enum store_tier above = tiers_above(st, kind, below);
-	struct roll x = {.st = st, .kind = kind, .bucket = bucket, .length = (uint16_t)tiers_length(st, above)};
+	enum store_tier above = tiers_above(&st->s.opts, kind, below);
+	struct roll x = {
+		.st = st, .kind = kind, .bucket = bucket, .length = (uint16_t)tiers_length(&st->s.opts, above)};
 	struct day *from;
 	int r = -ENOMEM;
 
 	/* Room for the kept, one more in hand, and `other`. */
-	x.cap = kind == COLUMNS_PAIRS ? st->opts.pairs_per_edge + 1 : 1;
+	x.cap = kind == COLUMNS_PAIRS ? st->s.opts.pairs_per_edge + 1 : 1;
 	x.rows = malloc((x.cap + 1) * sizeof(*x.rows));
 	x.texts = calloc(x.cap + 1, ROLL_TEXT);
 	if (!x.rows || !x.texts)
@@ -213,7 +214,7 @@ static int roll_bucket(struct store *st, enum columns_kind kind, enum store_tier
 	if (!r)
 		r = roll_read(&x, from);
 	if (!r)
-		r = tiers_mark(st, x.to, bucket);
+		r = marks_add(st, x.to, bucket);
 	if (!r)
 		r = sqlite_commit(st, x.to);
 	if (!r)
@@ -223,28 +224,28 @@ static int roll_bucket(struct store *st, enum columns_kind kind, enum store_tier
 		goto out;
 	}
 	pthread_mutex_lock(&st->lock);
-	dirty_del(&st->dirty[kind][below], bucket);
+	dirty_del(&st->tiers.dirty[kind][below], bucket);
 	pthread_mutex_unlock(&st->lock);
-	st->stats.rolled++;
+	st->s.stats.rolled++;
 out:
 	free(x.rows);
 	free(x.texts);
 	return r;
 }
 
-int tiers_roll(struct store *st, uint32_t now_s)
+int sqlite_roll(struct sqlite *st, uint32_t now_s)
 {
 	/* Rows of a bucket's end are on their way for about two intervals. */
-	uint32_t slack = 2u * st->opts.interval_s > 5 ? 2u * st->opts.interval_s : 5;
+	uint32_t slack = 2u * st->s.opts.interval_s > 5 ? 2u * st->s.opts.interval_s : 5;
 
 	for (unsigned k = 0; k < COLUMNS_LEDGER; k++)
 		for (unsigned t = 0; t < STORE_TIERS; t++) {
-			enum store_tier above = tiers_above(st, k, t);
-			const struct dirty *d = &st->dirty[k][t];
+			enum store_tier above = tiers_above(&st->s.opts, k, t);
+			const struct dirty *d = &st->tiers.dirty[k][t];
 
 			/* Oldest first; only this thread changes the list. */
 			if (d->n && above < STORE_TIERS &&
-			    (uint64_t)d->v[0] + tiers_length(st, above) + slack <= now_s) {
+			    (uint64_t)d->v[0] + tiers_length(&st->s.opts, above) + slack <= now_s) {
 				int r = roll_bucket(st, k, t, d->v[0]);
 
 				return r ? r : 1;

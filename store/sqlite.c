@@ -34,40 +34,31 @@
 #include <unistd.h>
 
 #include "store/catalog.h"
-#include "store/tiers.h"
+#include "store/marks.h"
+#include "store/sqlite_scan.h"
 
-const struct store_opts store_defaults = {
-	.interval_s = 10,
-	.keep_s = {[STORE_FINE] = DAY_SECONDS,
-		   [STORE_1M] = 3 * DAY_SECONDS,
-		   [STORE_5M] = 30 * DAY_SECONDS,
-		   [STORE_1H] = 400 * DAY_SECONDS},
-	.keep_pairs_s = {[STORE_FINE] = 6 * 3600, [STORE_5M] = 7 * DAY_SECONDS},
-	.pairs_per_edge = 1000,
-};
-
-int sqlite_fail(struct store *st, sqlite3 *db, int sqlite, const char *what)
+int sqlite_fail(struct sqlite *st, sqlite3 *db, int sqlite, const char *what)
 {
 	int r = day_errno(db, sqlite);
 	const char *file = db ? sqlite3_db_filename(db, "main") : NULL;
 
 	if (r == -ENOSPC)
-		snprintf(st->error, sizeof(st->error), "%s: no space left for %.100s; make room or keep less", what,
+		snprintf(st->s.error, sizeof(st->s.error), "%s: no space left for %.100s; make room or keep less", what,
 			 st->path);
 	else
-		snprintf(st->error, sizeof(st->error), "%s%s%s: %s", what, file ? ": " : "", file ? file : "",
+		snprintf(st->s.error, sizeof(st->s.error), "%s%s%s: %s", what, file ? ": " : "", file ? file : "",
 			 db ? sqlite3_errmsg(db) : sqlite3_errstr(sqlite));
 	return r ? r : -EIO;
 }
 
-static int sqlite_exec_main(struct store *st, const char *sql, const char *what)
+static int sqlite_exec_main(struct sqlite *st, const char *sql, const char *what)
 {
 	int r = sqlite3_exec(st->main, sql, NULL, NULL, NULL);
 
 	return r ? sqlite_fail(st, st->main, r, what) : 0;
 }
 
-int sqlite_day(struct store *st, enum columns_kind kind, enum store_tier tier, uint32_t day, struct day **ret)
+int sqlite_day(struct sqlite *st, enum columns_kind kind, enum store_tier tier, uint32_t day, struct day **ret)
 {
 	struct day_id id;
 	struct day *free_one = NULL;
@@ -96,13 +87,13 @@ int sqlite_day(struct store *st, enum columns_kind kind, enum store_tier tier, u
 			if (!st->days[k].in_tx && (!best || st->days[k].used < best->used))
 				best = &st->days[k];
 		if (!best) {
-			snprintf(st->error, sizeof(st->error), "a batch spans more than %d day files", DAY_OPEN);
+			snprintf(st->s.error, sizeof(st->s.error), "a batch spans more than %d day files", DAY_OPEN);
 			return -E2BIG;
 		}
 		day_close(best);
 		free_one = best;
 	}
-	r = day_open_write(&st->columns, st->path, &id, free_one);
+	r = day_open_write(&st->s.columns, st->path, &id, free_one);
 	if (r) {
 		char file[512];
 
@@ -111,14 +102,14 @@ int sqlite_day(struct store *st, enum columns_kind kind, enum store_tier tier, u
 	}
 	free_one->used = ++st->clock;
 	pthread_mutex_lock(&st->lock);
-	if (day < st->oldest[kind][tier])
-		st->oldest[kind][tier] = day;
+	if (day * DAY_SECONDS < st->tiers.oldest[kind][tier])
+		st->tiers.oldest[kind][tier] = day * DAY_SECONDS;
 	pthread_mutex_unlock(&st->lock);
 	*ret = free_one;
 	return 0;
 }
 
-int sqlite_begin(struct store *st, struct day *d)
+int sqlite_begin(struct sqlite *st, struct day *d)
 {
 	int r;
 
@@ -132,7 +123,7 @@ int sqlite_begin(struct store *st, struct day *d)
 	return 0;
 }
 
-int sqlite_commit(struct store *st, struct day *d)
+int sqlite_commit(struct sqlite *st, struct day *d)
 {
 	int r = sqlite3_exec(d->db, "COMMIT", NULL, NULL, NULL);
 
@@ -142,7 +133,7 @@ int sqlite_commit(struct store *st, struct day *d)
 	return 0;
 }
 
-int sqlite_main_begin(struct store *st)
+int sqlite_main_begin(struct sqlite *st)
 {
 	int r;
 
@@ -153,7 +144,7 @@ int sqlite_main_begin(struct store *st)
 	return r;
 }
 
-int sqlite_main_commit(struct store *st)
+int sqlite_main_commit(struct sqlite *st)
 {
 	int r;
 
@@ -165,7 +156,7 @@ int sqlite_main_commit(struct store *st)
 	return r;
 }
 
-void sqlite_rollback(struct store *st)
+void sqlite_rollback(struct sqlite *st)
 {
 	for (unsigned i = 0; i < DAY_OPEN; i++)
 		if (st->days[i].in_tx) {
@@ -178,7 +169,7 @@ void sqlite_rollback(struct store *st)
 	dict_abort(st->dict);
 }
 
-uint32_t sqlite_meta(struct store *st, const char *key)
+uint32_t sqlite_meta(struct sqlite *st, const char *key)
 {
 	sqlite3_stmt *q;
 	uint32_t v = 0;
@@ -192,7 +183,7 @@ uint32_t sqlite_meta(struct store *st, const char *key)
 	return v;
 }
 
-int sqlite_meta_set(struct store *st, const char *key, uint32_t value)
+int sqlite_meta_set(struct sqlite *st, const char *key, uint32_t value)
 {
 	char sql[160];
 
@@ -224,7 +215,7 @@ static int sqlite_folder(const char *path)
 	return 0;
 }
 
-static int sqlite_lock(struct store *st, char *why, size_t why_len)
+static int sqlite_lock(struct sqlite *st, char *why, size_t why_len)
 {
 	char file[4200], pid[16] = "?";
 	ssize_t n;
@@ -274,7 +265,7 @@ static int sqlite_version(sqlite3 *db, int *ret)
 	return r;
 }
 
-static int sqlite_open_main(struct store *st, char *why, size_t why_len)
+static int sqlite_open_main(struct sqlite *st, char *why, size_t why_len)
 {
 	char file[4200], sql[64];
 	int version = 0, r;
@@ -306,14 +297,14 @@ static int sqlite_open_main(struct store *st, char *why, size_t why_len)
 	if (r) {
 		int err = sqlite_fail(st, st->main, r, "opening skyfall.db");
 
-		snprintf(why, why_len, err == -ENOSPC ? "%s" : "%s; if the file is damaged move it away", st->error);
+		snprintf(why, why_len, err == -ENOSPC ? "%s" : "%s; if the file is damaged move it away", st->s.error);
 		return err;
 	}
 	return 0;
 }
 
 /* The newest interval of the newest files. */
-static void sqlite_load_newest(struct store *st)
+static void sqlite_load_newest(struct sqlite *st)
 {
 	for (unsigned i = 0; i < DAY_OPEN; i++) {
 		struct day *d = &st->days[i];
@@ -328,94 +319,16 @@ static void sqlite_load_newest(struct store *st)
 	}
 }
 
-int store_open(struct store **ret, const char *path, const struct store_opts *opts, char *why, size_t why_len)
-{
-	struct store *st;
-	int r;
-
-	if (!opts->interval_s || 60 % opts->interval_s || !opts->keep_s[STORE_FINE] || !opts->pairs_per_edge) {
-		snprintf(
-			why, why_len,
-			"the store needs an interval that divides 60 s, an age for its finest rows and a cap of pairs");
-		return -EINVAL;
-	}
-	st = calloc(1, sizeof(*st));
-	if (!st)
-		return -ENOMEM;
-	st->lock_fd = -1;
-	st->opts = *opts;
-	columns_init(&st->columns);
-	pthread_rwlock_init(&st->files, NULL);
-	pthread_mutex_init(&st->lock, NULL);
-	st->path = strdup(path);
-	r = st->path ? sqlite_lock(st, why, why_len) : -ENOMEM;
-	if (!r)
-		r = sqlite_open_main(st, why, why_len);
-	if (!r) {
-		r = tiers_load(st);
-		if (r)
-			snprintf(why, why_len, "%s; if the file is damaged move it away", st->error);
-	}
-	if (r) {
-		store_close(st);
-		return r;
-	}
-	sqlite_load_newest(st);
-	*ret = st;
-	return 0;
-}
-
-void store_close(struct store *st)
-{
-	if (!st)
-		return;
-	if (st->main)
-		sqlite_rollback(st);
-	for (unsigned i = 0; i < DAY_OPEN; i++)
-		day_close(&st->days[i]);
-	dict_close(st->dict);
-	sqlite3_close_v2(st->main);
-	if (st->lock_fd >= 0)
-		close(st->lock_fd);
-	for (unsigned k = 0; k < COLUMNS_KINDS; k++)
-		for (unsigned t = 0; t < STORE_TIERS; t++)
-			free(st->dirty[k][t].v);
-	pthread_rwlock_destroy(&st->files);
-	pthread_mutex_destroy(&st->lock);
-	free(st->path);
-	free(st);
-}
-
-uint32_t store_newest(struct store *st)
-{
-	uint32_t v;
-
-	pthread_mutex_lock(&st->lock);
-	v = st->newest;
-	pthread_mutex_unlock(&st->lock);
-	return v;
-}
-
-const char *store_error(struct store *st)
-{
-	return st->error;
-}
-
-void store_stats(struct store *st, struct store_stats *ret)
-{
-	*ret = st->stats;
-}
-
 /* Once an hour: hosts and names nobody needs any more. */
-static int sqlite_forget(struct store *st, uint32_t now_s)
+static int sqlite_forget(struct sqlite *st, uint32_t now_s)
 {
 	uint32_t keep = 0;
 	unsigned n;
 	int r;
 
 	for (unsigned t = 0; t < STORE_TIERS; t++)
-		if (st->opts.keep_s[t] > keep)
-			keep = st->opts.keep_s[t];
+		if (st->s.opts.keep_s[t] > keep)
+			keep = st->s.opts.keep_s[t];
 	keep += 2 * DAY_SECONDS;
 	if (now_s < keep)
 		return 0;
@@ -434,19 +347,89 @@ static int sqlite_forget(struct store *st, uint32_t now_s)
 	return r;
 }
 
-int store_maintain(struct store *st, uint32_t now_s)
+static int sqlite_maintain(struct store *s, uint32_t now_s)
 {
+	struct sqlite *st = (struct sqlite *)s;
 	uint32_t minute = now_s - now_s % 60;
 	int r;
 
-	r = tiers_roll(st, now_s);
+	r = sqlite_roll(st, now_s);
 	if (r)
 		return r;
 	if (st->swept == minute)
 		return 0;
-	r = tiers_retain(st, now_s);
+	r = marks_retain(st, now_s);
 	if (!r && now_s / 3600 != st->swept / 3600)
 		r = sqlite_forget(st, now_s);
 	st->swept = minute;
 	return r;
+}
+
+static uint32_t sqlite_newest(struct store *s)
+{
+	struct sqlite *st = (struct sqlite *)s;
+	uint32_t v;
+
+	pthread_mutex_lock(&st->lock);
+	v = st->newest;
+	pthread_mutex_unlock(&st->lock);
+	return v;
+}
+
+static void sqlite_close(struct store *s)
+{
+	struct sqlite *st = (struct sqlite *)s;
+
+	if (st->main)
+		sqlite_rollback(st);
+	for (unsigned i = 0; i < DAY_OPEN; i++)
+		day_close(&st->days[i]);
+	dict_close(st->dict);
+	sqlite3_close_v2(st->main);
+	if (st->lock_fd >= 0)
+		close(st->lock_fd);
+	tiers_deinit(&st->tiers);
+	pthread_rwlock_destroy(&st->files);
+	pthread_mutex_destroy(&st->lock);
+	free(st->path);
+	free(st);
+}
+
+int sqlite_open(struct store **ret, const char *path, const struct store_opts *opts, char *why, size_t why_len)
+{
+	static const struct store_ops ops = {.close = sqlite_close,
+					     .append = sqlite_append,
+					     .maintain = sqlite_maintain,
+					     .newest = sqlite_newest,
+					     .query_open = sqlite_query_open};
+	struct sqlite *st = calloc(1, sizeof(*st));
+	int r;
+
+	if (!st)
+		return -ENOMEM;
+	r = store_init(&st->s, &ops, opts, why, why_len);
+	if (r) {
+		free(st);
+		return r;
+	}
+	st->lock_fd = -1;
+	tiers_init(&st->tiers);
+	pthread_rwlock_init(&st->files, NULL);
+	pthread_mutex_init(&st->lock, NULL);
+	st->path = strdup(path);
+	r = st->path ? sqlite_lock(st, why, why_len) : -ENOMEM;
+	if (!r)
+		r = sqlite_open_main(st, why, why_len);
+	if (!r) {
+		r = marks_load(st);
+		if (r)
+			snprintf(why, why_len, "%s; if the file is damaged move it away", st->s.error);
+	}
+	if (r) {
+		sqlite_close(&st->s);
+		return r;
+	}
+	sqlite_load_newest(st);
+	*ret = &st->s;
+	return 0;
 }

@@ -4,23 +4,15 @@
 
 #include <pthread.h>
 
-#include "store/columns.h"
 #include "store/day.h"
 #include "store/dict.h"
-#include "store/store.h"
+#include "store/ops.h"
 
 #define SQLITE_VERSION_OF_STORE 1 /* user_version of skyfall.db; a newer one is refused */
 
-/* Start times of buckets of the tier above that must be made again. Sorted. */
-struct dirty {
-	uint32_t *v;
-	size_t n, cap;
-};
-
-struct store {
+struct sqlite {
+	struct store s;
 	char *path;
-	struct store_opts opts;
-	struct columns columns;
 	int lock_fd;
 
 	/* The writer's own. */
@@ -31,31 +23,31 @@ struct store {
 	uint64_t clock;                             /* of days[].used */
 	uint32_t swept;                             /* when retention last looked, s */
 	uint32_t floor[COLUMNS_KINDS][STORE_TIERS]; /* days before this one were removed: never begun again */
-	struct store_stats stats;
-	char error[512];
 
 	/* Held for reading while a query has files open, for writing while retention removes some. */
 	pthread_rwlock_t files;
 	/* Guards the rest. */
 	pthread_mutex_t lock;
-	struct dirty dirty[COLUMNS_KINDS][STORE_TIERS];
-	uint32_t oldest[COLUMNS_KINDS][STORE_TIERS]; /* day of the oldest file; UINT32_MAX: none */
+	struct tiers tiers;
 	uint32_t newest;
 	unsigned generation; /* files were removed: readers reopen */
 };
 
+int sqlite_open(struct store **ret, const char *path, const struct store_opts *opts, char *why, size_t why_len);
+int sqlite_append(struct store *s, const struct store_batch *b);
+
 /* Notes text for store_error(); returns -errno. db may be NULL. */
-int sqlite_fail(struct store *st, sqlite3 *db, int sqlite, const char *what);
+int sqlite_fail(struct sqlite *st, sqlite3 *db, int sqlite, const char *what);
 
 /* The writer's open day file, opened or made if need be. -errno. */
-int sqlite_day(struct store *st, enum columns_kind kind, enum store_tier tier, uint32_t day, struct day **ret);
-int sqlite_begin(struct store *st, struct day *d);
-int sqlite_commit(struct store *st, struct day *d);
+int sqlite_day(struct sqlite *st, enum columns_kind kind, enum store_tier tier, uint32_t day, struct day **ret);
+int sqlite_begin(struct sqlite *st, struct day *d);
+int sqlite_commit(struct sqlite *st, struct day *d);
 
-int sqlite_main_begin(struct store *st);
-int sqlite_main_commit(struct store *st);
-void sqlite_rollback(struct store *st); /* all that is open */
+int sqlite_main_begin(struct sqlite *st);
+int sqlite_main_commit(struct sqlite *st);
+void sqlite_rollback(struct sqlite *st); /* all that is open */
 
 /* meta of skyfall.db: a number under a name; 0 when absent. */
-uint32_t sqlite_meta(struct store *st, const char *key);
-int sqlite_meta_set(struct store *st, const char *key, uint32_t value);
+uint32_t sqlite_meta(struct sqlite *st, const char *key);
+int sqlite_meta_set(struct sqlite *st, const char *key, uint32_t value);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading what is not summed over edges: hosts, listeners, ledger, row counts. */
+/* Reading what is not summed over edges from SQLite: hosts, listeners, ledger, row counts. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "store/catalog.h"
-#include "store/scan.h"
+#include "store/sqlite_scan.h"
 
 static struct str text_of(sqlite3_stmt *st, int i)
 {
@@ -22,7 +22,7 @@ static struct ip ip_of(sqlite3_stmt *st, int i)
 	return ip;
 }
 
-static int host_addresses(struct store_query *q, sqlite3 *db, struct flow_host *h)
+static int host_addresses(struct sqlite_query *q, sqlite3 *db, struct flow_host *h)
 {
 	sqlite3_stmt *st;
 	int r;
@@ -45,8 +45,9 @@ static int host_addresses(struct store_query *q, sqlite3 *db, struct flow_host *
 	return r == SQLITE_DONE ? 0 : scan_fail(q, db, r);
 }
 
-int store_hosts(struct store_query *q, int (*fn)(void *arg, const struct flow_host *h), void *arg)
+int sqlite_hosts(struct store_query *sq, int (*fn)(void *arg, const struct flow_host *h), void *arg)
 {
+	struct sqlite_query *q = (struct sqlite_query *)sq;
 	struct flow_host *h = malloc(sizeof(*h));
 	sqlite3_stmt *st = NULL;
 	sqlite3 *db;
@@ -89,8 +90,9 @@ out:
 	return r;
 }
 
-int store_listeners(struct store_query *q, int (*fn)(void *arg, const struct flow_listener *l), void *arg)
+int sqlite_listeners(struct store_query *sq, int (*fn)(void *arg, const struct flow_listener *l), void *arg)
 {
+	struct sqlite_query *q = (struct sqlite_query *)sq;
 	sqlite3_stmt *st;
 	sqlite3 *db;
 	int r, sql;
@@ -173,9 +175,10 @@ static int ledgers_row(void *arg, sqlite3_stmt *st)
 	return x->fn(x->arg, l);
 }
 
-int store_ledgers(struct store_query *q, uint32_t from, uint32_t to, const char *role,
-		  int (*fn)(void *arg, const struct flow_ledger *l), void *arg)
+int sqlite_ledgers(struct store_query *sq, uint32_t from, uint32_t to, const char *role,
+		   int (*fn)(void *arg, const struct flow_ledger *l), void *arg)
 {
+	struct sqlite_query *q = (struct sqlite_query *)sq;
 	struct ledgers *x = calloc(1, sizeof(*x));
 	struct cover c = {0};
 	int r = -ENOMEM;
@@ -187,11 +190,11 @@ int store_ledgers(struct store_query *q, uint32_t from, uint32_t to, const char 
 		r = fine_cover(&c, from, to);
 	}
 	if (!r) {
-		scan_begin(q);
+		(void)scan_begin(sq, from, to);
 		r = scan_rows(q, COLUMNS_LEDGER, &c,
 			      "interval,role,instance,boot,interval_s,rows_in,rows_out,lost,info", NULL, 0, ledgers_row,
 			      x);
-		scan_end(q);
+		scan_end(sq);
 	}
 	cover_deinit(&c);
 	free(x);
@@ -223,8 +226,9 @@ static int counts_pairs(void *arg, sqlite3_stmt *st)
 
 #define COUNTS_VIEWS "total(client_rows),total(server_rows),total(network_rows)"
 
-int store_counts(struct store_query *q, uint32_t from, uint32_t to, struct store_count *ret)
+int sqlite_counts(struct store_query *sq, uint32_t from, uint32_t to, struct store_count *ret)
 {
+	struct sqlite_query *q = (struct sqlite_query *)sq;
 	struct store_count n = {0};
 	struct cover c = {0};
 	int r;
@@ -232,14 +236,14 @@ int store_counts(struct store_query *q, uint32_t from, uint32_t to, struct store
 	r = fine_cover(&c, from, to);
 	if (r)
 		return r;
-	scan_begin(q);
+	(void)scan_begin(sq, from, to);
 	r = scan_rows(q, COLUMNS_EDGES, &c,
 		      "count(*),total(observed&3=3)," COUNTS_VIEWS ",max(interval),"
 		      "total(client_failed_no_route)+total(client_failed_no_port)",
 		      NULL, 0, counts_edges, &n);
 	if (!r)
 		r = scan_rows(q, COLUMNS_PAIRS, &c, COUNTS_VIEWS, NULL, 0, counts_pairs, &n);
-	scan_end(q);
+	scan_end(sq);
 	cover_deinit(&c);
 	if (!r)
 		*ret = n;
