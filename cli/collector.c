@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "cli/receive.h"
 #include "cli/run.h"
 #include "collector/collector.h"
 
@@ -19,12 +20,10 @@
 #define METRICS_MS 1000
 
 struct collector_conf {
-	const char *sflow, *bus, *out, *metrics, *name, *steer;
+	const char *sflow, *bus, *out, *metrics, *name;
 	uint32_t interval_ms, spread_ms, for_ms;
-	uint64_t threads, rows, agents, rcvbuf, bus_bytes;
-	struct opt_list nets;
-	struct trust_opts trust;
-	uint64_t agent_rate;
+	uint64_t rows, agents, rcvbuf, bus_bytes;
+	struct receive_conf receive;
 	bool no_ack, json, quiet;
 };
 
@@ -51,7 +50,7 @@ static const struct opt collector_options[] = {
 	 .help = "every message as a JSON line there (- standard output), or 'none': counted and let go"},
 	{.name = "net",
 	 .type = OPT_LIST,
-	 AT(nets),
+	 AT(receive.trust.nets),
 	 .arg = "NAME",
 	 .help = "only agents of this address space (again for more)"},
 	{.name = "no-ack", .type = OPT_FLAG, AT(no_ack), .help = "never answer agents"},
@@ -60,35 +59,8 @@ static const struct opt collector_options[] = {
 	 AT(name),
 	 .arg = "NAME",
 	 .help = "what it calls itself in markers and ledger; default HOST:PORT"},
-	{.type = OPT_GROUP, .help = "Who is believed (SIGHUP reads the files again)"},
-	{.name = "auth",
-	 .type = OPT_STRING,
-	 AT(trust.mode),
-	 .arg = "MODE",
-	 .help = "signatures: off, accept (who has a key signs), require; default require with --fleet-key, else off",
-	 .choices = TRUST_MODES},
-	{.name = "fleet-key",
-	 .type = OPT_STRING,
-	 AT(trust.fleet_key),
-	 .arg = "FILE",
-	 .help = "the fleet's keys (`skyfall key --new`), one a line: all are good, the first signs answers"},
-	{.name = "allow",
-	 .type = OPT_LIST,
-	 AT(trust.allow),
-	 .arg = "CIDR",
-	 .help = "only agents of this network (again for more)"},
-	{.name = "allow-file",
-	 .type = OPT_STRING,
-	 AT(trust.allow_file),
-	 .arg = "FILE",
-	 .help = "more of them, one a line; the word unsigned behind one: its agents need not sign, such as switches"},
-	{.name = "agent-rate",
-	 .type = OPT_UINT,
-	 AT(agent_rate),
-	 .arg = "N",
-	 .help = "datagrams a second that one agent may send, on average over an interval; default any",
-	 .min = 1,
-	 .max = 1000000},
+	{.type = OPT_GROUP, .help = "Who is believed, what is taken (SIGHUP reads the files again)"},
+	RECEIVE_TRUST(struct collector_conf, receive),
 	{.type = OPT_GROUP, .help = "When, how much"},
 	OPT_INTERVAL(struct collector_conf, interval_ms, "the fleet's interval; default 10s"),
 	{.name = "spread",
@@ -97,12 +69,8 @@ static const struct opt collector_options[] = {
 	 .arg = "TIME",
 	 .help = "agents send during so long after an interval, until they say it; default 0.8 of it",
 	 .min = 1},
-	{.name = "threads",
-	 .type = OPT_UINT,
-	 AT(threads),
-	 .arg = "N",
-	 .help = "receive threads; default one a CPU",
-	 .max = COLLECTOR_THREADS},
+	RECEIVE_FOLD(struct collector_conf, receive),
+	RECEIVE_THREADS(struct collector_conf, receive, "one a CPU"),
 	{.name = "rows",
 	 .type = OPT_UINT,
 	 AT(rows),
@@ -124,12 +92,6 @@ static const struct opt collector_options[] = {
 	 .help = "receive buffer asked for, a socket; default 8M, doubled up to 128M when datagrams are dropped",
 	 .min = 4096,
 	 .max = 1 << 30},
-	{.name = "steer",
-	 .type = OPT_STRING,
-	 AT(steer),
-	 .arg = "HOW",
-	 .help = "to which thread a datagram goes: evenly whoever sends, by sender, by CPU; default spread",
-	 .choices = STEER_CHOICES},
 	{.name = "bus-bytes",
 	 .type = OPT_SIZE,
 	 AT(bus_bytes),
@@ -225,7 +187,7 @@ static void collector_reload(struct role *r)
 {
 	char why[512];
 
-	if (collector_trust(r->collector, &r->conf->trust, why, sizeof(why)) < 0)
+	if (collector_trust(r->collector, &r->conf->receive.trust, why, sizeof(why)) < 0)
 		log_error("not reloaded, everything stays as it was: %s", why);
 	else
 		log_info("reloaded");
@@ -321,21 +283,17 @@ static bool collector_check(struct collector_conf *c, struct collector_opts *co,
 		snprintf(why, why_len, "--spread must not be longer than the interval");
 		return false;
 	}
+	if (receive_check(&c->receive, c->interval_ms, co, why, why_len) < 0)
+		return false;
 	if (ip_resolve(c->sflow, COLLECTOR_PORT, &co->listen, &co->port, reason, sizeof(reason)) < 0) {
 		snprintf(why, why_len, "--sflow: %s", reason);
 		return false;
 	}
-	co->threads = (unsigned)c->threads;
-	co->interval_s = (uint16_t)(c->interval_ms / 1000);
 	co->spread_ms = c->spread_ms;
 	co->instance = c->name;
-	co->nets = c->nets;
-	c->trust.rate = (uint32_t)c->agent_rate;
-	co->trust = c->trust;
 	co->max_rows = (uint32_t)c->rows;
 	co->max_agents = (uint32_t)c->agents;
 	co->rcvbuf = c->rcvbuf;
-	co->steer = steer_from(c->steer);
 	co->no_ack = c->no_ack;
 	return true;
 }
@@ -347,7 +305,6 @@ int cmd_collector(int argc, char **argv)
 				      .interval_ms = 10000,
 				      .rows = co.max_rows,
 				      .agents = co.max_agents,
-				      .steer = steer_name(co.steer),
 				      .bus_bytes = 256 << 20};
 	struct role role = {.conf = &conf};
 	char **args, why[512];

@@ -43,8 +43,8 @@ static int roles_server(struct roles *r, const struct roles_opts *opts, char *wh
 	so.web_root = opts->web_root;
 	so.instance = r->instance;
 	so.store = store_defaults;
-	so.store.interval_s = (uint16_t)(opts->interval_ms / 1000);
-	so.settle_ms = opts->spread_ms + (tenth > 100 ? tenth : 100) + opts->interval_ms / 2 + ROLES_MARGIN_MS;
+	so.store.interval_s = opts->collector.fold_s; /* as rows come */
+	so.settle_ms = opts->spread_ms + (tenth > 100 ? tenth : 100) + opts->collector.fold_s * 500u + ROLES_MARGIN_MS;
 	return server_new(&r->server, &so, why, why_len);
 }
 
@@ -64,7 +64,7 @@ static int roles_graph(struct roles *r, char *why, size_t why_len)
 
 static int roles_collector(struct roles *r, const struct roles_opts *opts, char *why, size_t why_len)
 {
-	struct collector_opts co = collector_defaults;
+	struct collector_opts co = opts->collector;
 	char reason[256], address[IP_TEXT];
 	struct ip loopback;
 	int e = ip_resolve(opts->sflow, COLLECTOR_PORT, &co.listen, &co.port, reason, sizeof(reason));
@@ -74,11 +74,9 @@ static int roles_collector(struct roles *r, const struct roles_opts *opts, char 
 		return e;
 	}
 	/* One receives what a rack of hosts sends; each has tables of its own. */
-	co.threads = 1;
-	co.interval_s = (uint16_t)(opts->interval_ms / 1000);
+	co.threads = co.threads ? co.threads : 1;
 	co.spread_ms = opts->spread_ms;
 	co.instance = r->instance;
-	co.nets = opts->nets;
 	co.bus = r->bus;
 	e = collector_new(&r->collector, &co, why, why_len);
 	if (e < 0) {
@@ -145,6 +143,11 @@ out:
 	if (e < 0)
 		roles_stop(r);
 	return e;
+}
+
+int roles_reload(struct roles *r, const struct roles_opts *opts, char *why, size_t why_len)
+{
+	return collector_trust(r->collector, &opts->collector.trust, why, why_len);
 }
 
 void roles_drain(struct roles *r)

@@ -13,7 +13,7 @@ struct roles_opts {
 	const char *data, *listen, *web_root, *sflow, *inventory; /* web_root: folder, inventory: file; NULL none */
 	const char *inventory_text;                               /* YAML instead of a file; NULL none */
 	uint32_t interval_ms, spread_ms;
-	struct opt_list nets;
+	struct collector_opts collector; /* of receiving: threads, steering, trust, fold */
 };
 
 struct roles {
@@ -28,6 +28,10 @@ struct roles {
 
 /* -errno with one sentence in `why`; then nothing runs and nothing is held. */
 int roles_start(struct roles *r, const struct roles_opts *opts, char *why, size_t why_len);
+
+/* Reads the files again: keys, lists, names. -errno with a sentence in `why`: what is named there and all behind it stay as they
+ * were. */
+int roles_reload(struct roles *r, const struct roles_opts *opts, char *why, size_t why_len);
 
 /* Stops collector and graph: everything received is then on its way into the store. The API still answers. */
 void roles_drain(struct roles *r);

@@ -77,6 +77,10 @@ static const struct opt run_opts[] = {
 	 .arg = "NAME",
 	 .help = "name of the address space this host is in",
 	 .empty = true},
+	RECEIVE_FOLD(struct run_conf, receive),
+	RECEIVE_THREADS(struct run_conf, receive, "1"),
+	{.type = OPT_GROUP, .help = "Who is believed, what is taken (SIGHUP reads the files again)"},
+	RECEIVE_TRUST(struct run_conf, receive),
 	{.type = OPT_GROUP, .help = "The agent of this host"},
 	{.name = "no-agent", .type = OPT_FLAG, AT(no_agent), .help = "none: only agents of other hosts report"},
 	{.name = "netns",
@@ -100,6 +104,11 @@ static const struct opt run_opts[] = {
 	 AT(host_id),
 	 .arg = "ID",
 	 .help = "who this host is; default its machine id"},
+	{.name = "key-file",
+	 .type = OPT_STRING,
+	 AT(key_file),
+	 .arg = "FILE",
+	 .help = "it signs by this host's key (`skyfall key ADDRESS`); where all have to sign, it has to as well"},
 	{.name = "agent",
 	 .type = OPT_STRING,
 	 AT(agent),
@@ -133,7 +142,8 @@ const struct opt_command run_command = {
 	.args = "",
 	.about =
 		"Needs no broker and no database. Ctrl-C stops it in order and loses nothing. Agents of other hosts send to\n"
-		"--sflow. Open the page in a browser, or ask with `skyfall top`, `edges`, `hosts`, `doctor`.",
+		"--sflow. Open the page in a browser, or ask with `skyfall top`, `edges`, `hosts`, `doctor`. SIGHUP reads keys, lists and\n"
+		"names again, here and in the agent, and loses nothing; that of a terminal which is gone stops it.",
 	.opts = run_opts,
 	.conf_size = sizeof(struct run_conf),
 };
@@ -162,9 +172,10 @@ static void run_block(const struct run *r)
 	if (conf->quiet)
 		return;
 	if (conf->json) {
-		json_t *all = json_pack("{s:s,s:s+,s:s,s:s,s:i,s:i}", "api", url, "page", url, "/", "data", r->data,
-					"agent", mode, "sflow_port", (int)collector_port(r->roles.collector),
-					"interval_s", (int)(conf->interval_ms / 1000));
+		json_t *all =
+			json_pack("{s:s,s:s+,s:s,s:s,s:i,s:i,s:i}", "api", url, "page", url, "/", "data", r->data,
+				  "agent", mode, "sflow_port", (int)collector_port(r->roles.collector), "interval_s",
+				  (int)(conf->interval_ms / 1000), "fold_s", (int)(conf->receive.fold_ms / 1000));
 
 		json_dumpf(all, stdout, JSON_COMPACT);
 		putchar('\n');
@@ -177,6 +188,8 @@ static void run_block(const struct run *r)
 		       strcmp(mode, "sock_diag") == 0 ? ": a part only; `skyfall-agent --features` says what is missing"
 						      : "",
 		       collector_port(r->roles.collector), conf->interval_ms / 1000);
+		if (conf->receive.fold_ms > conf->interval_ms)
+			printf("  fold   rows of %u s\n", conf->receive.fold_ms / 1000);
 		if (conf->demo)
 			printf("  demo   a shop of six programs: shop-web, shop-api, shop-db, shop-cache, shop-queue, shop-mail\n");
 		printf("  stop   Ctrl-C\n");
@@ -193,7 +206,8 @@ static void run_say_end(struct run *r, int64_t to_s)
 		return;
 	e = summary_settle(r->client, to_s, RUN_SETTLE_MS);
 	if (e == 0)
-		e = summary_print(r->client, r->from_s, to_s, truth, r->conf->json);
+		e = summary_print(r->client, r->from_s - r->from_s % (r->conf->receive.fold_ms / 1000), to_s, truth,
+				  r->conf->json);
 	if (e < 0)
 		log_error("no summary: %s", client_error(r->client));
 	if (e != 0)
@@ -208,8 +222,13 @@ bool run_signalled(struct run *r, int wait_ms)
 	struct signalfd_siginfo info;
 
 	(void)poll(&p, 1, wait_ms);
-	while (read(r->signals, &info, sizeof(info)) == sizeof(info))
-		r->stop = r->stop || info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP;
+	while (read(r->signals, &info, sizeof(info)) == sizeof(info)) {
+		bool gone = info.ssi_signo == SIGHUP && r->terminal && !run_has_terminal();
+
+		r->stop = r->stop || info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM || gone;
+		if (info.ssi_signo == SIGHUP && !gone)
+			run_reload(r);
+	}
 	return r->stop;
 }
 
@@ -336,7 +355,7 @@ static int run_nets_check(const char *option, const struct opt_list *nets, char 
 	return 0;
 }
 
-static int run_check(struct run_conf *conf, char *why, size_t why_len)
+static int run_check(struct run_conf *conf, struct collector_opts *co, char *why, size_t why_len)
 {
 	if (run_address_check("listen", conf->listen, why, why_len) < 0 ||
 	    run_address_check("sflow", conf->sflow, why, why_len) < 0 ||
@@ -353,6 +372,15 @@ static int run_check(struct run_conf *conf, char *why, size_t why_len)
 		conf->spread_ms = conf->interval_ms / 5;
 	if (conf->spread_ms >= conf->interval_ms) {
 		snprintf(why, why_len, "--spread must be shorter than the interval");
+		return -EINVAL;
+	}
+	if (receive_check(&conf->receive, conf->interval_ms, co, why, why_len) < 0)
+		return -EINVAL;
+	if (conf->receive.trust.fleet_key && !conf->receive.trust.mode && !conf->no_agent && !conf->key_file) {
+		snprintf(
+			why, why_len,
+			"with --fleet-key this host's agent has to sign as well: give --key-file FILE, or --auth accept, or "
+			"--no-agent");
 		return -EINVAL;
 	}
 	if (conf->demo && conf->no_agent) {
@@ -381,19 +409,19 @@ static int run_take_signals(struct run *r)
 /* Roles, agent, shop. False: it has been said why. */
 static bool run_start(struct run *r)
 {
-	struct roles_opts ro = {.data = r->data,
-				.listen = r->conf->listen,
-				.web_root = r->conf->web_root,
-				.sflow = r->conf->sflow,
-				.inventory = r->conf->inventory,
-				.interval_ms = r->conf->interval_ms,
-				.spread_ms = r->conf->spread_ms,
-				.inventory_text = r->conf->demo ? demo_inventory : NULL};
 	char why[1024];
 	int e;
 
+	r->opts.data = r->data;
+	r->opts.listen = r->conf->listen;
+	r->opts.web_root = r->conf->web_root;
+	r->opts.sflow = r->conf->sflow;
+	r->opts.inventory = r->conf->inventory;
+	r->opts.interval_ms = r->conf->interval_ms;
+	r->opts.spread_ms = r->conf->spread_ms;
+	r->opts.inventory_text = r->conf->demo ? demo_inventory : NULL;
 	r->from_s = clock_wall_us() / 1000000;
-	e = roles_start(&r->roles, &ro, why, sizeof(why));
+	e = roles_start(&r->roles, &r->opts, why, sizeof(why));
 	if (e == 0)
 		e = client_new(&r->client, server_url(r->roles.server));
 	if (e == 0 && !r->conf->no_agent) {
@@ -413,7 +441,7 @@ static void run_stop(struct run *r, bool summary)
 	int64_t to_s;
 
 	run_drain(r);
-	to_s = clock_wall_us() / 1000000 + r->conf->interval_ms / 1000;
+	to_s = clock_wall_us() / 1000000 + r->conf->receive.fold_ms / 1000;
 	if (summary)
 		run_say_end(r, to_s);
 	roles_stop(&r->roles);
@@ -431,10 +459,12 @@ int cmd_run(int argc, char **argv)
 
 	if (e)
 		return e == OPT_HELP ? CMD_OK : CMD_USAGE;
-	if (run_check(&conf, why, sizeof(why)) < 0) {
+	r.opts.collector = collector_defaults;
+	if (run_check(&conf, &r.opts.collector, why, sizeof(why)) < 0) {
 		fprintf(stderr, CMD_PROGRAM " run: %s\n", why);
 		return CMD_USAGE;
 	}
+	r.terminal = run_has_terminal();
 	log_set(conf.quiet ? LOG_ERROR : LOG_WARN, CMD_PROGRAM);
 	run_data_folder(conf.data, r.data, sizeof(r.data));
 	if (run_take_signals(&r) < 0)

@@ -8,17 +8,20 @@
 #include "base/opt.h"
 #include "cli/child.h"
 #include "cli/client.h"
+#include "cli/receive.h"
 #include "cli/roles.h"
 
 struct run_conf {
-	const char *data, *listen, *web_root, *sflow, *inventory, *net, *rules, *host_id, *agent;
+	const char *data, *listen, *web_root, *sflow, *inventory, *net, *rules, *host_id, *agent, *key_file;
 	struct opt_list netns, local_nets, no_local_nets;
 	uint32_t interval_ms, spread_ms, for_ms;
+	struct receive_conf receive;
 	bool no_agent, live, demo, quiet, json;
 };
 
 struct run {
 	const struct run_conf *conf;
+	struct roles_opts opts;
 	struct roles roles;
 	struct child agent, shop;
 	struct client *client;
@@ -27,6 +30,7 @@ struct run {
 	int64_t end_us; /* monotonic; INT64_MAX: no end */
 	int signals;    /* signalfd */
 	bool stop;      /* a signal asked for it */
+	bool terminal;  /* it was started from one */
 	int exit_code;
 };
 
@@ -51,5 +55,9 @@ int run_agent_start(struct run *r, char *why, size_t why_len);
 bool run_agent_heard(struct run *r);
 /* Starts the shop and waits until it is open. `why` is empty when the shop itself has said it. */
 int run_shop_start(struct run *r, char *why, size_t why_len);
+/* SIGHUP: keys, lists and names are read again, here and by the agent. */
+void run_reload(struct run *r);
+/* It has a controlling terminal now. */
+bool run_has_terminal(void);
 /* Stops shop, agent, collector, graph; the API still answers. */
 void run_drain(struct run *r);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <glob.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "cli/cmd.h"
 #include "cli/run.h"
 
 #define RUN_HEARD_MS 10000 /* an agent that has not been heard by then is reported as such */
@@ -59,6 +63,7 @@ int run_agent_start(struct run *r, char *why, size_t why_len)
 	run_arg(&a, "--net", conf->net);
 	run_arg(&a, "--host-id", conf->host_id);
 	run_arg(&a, "--rules", conf->rules);
+	run_arg(&a, "--key-file", conf->key_file);
 	run_arg(&a, "--budget", "5"); /* intervals are ten times as many as a fleet's */
 	for (size_t i = 0; i < conf->netns.n; i++)
 		run_arg(&a, "--netns", conf->netns.v[i]);
@@ -118,6 +123,31 @@ bool run_agent_heard(struct run *r)
 			return false;
 	}
 	return true;
+}
+
+/* --- reload */
+
+bool run_has_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+void run_reload(struct run *r)
+{
+	char why[512];
+
+	if (!r->roles.collector)
+		return;
+	if (r->agent.pid)
+		(void)kill(r->agent.pid, SIGHUP);
+	if (roles_reload(&r->roles, &r->opts, why, sizeof(why)) < 0)
+		log_error("not reloaded, everything stays as it was: %s", why);
+	else if (!r->conf->quiet)
+		fprintf(stderr, CMD_PROGRAM ": reloaded\n");
 }
 
 /* --- the shop */

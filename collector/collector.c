@@ -122,7 +122,6 @@ static struct worker_opts worker_opts(const struct collector_opts *o, struct tru
 		.fold_s = o->fold_s,
 		.enterprise = o->enterprise ? o->enterprise : WIRE_ENTERPRISE,
 		.record_bytes = (size_t)(16 << 20) * (o->fold_s / o->interval_s), /* agents say theirs each interval */
-		.nets = o->nets,
 		.trust = trust,
 	};
 }

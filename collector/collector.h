@@ -31,8 +31,7 @@ struct collector_opts {
 	uint32_t spread_ms;      /* until datagrams say what it is */
 	uint32_t grace_ms;       /* 0: a tenth of the interval, at least 100 ms */
 	const char *instance;    /* names this collector in markers and ledger; NULL: the host's name */
-	struct opt_list nets;    /* net names accepted; none given: all */
-	struct trust_opts trust; /* who is believed */
+	struct trust_opts trust; /* who is believed, which address spaces are taken */
 	uint32_t enterprise;     /* of our sFlow records; 0: 32473 */
 	uint32_t
 		max_rows; /* bound on a thread's folded rows, all open intervals; 0.4 KiB each, when used, 1 KiB at most */
@@ -55,7 +54,7 @@ int collector_new(struct collector **ret, const struct collector_opts *opts, cha
 /* Starts the threads. Datagrams that came since collector_new() wait in the sockets. -errno. */
 int collector_start(struct collector *c);
 
-/* Who is believed from now on; files are read again. No datagram is lost. -EINVAL, -errno with a sentence in `why`: all stays as it
+/* Who is believed and what is taken from now on; files are read again. No datagram is lost. -EINVAL, -errno with a sentence in `why`: all stays as it
  * was. */
 int collector_trust(struct collector *c, const struct trust_opts *opts, char *why, size_t why_len);
 

@@ -36,7 +36,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "base/keyfile.h"
+#include "collector/rules.h"
 #include "collector/slots.h"
 
 #define TRUST_SHARDS 64
@@ -45,21 +45,7 @@
 #define TRUST_JUMP (1u << 20) /* numbers passed at once */
 #define TRUST_NO_KEY UINT8_MAX
 
-static_assert(KEYFILE_BYTES == WIRE_AUTH_KEY, "a file's keys sign");
 static_assert(SLOTS_FORGET_S >= 2 * TRUST_AGE_S, "invariant 3");
-
-enum trust_mode { TRUST_OFF, TRUST_ACCEPT, TRUST_REQUIRE };
-
-struct trust_rules {
-	struct trust_rules *next; /* of those replaced */
-	uint32_t serial;
-	enum trust_mode mode;
-	bool idle, marks; /* marks: unsigned ones may be believed, so who has signed is noted */
-	unsigned n_keys;
-	struct wire_auth fleet[KEYFILE_KEYS];
-	struct allow allow;
-	int64_t cost_ns; /* of a datagram, at this rate; 0: any */
-};
 
 struct trust_window {
 	uint64_t seen[TRUST_WINDOW / 64]; /* a ring: bit sequence % TRUST_WINDOW */
@@ -85,14 +71,14 @@ struct trust_known {
 
 struct trust_reader {
 	struct trust *trust;
-	_Atomic(struct trust_rules *) rules; /* in use */
+	_Atomic(struct rules *) rules; /* in use */
 	struct trust_known *known;
 };
 
 struct trust {
 	uint32_t interval_s, serial, n_known;
-	_Atomic(struct trust_rules *) rules;
-	struct trust_rules *replaced;
+	_Atomic(struct rules *) rules;
+	struct rules *replaced;
 	unsigned n_readers, max_readers;
 	struct trust_reader *readers;
 	struct trust_shard shards[TRUST_SHARDS];
@@ -100,81 +86,7 @@ struct trust {
 
 /* --- rules */
 
-static void rules_free(struct trust_rules *r)
-{
-	if (!r)
-		return;
-	allow_deinit(&r->allow);
-	explicit_bzero(r, sizeof(*r));
-	free(r);
-}
-
-static int rules_mode(struct trust_rules *r, const struct trust_opts *o, char *why, size_t why_len)
-{
-	static const char *const names[] = {
-		[TRUST_OFF] = "off", [TRUST_ACCEPT] = "accept", [TRUST_REQUIRE] = "require"};
-	unsigned i;
-
-	r->mode = r->n_keys ? TRUST_REQUIRE : TRUST_OFF;
-	if (!o->mode)
-		return 0;
-	for (i = 0; i <= TRUST_REQUIRE && strcmp(o->mode, names[i]); i++)
-		;
-	if (i > TRUST_REQUIRE) {
-		snprintf(why, why_len, "--auth must be off, accept or require");
-		return -EINVAL;
-	}
-	if (i != TRUST_OFF && !r->n_keys) {
-		snprintf(why, why_len, "--auth %s needs keys to check signatures with: --fleet-key FILE", o->mode);
-		return -EINVAL;
-	}
-	r->mode = i;
-	return 0;
-}
-
-static int rules_keys(struct trust_rules *r, const char *path, char *why, size_t why_len)
-{
-	struct keyfile file;
-	int e;
-
-	if (!path)
-		return 0;
-	e = keyfile_load(&file, path, why, why_len);
-	if (e < 0)
-		return e;
-	r->n_keys = file.n;
-	for (unsigned i = 0; i < file.n; i++)
-		wire_auth_init(&r->fleet[i], file.key[i]);
-	keyfile_wipe(&file);
-	return 0;
-}
-
-static int rules_new(struct trust_rules **ret, const struct trust_opts *o, char *why, size_t why_len)
-{
-	struct trust_rules *r = calloc(1, sizeof(*r));
-	int e;
-
-	if (!r) {
-		snprintf(why, why_len, "out of memory");
-		return -ENOMEM;
-	}
-	e = rules_keys(r, o->fleet_key, why, why_len);
-	if (!e)
-		e = rules_mode(r, o, why, why_len);
-	if (!e)
-		e = allow_load(&r->allow, &o->allow, o->allow_file, why, why_len);
-	if (e < 0) {
-		rules_free(r);
-		return e;
-	}
-	r->cost_ns = o->rate ? 1000000000 / o->rate : 0;
-	r->marks = r->mode == TRUST_ACCEPT || r->allow.unsigned_agents.n;
-	r->idle = r->mode == TRUST_OFF && r->allow.any && !r->cost_ns;
-	*ret = r;
-	return 0;
-}
-
-static bool rules_used(struct trust *t, const struct trust_rules *r)
+static bool rules_used(struct trust *t, const struct rules *r)
 {
 	for (unsigned i = 0; i < t->n_readers; i++)
 		if (atomic_load(&t->readers[i].rules) == r)
@@ -184,10 +96,10 @@ static bool rules_used(struct trust *t, const struct trust_rules *r)
 
 static void rules_free_unused(struct trust *t)
 {
-	struct trust_rules **at = &t->replaced;
+	struct rules **at = &t->replaced;
 
 	while (*at) {
-		struct trust_rules *r = *at;
+		struct rules *r = *at;
 
 		if (rules_used(t, r)) {
 			at = &r->next;
@@ -200,7 +112,7 @@ static void rules_free_unused(struct trust *t)
 
 int trust_load(struct trust *t, const struct trust_opts *opts, char *why, size_t why_len)
 {
-	struct trust_rules *r, *former;
+	struct rules *r, *former;
 	int e = rules_new(&r, opts, why, why_len);
 
 	if (e < 0)
@@ -215,7 +127,7 @@ int trust_load(struct trust *t, const struct trust_opts *opts, char *why, size_t
 
 void trust_look(struct trust_reader *r)
 {
-	struct trust_rules *now = atomic_load_explicit(&r->trust->rules, memory_order_relaxed);
+	struct rules *now = atomic_load_explicit(&r->trust->rules, memory_order_relaxed);
 
 	if (now == atomic_load_explicit(&r->rules, memory_order_relaxed))
 		return;
@@ -225,7 +137,7 @@ void trust_look(struct trust_reader *r)
 	} while (atomic_load(&r->trust->rules) != now);
 }
 
-static inline const struct trust_rules *rules_of(const struct trust_reader *r)
+static inline const struct rules *rules_of(const struct trust_reader *r)
 {
 	return atomic_load_explicit(&r->rules, memory_order_relaxed);
 }
@@ -233,6 +145,11 @@ static inline const struct trust_rules *rules_of(const struct trust_reader *r)
 bool trust_idle(const struct trust_reader *r)
 {
 	return rules_of(r)->idle;
+}
+
+const struct nets *trust_nets(const struct trust_reader *r)
+{
+	return &rules_of(r)->nets;
 }
 
 /* --- making it */
@@ -269,11 +186,11 @@ int trust_new(struct trust **ret, uint32_t max_agents, unsigned readers, uint32_
 	for (t->n_known = TRUST_KNOWN_MIN; t->n_known < TRUST_KNOWN_MAX && t->n_known / 2 < max_agents;)
 		t->n_known *= 2;
 	t->readers = calloc(readers, sizeof(*t->readers));
-	t->rules = calloc(1, sizeof(struct trust_rules));
+	t->rules = calloc(1, sizeof(struct rules));
 	if (!t->readers || !t->rules)
 		r = -ENOMEM;
 	else
-		*t->rules = (struct trust_rules){.idle = true, .allow.any = true};
+		*t->rules = (struct rules){.idle = true, .allow.any = true, .nets.any = true};
 	/* They do not fill evenly. */
 	for (unsigned i = 0; i < TRUST_SHARDS && !r; i++)
 		r = shard_init(&t->shards[i], max_agents / TRUST_SHARDS * 5 / 4 + 32);
@@ -325,7 +242,7 @@ int trust_join(struct trust *t, struct trust_reader **ret)
 
 /* --- origin */
 
-static void agent_key(const struct trust_rules *rules, unsigned which, const struct ip *agent, struct wire_auth *ret)
+static void agent_key(const struct rules *rules, unsigned which, const struct ip *agent, struct wire_auth *ret)
 {
 	uint8_t key[WIRE_AUTH_KEY];
 
@@ -334,7 +251,7 @@ static void agent_key(const struct trust_rules *rules, unsigned which, const str
 	explicit_bzero(key, sizeof(key));
 }
 
-static struct trust_known *known_of(struct trust_reader *r, const struct trust_rules *rules, const struct ip *agent)
+static struct trust_known *known_of(struct trust_reader *r, const struct rules *rules, const struct ip *agent)
 {
 	struct trust_known *k = &r->known[hash64(agent, sizeof(*agent)) % r->trust->n_known];
 
@@ -348,7 +265,7 @@ static struct trust_known *known_of(struct trust_reader *r, const struct trust_r
 	return k;
 }
 
-static bool signed_by(struct trust_known *k, const struct trust_rules *rules, struct str bytes)
+static bool signed_by(struct trust_known *k, const struct rules *rules, struct str bytes)
 {
 	if (k->which != TRUST_NO_KEY && wire_auth_check(&k->key, bytes.p, bytes.n))
 		return true;
@@ -369,7 +286,7 @@ static bool signed_by(struct trust_known *k, const struct trust_rules *rules, st
 
 struct trust_verdict trust_origin(struct trust_reader *r, const struct wire_datagram *d, struct str bytes)
 {
-	const struct trust_rules *rules = rules_of(r);
+	const struct rules *rules = rules_of(r);
 	struct trust_verdict v = {.reject = COLLECTOR_REJECTS};
 	struct trust_known *k;
 
@@ -378,11 +295,11 @@ struct trust_verdict trust_origin(struct trust_reader *r, const struct wire_data
 	k = known_of(r, rules, &d->agent);
 	if (!k->allowed)
 		v.reject = COLLECTOR_REJECT_AGENT;
-	else if (rules->mode == TRUST_OFF)
+	else if (rules->mode == RULES_OFF)
 		return v;
 	else if (!wire_auth_has(bytes.p, bytes.n, d->enterprise))
 		v.reject =
-			rules->mode == TRUST_REQUIRE && !k->unsigned_ok ? COLLECTOR_REJECT_UNSIGNED : COLLECTOR_REJECTS;
+			rules->mode == RULES_REQUIRE && !k->unsigned_ok ? COLLECTOR_REJECT_UNSIGNED : COLLECTOR_REJECTS;
 	else if (!signed_by(k, rules, bytes))
 		v.reject = COLLECTOR_REJECT_SIGNATURE;
 	else
@@ -393,7 +310,7 @@ struct trust_verdict trust_origin(struct trust_reader *r, const struct wire_data
 
 size_t trust_ack(struct trust_reader *r, const struct ip *agent, uint8_t ack[WIRE_ACK_SIGNED])
 {
-	const struct trust_rules *rules = rules_of(r);
+	const struct rules *rules = rules_of(r);
 	struct wire_auth key;
 
 	if (!rules->n_keys)
@@ -509,16 +426,16 @@ static unsigned judge_rate(struct trust_shard *s, const struct wire_datagram *d,
 unsigned trust_fresh(struct trust_reader *r, const struct wire_datagram *d, const struct wire_head *head,
 		     const struct trust_verdict *v, int64_t at_us)
 {
-	const struct trust_rules *rules = rules_of(r);
+	const struct rules *rules = rules_of(r);
 	struct trust_shard *s = &r->trust->shards[hash64_seed(&d->agent, sizeof(d->agent), 1) % TRUST_SHARDS];
 	unsigned reject = COLLECTOR_REJECTS;
 
-	if (rules->idle || (rules->mode == TRUST_OFF && !rules->cost_ns))
+	if (rules->idle || (rules->mode == RULES_OFF && !rules->cost_ns))
 		return reject;
 	pthread_mutex_lock(&s->lock);
 	if (v->is_signed)
 		reject = judge_signed(s, d, head, at_us);
-	if (reject == COLLECTOR_REJECTS && rules->marks && rules->mode != TRUST_OFF)
+	if (reject == COLLECTOR_REJECTS && rules->marks && rules->mode != RULES_OFF)
 		reject = judge_mark(s, d, v->is_signed, at_us / 1000000);
 	if (reject == COLLECTOR_REJECTS && rules->cost_ns)
 		reject = judge_rate(s, d, rules->cost_ns, r->trust->interval_s, at_us);

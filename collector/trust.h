@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which datagrams are believed: the allow list, signatures and their replay, how many a second. One for all receive threads; each
- * reads the rules through a reader of its own, so they can be replaced while datagrams come. See trust.c.
+ * Which datagrams are believed: the allow list, signatures and their replay, how many a second; and which address spaces are
+ * taken. One for all receive threads; each reads the rules through a reader of its own, so they can be replaced while datagrams
+ * come. See trust.c.
  */
 #pragma once
 
-#include "collector/allow.h"
+#include "base/ip.h"
+#include "base/opt.h"
 #include "collector/counters.h"
+#include "collector/nets.h"
 #include "wire/auth.h"
 
 #define TRUST_MODES "off|accept|require"
@@ -18,6 +21,8 @@ struct trust_opts {
 	const char *fleet_key;  /* file of keys, the first signs acks; NULL: none */
 	struct opt_list allow;  /* prefixes of agents; with no file: none given allow all */
 	const char *allow_file; /* more of them; NULL: none */
+	struct opt_list nets;   /* names of address spaces; with no file: none given allow all */
+	const char *net_file;   /* more of them; NULL: none */
 	uint32_t rate;          /* datagrams a second an agent may send, on average over an interval; 0: any */
 };
 
@@ -46,6 +51,9 @@ struct trust_verdict {
 	bool is_signed;   /* by the agent's key */
 	bool by_late_key; /* not the first one of the fleet's */
 };
+
+/* Which address spaces are taken; valid until the next trust_look(). */
+const struct nets *trust_nets(const struct trust_reader *r);
 
 /* May this agent send, and was it this agent? bytes: the whole datagram. Nothing in it was used yet but its header. */
 struct trust_verdict trust_origin(struct trust_reader *r, const struct wire_datagram *d, struct str bytes);

@@ -133,15 +133,11 @@ static void flush(struct worker *w)
 /* An interval length or a net that is not ours refuses a whole record. COLLECTOR_REJECTS: accepted. */
 static unsigned judge_head(const struct worker *w, const struct wire_head *h)
 {
-	const struct opt_list *nets = &w->state->opts.nets;
+	const struct trust_reader *trust = w->state->trust;
 
 	if (h->interval_s != w->state->opts.interval_s)
 		return COLLECTOR_REJECT_INTERVAL_LENGTH;
-	for (size_t i = 0; i < nets->n; i++) {
-		if (str_eq(str_from(nets->v[i]), h->net))
-			return COLLECTOR_REJECTS;
-	}
-	return nets->n ? COLLECTOR_REJECT_NET : COLLECTOR_REJECTS;
+	return !trust || nets_has(trust_nets(trust), h->net) ? COLLECTOR_REJECTS : COLLECTOR_REJECT_NET;
 }
 
 bool reading_accepted(struct worker *w, const struct worker_packet *p, const struct wire_head *h)
@@ -354,7 +350,7 @@ static void sampled(struct worker *w, struct reading *rd)
 		.lines = &reading_lines(w)->sources,
 		.agent = rd->datagram.agent,
 		.sub_agent = rd->datagram.sub_agent,
-		.net = o->nets.n ? str_from(o->nets.v[0]) : STR(""),
+		.net = w->state->trust ? trust_nets(w->state->trust)->home : STR(""),
 		.interval = (uint32_t)(rd->at_us / 1000000 / o->fold_s * o->fold_s),
 		.at_s = rd->at_us / 1000000,
 	};

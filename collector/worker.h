@@ -20,12 +20,11 @@
 struct worker_opts {
 	struct fold_opts fold;
 	uint32_t max_agents;
-	uint32_t interval_s;  /* of the agents */
-	uint32_t fold_s;      /* of the rows: a multiple of it; 0: the same */
-	uint32_t enterprise;  /* 0: WIRE_ENTERPRISE */
-	size_t record_bytes;  /* of waiting host, listener and ledger messages */
-	struct opt_list nets; /* accepted; none: all */
-	struct trust *trust;  /* with room for a reader; NULL: every datagram is believed */
+	uint32_t interval_s; /* of the agents */
+	uint32_t fold_s;     /* of the rows: a multiple of it; 0: the same */
+	uint32_t enterprise; /* 0: WIRE_ENTERPRISE */
+	size_t record_bytes; /* of waiting host, listener and ledger messages */
+	struct trust *trust; /* with room for a reader; NULL: every datagram is believed, and every net */
 };
 
 struct worker_packet {

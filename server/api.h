@@ -88,6 +88,10 @@ int api_parse_time(const char *text, uint32_t now, uint32_t *ret);
 json_t *api_str(struct str s); /* not UTF-8: what is not becomes '?' */
 json_t *api_u64(uint64_t v);
 json_t *api_ip(const struct ip *ip);
+
+/* Seconds of silence after which an agent of this interval does not report any more: what it says comes with the rows, which
+ * may be of longer intervals. */
+uint32_t api_patience(const struct api *a, uint32_t interval_s);
 json_t *api_head(const struct store_rows *r); /* {from, to, tiers} */
 json_t *api_tiers(uint8_t tiers);
 json_t *api_flags(uint32_t flags);

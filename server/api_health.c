@@ -64,7 +64,7 @@ static json_t *picture_agents(const struct picture *p)
 		json_int_t age = (json_int_t)p->a->now - json_integer_value(json_object_get(agent, "last")) - interval;
 		const char *mode = json_string_value(json_object_get(agent, "mode"));
 
-		if (age <= (4 * interval > 10 ? 4 * interval : 10)) {
+		if (age <= api_patience(p->a, (uint32_t)interval)) {
 			reporting++;
 			api_add(modes, str_from(mode), 1);
 		} else if (json_array_size(silent) < 1000) {

@@ -274,11 +274,18 @@ static json_t *hosts_addresses(const struct flow_host *h)
 	return list;
 }
 
+uint32_t api_patience(const struct api *a, uint32_t interval_s)
+{
+	uint32_t stored = a->s->opts.store.interval_s, s = 4 * interval_s + (stored > interval_s ? stored : 0);
+
+	return s > 10 ? s : 10;
+}
+
 static int hosts_one(void *arg, const struct flow_host *h)
 {
 	struct hosts *x = arg;
 	char id[FLOW_NAME_MAX + 1];
-	uint32_t last = h->interval + h->interval_s, patience = 4u * h->interval_s > 10 ? 4u * h->interval_s : 10;
+	uint32_t last = h->interval + h->interval_s, patience = api_patience(x->a, h->interval_s);
 	json_t *o, *line, *list;
 
 	if (!hosts_wanted(x, h) || json_array_size(x->list) >= API_LIMIT_MAX)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fleet that skyfall-gen makes up: what the API says of it is what was sent, to the byte."""
 
+import glob
 import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -30,12 +32,12 @@ class Gen(unittest.TestCase):
                               text=True, timeout=120, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def start(self):
+    def start(self, *more):
         log = open(os.path.join(self.folder, "log"), "w", encoding="utf-8")
         self.addCleanup(log.close)
         process = subprocess.Popen(
             [paths.SKYFALL, "run", "--no-agent", "--json", "--data", f"{self.folder}/data", "--listen", "127.0.0.1:0",
-             "--sflow", "127.0.0.1:0", "--inventory", self.inventory], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+             "--sflow", "127.0.0.1:0", "--inventory", self.inventory, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=log, text=True, preexec_fn=net.die_with_parent)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait, 20)
@@ -78,11 +80,12 @@ class Gen(unittest.TestCase):
                     f"{n} {said.get(n, 0)} of {v}" for n, v in sums.items() if said.get(n, 0) != v))
         return wrong
 
-    def check(self, fleet, seconds, *more):
+    def check(self, fleet, seconds, *more, fold=1):
         self.gen(*fleet, "--intervals", "0")
-        collector = self.start()
+        collector = self.start("--fold", f"{fold}s")
         self.gen(*fleet, "--collector", collector, "--truth", self.truth, *more)
         edges, begin, end, intervals = self.read_truth()
+        begin, end = begin // fold * fold, -(-end // fold) * fold
         until(lambda: not self.differences(edges, begin, end), seconds,
               lambda: "\n".join(self.differences(edges, begin, end)[:20]))
         until(lambda: self.api(f"health?from={begin}&to={end}")["adds_up"], seconds, "the chain of sums adds up")
@@ -98,6 +101,18 @@ class Gen(unittest.TestCase):
             said = self.api(f"edges/{number}?from={begin}&to={end}")["histograms"]
             said = {name: {str(b): n for b, n in enumerate(h["buckets"]) if n} for name, h in said.items()}
             self.assertEqual(said, edges[number][2])
+
+    def test_fleet_merged(self):
+        """Rows of five intervals, from the collector to the store: the same sums, and every hop adds up."""
+        edges, begin, end, _ = self.check(SMALL, 25, "--intervals", "11", fold=5)
+        health = self.api(f"health?from={begin}&to={end}")
+        self.assertEqual((health["interval_s"], health["agents"]["reporting"]), (5, 12))
+        points = [self.api(f"edges/{number}/series?from={begin}&to={end}&step=5s")["points"] for number in sorted(edges)[:5]]
+        self.assertEqual({point["at"] % 5 for at in points for point in at}, {0})
+        with sqlite3.connect(next(glob.iglob(f"{self.folder}/data/**/edges-fine-*.db", recursive=True))) as store:
+            rows = store.execute("SELECT interval_s, interval % 5, count(*) FROM edges GROUP BY 1, 2").fetchall()
+        self.assertEqual([row[:2] for row in rows], [(5, 0)])
+        self.assertLess(rows[0][2], len(edges) * 5)
 
     def test_fleet_large(self):
         edges, *_ = self.check(LARGE, 40, "--intervals", "3")

@@ -92,12 +92,13 @@ class Run:
             keys.setdefault(key, Sums()).take(message)
         return keys
 
-    def expected(self, interval=True):
-        """{key: what its sums should be} of the truth, histograms among them; those that were never sent are left out."""
+    def expected(self, interval=True, fold=1):
+        """{key: what its sums should be} of the truth, histograms among them; those that were never sent are left out. fold: s
+        that a row is of."""
         keys = {}
         for line in self.truth:
             if line["sums"]:
-                key = (line["interval"] if interval else 0, *(line[name] for name in KEY))
+                key = (line["interval"] // fold * fold if interval else 0, *(line[name] for name in KEY))
                 at = keys.setdefault(key, ({}, set()))
                 add(at[0], {**line["sums"], **line["histograms"]})
                 at[1].update(line["ports"])
@@ -113,9 +114,9 @@ class Truth(unittest.TestCase):
         self.assertEqual(run.metrics["kernel_drops_total"], 0, "sent slowly enough for this machine")
         return run
 
-    def check_sums(self, run, interval=True):
+    def check_sums(self, run, interval=True, fold=1):
         """Every row of the truth, and no other, with every sum, histogram and ephemeral port."""
-        got, want = run.folded(interval), run.expected(interval)
+        got, want = run.folded(interval), run.expected(interval, fold)
         self.assertGreater(len(want), 0)
         wrong = [f"{key}: {'nobody sent it' if key not in want else 'never came'}" for key in got.keys() ^ want.keys()]
         for key in got.keys() & want.keys():
@@ -166,6 +167,22 @@ class Truth(unittest.TestCase):
 
     def test_events(self):
         self.all_threads("--intervals", "2", "--ipv6", "0.3", "--events", "--sockets", "20", "--gso")
+
+    def test_merged_intervals(self):
+        """--fold: rows, markers and the collector's lines of longer intervals, equal to the truth of all in each; agents' lines stay
+        as they said them, and the bus has fewer rows."""
+        for threads, fold, more in ((1, 2, ()), (2, 3, ("--ipv6", "20%", "--loss", "1%")), (4, 60, ("--events", "--keys", "600"))):
+            with self.subTest(threads=threads, fold=fold):
+                run = self.start(threads, "--intervals", "7", "--sockets", "20", "--hosts", "20", *more, more=("--fold", f"{fold}s"))
+                self.check_sums(run, fold=fold)
+                lines = self.check_books(run)
+                self.check_agents(run, lines)
+                for message in (*run.messages["Flow"], *run.messages["Marker"]):
+                    self.assertEqual((message["interval_s"], message["interval"] % fold), (fold, 0))
+                lengths = {role: {n["interval_s"] for (r, *_), n in lines.items() if r == role} for role in ("agent", "collector")}
+                self.assertEqual(lengths, {"agent": {1}, "collector": {fold}})
+                self.assertEqual(self.lost(run, "rows"), run.sent["lost_rows"])
+                self.assertLess(len(run.messages["Flow"]), 0.7 * len({(n["interval"], *(n[k] for k in KEY)) for n in run.truth}))
 
     def test_over_ipv6(self):
         run = self.start(2, "--intervals", "2", "--ipv6", "1", "--sockets", "8", "--net", "far", listen="[::1]:0")

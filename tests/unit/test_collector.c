@@ -703,10 +703,12 @@ static void refusals_have_reasons(void **state)
 	struct counters_rx c;
 	struct output got;
 	struct rig r;
+	struct trust_opts to = {.nets = {.v = {"prod"}, .n = 1}};
+	char why[200];
 	struct buf text;
 
-	o.worker.nets.v[0] = "prod";
-	o.worker.nets.n = 1;
+	assert_int_equal(trust_new(&o.worker.trust, 64, o.threads, L), 0);
+	assert_int_equal(trust_load(o.worker.trust, &to, why, sizeof(why)), 0);
 	rig_open(&r, &o);
 	rig_agent_open(&a, &r, "10.1.0.1", "h", 5);
 	a.head.net = STR("prod");
@@ -745,6 +747,7 @@ static void refusals_have_reasons(void **state)
 	rig_agent_close(&fast);
 	rig_agent_close(&other);
 	rig_close(&r);
+	trust_free(o.worker.trust);
 }
 
 static void agents_are_answered(void **state)
