@@ -184,6 +184,35 @@ class Truth(unittest.TestCase):
                 self.assertEqual(self.lost(run, "rows"), run.sent["lost_rows"])
                 self.assertLess(len(run.messages["Flow"]), 0.7 * len({(n["interval"], *(n[k] for k in KEY)) for n in run.truth}))
 
+    def test_not_believed(self):
+        """All sign; beside them go forged, replayed (some of them old) and altered datagrams, on a bad way: nothing of the truth
+        changes, no loss is made up, and each is refused and counted."""
+        folder = tempfile.mkdtemp(prefix="skyfall-e2e-truth-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        keys = os.path.join(folder, "keys")
+        with open(keys, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(subprocess.run([paths.SKYFALL, "key", "--new"], capture_output=True, text=True, check=True).stdout)
+        foes = ("--key-file", keys, "--forged", "3%", "--replayed", "5%", "--altered", "4%", "--ipv6", "30%")
+        for threads, words in ((1, ("--intervals", "2")), (2, ("--intervals", "2", "--profile", "interop")),
+                               (4, ("--intervals", "2", "--events", "--loss", "1%", "--reorder", "2%", "--duplicate", "1%")),
+                               (2, ("--rate", "30000", "--for", "1s", "--gso", "--loss", "1%"))):
+            with self.subTest(threads=threads, words=words):
+                run = self.start(threads, "--keys", "2000", "--sockets", "40", *words, *foes, more=("--fleet-key", keys))
+                sent, got = run.sent, run.metrics
+                self.check_sums(run)
+                lines = self.check_books(run)
+                if "--intervals" in words:
+                    self.check_agents(run, lines)
+                beside = {kind: sent[f"{kind}_datagrams"] for kind in ("forged", "replayed", "altered")}
+                self.assertGreater(min(beside.values()), 5)
+                refused = {name: n for name, n in got.items() if name.startswith("rejected_total") and n}
+                self.assertEqual(sum(refused.values()), sum(beside.values()) + sent["twice_datagrams"], refused)
+                self.assertEqual(refused['rejected_total{reason="replayed"}'], beside["replayed"] + sent["twice_datagrams"])
+                self.assertGreaterEqual(refused['rejected_total{reason="signature"}'], beside["forged"])
+                self.assertEqual(got["signed_datagrams_total"], sent["datagrams"] + sent["other_datagrams"])
+                self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")),
+                                 (sent["lost_datagrams"], sent["lost_rows"]))
+
     def test_over_ipv6(self):
         run = self.start(2, "--intervals", "2", "--ipv6", "1", "--sockets", "8", "--net", "far", listen="[::1]:0")
         self.check_sums(run)

@@ -4,9 +4,28 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tools/gen/foe.h"
 #include "wire/health.h"
 #include "wire/host.h"
 #include "wire/listeners.h"
+
+static struct wire_opts agent_opts(const struct agent *a)
+{
+	return (struct wire_opts){.auth = a->fleet->keys};
+}
+
+static void agent_open(struct agent *a, enum wire_format format)
+{
+	struct wire_opts opts = agent_opts(a);
+
+	wire_build_open(&a->build, format, &a->head, &opts);
+}
+
+static void agent_send(struct agent *a, size_t n)
+{
+	foe_sign(a->fleet, a->host, a->bytes, n);
+	a->send(a->arg, a->bytes, n);
+}
 
 static void agent_close(struct agent *a)
 {
@@ -15,7 +34,7 @@ static void agent_close(struct agent *a)
 	if (wire_build_empty(&a->build))
 		return;
 	n = wire_build_close(&a->build, a->sender, a->uptime_ms, 0, a->bytes, sizeof(a->bytes));
-	a->send(a->arg, a->bytes, n);
+	agent_send(a, n);
 }
 
 static void agent_address(struct agent *a, const struct ip *ip, uint8_t bits, uint32_t netns)
@@ -25,6 +44,7 @@ static void agent_address(struct agent *a, const struct ip *ip, uint8_t bits, ui
 
 static void agent_host(struct agent *a)
 {
+	struct wire_opts opts = agent_opts(a);
 	const struct fleet_host *h = &a->fleet->hosts[a->host];
 	unsigned parts;
 
@@ -40,13 +60,13 @@ static void agent_host(struct agent *a)
 		if (a->fleet->conf.ipv6 > 0)
 			agent_address(a, &v->ip[1], 48, v->netns);
 	}
-	parts = wire_host_parts(&a->build, &a->record, &a->head, NULL);
+	parts = wire_host_parts(&a->build, &a->record, &a->head, &opts);
 	for (unsigned i = 0; i < parts; i++) {
-		size_t n = wire_host_put(&a->build, &a->record, i, &a->head, NULL, a->sender, a->uptime_ms, a->bytes,
+		size_t n = wire_host_put(&a->build, &a->record, i, &a->head, &opts, a->sender, a->uptime_ms, a->bytes,
 					 sizeof(a->bytes));
 
 		if (n)
-			a->send(a->arg, a->bytes, n);
+			agent_send(a, n);
 	}
 }
 
@@ -63,7 +83,7 @@ static void agent_listener(struct agent *a, const struct fleet_instance *v, cons
 	fleet_names(a->fleet, (uint32_t)(v - a->fleet->instances), &l.names);
 	if (wire_listeners_add(&a->build, &l) == -ENOSPC) {
 		agent_close(a);
-		wire_build_open(&a->build, WIRE_LISTENERS, &a->head, NULL);
+		agent_open(a, WIRE_LISTENERS);
 		(void)wire_listeners_add(&a->build, &l);
 	}
 }
@@ -73,7 +93,7 @@ void agent_introduce(struct agent *a)
 	const struct fleet_host *h = &a->fleet->hosts[a->host];
 
 	agent_host(a);
-	wire_build_open(&a->build, WIRE_LISTENERS, &a->head, NULL);
+	agent_open(a, WIRE_LISTENERS);
 	for (uint32_t i = 0; i < h->n_instances; i++) {
 		const struct fleet_instance *v = &a->fleet->instances[a->fleet->by_host[h->first_instance + i]];
 
@@ -111,7 +131,7 @@ void agent_health(struct agent *a, const struct agent_line *l)
 				   .n_info = sizeof(infos) / sizeof(infos[0])};
 
 	memcpy(line.info, infos, sizeof(infos));
-	wire_build_open(&a->build, WIRE_HEALTH, &a->head, NULL);
+	agent_open(a, WIRE_HEALTH);
 	(void)wire_health_add(&a->build, &line);
 	agent_close(a);
 }

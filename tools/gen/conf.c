@@ -190,6 +190,27 @@ static const struct opt conf_opts[] = {
 	 AT(reorder),
 	 .arg = "SHARE",
 	 .help = "that go after their agent's next one; default 0"},
+	{.type = OPT_GROUP, .help = "Who is believed"},
+	{.name = "key-file",
+	 .type = OPT_STRING,
+	 AT(key_file),
+	 .arg = "FILE",
+	 .help = "the fleet's keys, as the collector has them: each agent signs by its own, made of the first"},
+	{.name = "forged",
+	 .type = OPT_STRING,
+	 AT(forged),
+	 .arg = "SHARE",
+	 .help = "so many more beside, signed by another agent's key: 0.01, 1%; default 0"},
+	{.name = "replayed",
+	 .type = OPT_STRING,
+	 AT(replayed),
+	 .arg = "SHARE",
+	 .help = "so many more that went before, some long ago; default 0"},
+	{.name = "altered",
+	 .type = OPT_STRING,
+	 AT(altered),
+	 .arg = "SHARE",
+	 .help = "so many more with one bit changed; default 0"},
 	{.type = OPT_GROUP, .help = "What is said"},
 	{.name = "truth",
 	 .letter = 't',
@@ -269,10 +290,14 @@ static int conf_share(const char *text, double *ret)
 static int conf_shares(struct conf *c)
 {
 	struct fate *fate = &c->opts.emit.fate;
+	struct foe_opts *foes = &c->opts.emit.foes;
 	const struct {
 		const char *name, *text;
 		double *ret;
 	} shares[] = {
+		{"forged", c->forged, &foes->share[FOE_FORGED]},
+		{"replayed", c->replayed, &foes->share[FOE_REPLAYED]},
+		{"altered", c->altered, &foes->share[FOE_ALTERED]},
 		{"ipv6", c->ipv6, &c->fleet.ipv6},
 		{"loss", c->loss, &fate->lost},
 		{"duplicate", c->duplicate, &fate->twice},
@@ -320,6 +345,12 @@ static int conf_mode(const struct conf *c)
 		return conf_usage(c->flat_out ? "flat-out" : "rate", "is without --past, --late, --start, --spread");
 	if (!c->load && (c->for_ms || c->rows || c->threads > 1))
 		return conf_usage(c->for_ms ? "for" : c->rows ? "rows" : "threads", "goes with --flat-out or --rate");
+	if (!c->key_file && (c->forged || c->replayed || c->altered))
+		return conf_usage(
+			"forged",
+			"such as --replayed and --altered goes with --key-file: else a collector believes them");
+	if (c->key_file && !strcmp(c->profile, "standard"))
+		return conf_usage("key-file", "signs what is ours, not --profile standard");
 	if (c->truth && !strcmp(c->profile, "standard"))
 		return conf_usage("truth", "who calls whom is not in standard samples: use --truth-rows");
 	if (c->json && ((c->truth && !strcmp(c->truth, "-")) || (c->truth_rows && !strcmp(c->truth_rows, "-"))))
@@ -357,7 +388,7 @@ static int conf_way(struct conf *c)
 	l->sockets = (uint32_t)c->sockets;
 	l->gso = c->gso;
 	c->opts.emit.spray = c->spray;
-	c->opts.emit.fate.seed = c->seed;
+	c->opts.emit.fate.seed = c->opts.emit.foes.seed = c->seed;
 	c->opts.threads = (uint32_t)c->threads;
 	c->opts.rate = (double)c->rate;
 	c->opts.intervals = c->intervals == UINT32_MAX ? 0 : c->intervals;

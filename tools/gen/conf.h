@@ -14,7 +14,7 @@ struct conf {
 		sampling, size;
 	uint32_t interval_ms, spread_ms, for_ms;
 	const char *collector, *truth, *truth_rows, *inventory, *net, *start, *profile, *ipv6, *loss, *duplicate,
-		*reorder;
+		*reorder, *key_file, *forged, *replayed, *altered;
 	bool odd_names, events, flat_out, gso, spray, man, quiet, json;
 	/* worked out */
 	bool load;      /* round and round, not in real time */

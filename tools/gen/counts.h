@@ -10,14 +10,15 @@ struct counts_of {
 };
 
 struct counts {
-	struct counts_of made;   /* with rows: sent + lost + failed */
-	struct counts_of sent;   /* each once */
-	struct counts_of lost;   /* on purpose, never given to the kernel */
-	struct counts_of failed; /* the kernel did not take them */
-	struct counts_of twice;  /* of the sent: a second time, beside */
-	struct counts_of late;   /* of the sent: overtaken by the agent's next one */
-	uint64_t others;         /* host, listener and health datagrams */
-	uint64_t bytes;          /* of all that went */
+	struct counts_of made;              /* with rows: sent + lost + failed */
+	struct counts_of sent;              /* each once */
+	struct counts_of lost;              /* on purpose, never given to the kernel */
+	struct counts_of failed;            /* the kernel did not take them */
+	struct counts_of twice;             /* of the sent: a second time, beside */
+	struct counts_of late;              /* of the sent: overtaken by the agent's next one */
+	uint64_t forged, replayed, altered; /* datagrams beside, of no host */
+	uint64_t others;                    /* host, listener and health datagrams */
+	uint64_t bytes;                     /* of all that went */
 	uint64_t keys, tuples; /* rows to fold into, and their ephemeral ports, over all intervals; 0 when not known */
 	uint64_t calls;        /* of sendmmsg() */
 	int64_t behind_us;     /* the most that a datagram went after it was due */

@@ -32,6 +32,7 @@ struct emit {
 	uint64_t failed_rows;
 	uint64_t rows_done; /* of the fleet's, in this interval */
 	struct agent agent;
+	struct foe foe;
 };
 
 static void emit_failed(void *arg, uint32_t tag)
@@ -143,6 +144,27 @@ static void emit_put(struct emit *e, uint32_t i, bool again)
 	e->counts.bytes += d->len;
 }
 
+/* Those of others, after a datagram that went. */
+static void emit_foes(struct emit *e, uint32_t i)
+{
+	const struct pack_datagram *d = &e->pack->datagrams[i];
+	uint64_t *counted[FOE_KINDS] = {[FOE_FORGED] = &e->counts.forged,
+					[FOE_REPLAYED] = &e->counts.replayed,
+					[FOE_ALTERED] = &e->counts.altered};
+
+	for (unsigned kind = 0; kind < FOE_KINDS; kind++) {
+		uint32_t n = foe_after(&e->foe, &e->opts.foes, kind, e->fleet, d->host, e->pack->bytes + d->at, d->len);
+
+		if (!n)
+			continue;
+		line_flush(e->line); /* what went before it is there before it */
+		line_put(e->line, emit_socket(e, d->host, true), e->foe.bytes, n, EMIT_AGAIN);
+		line_flush(e->line);
+		++*counted[kind];
+		e->counts.bytes += n;
+	}
+}
+
 /* All datagrams with rows of one host, in order but for what fate holds back. */
 static void emit_datagrams(struct emit *e, uint32_t host)
 {
@@ -167,6 +189,7 @@ static void emit_datagrams(struct emit *e, uint32_t host)
 		emit_put(e, i, false);
 		if (is == FATE_TWICE)
 			emit_put(e, i, true);
+		emit_foes(e, i);
 		if (held < n) {
 			counts_put(&e->counts.late, e->pack->datagrams[held].rows);
 			emit_put(e, held, false);

@@ -4,6 +4,7 @@
 
 #include "tools/gen/counts.h"
 #include "tools/gen/fate.h"
+#include "tools/gen/foe.h"
 #include "tools/gen/line.h"
 #include "tools/gen/pack.h"
 #include "tools/gen/truth.h"
@@ -12,6 +13,7 @@ struct emit_opts {
 	struct pack_opts pack;
 	struct line_opts line;
 	struct fate fate;
+	struct foe_opts foes;
 	bool spray;          /* each datagram from any socket */
 	uint32_t late_index; /* of the interval from which on the last edge is there; 0: from the first */
 };

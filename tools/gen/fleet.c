@@ -419,6 +419,7 @@ void fleet_free(struct fleet *f)
 	free(f->rows);
 	free(f->hosts);
 	free(f->by_host);
+	free(f->keys);
 	buf_deinit(&f->texts);
 	free(f);
 }

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "flow/key.h"
+#include "wire/auth.h"
 
 #define FLEET_LAYERS 3
 #define FLEET_ZONES 200
@@ -102,7 +103,8 @@ struct fleet {
 	struct fleet_host *hosts;
 	uint32_t *by_host; /* instances, host by host */
 	uint32_t n_instances, n_pairs, n_rows;
-	struct buf texts; /* what names point into */
+	struct wire_auth *keys; /* by host; NULL: nothing is signed (tools/gen/foe.h) */
+	struct buf texts;       /* what names point into */
 };
 
 /* -EINVAL, -ENOSPC (what cannot be placed), -ENOMEM, with a sentence in `why`. */

@@ -9,7 +9,7 @@ enum { SAMPLE = 40 /* format, length, 8 words */ };
 
 static void interop_open(struct pack *p)
 {
-	const struct wire_opts opts = {.size = p->opts.size};
+	const struct wire_opts opts = {.size = p->opts.size, .auth = p->fleet->keys};
 
 	wire_interop_open(&p->interop, &p->build, &p->head, &opts);
 }

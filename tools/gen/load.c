@@ -154,6 +154,27 @@ static void load_release(struct load_thread *t)
 	t->held = UINT32_MAX;
 }
 
+static void load_foes(struct load_thread *t, uint32_t i)
+{
+	const struct pack_datagram *d = &t->pack->datagrams[i];
+	uint64_t *counted[FOE_KINDS] = {[FOE_FORGED] = &t->counts.forged,
+					[FOE_REPLAYED] = &t->counts.replayed,
+					[FOE_ALTERED] = &t->counts.altered};
+
+	for (unsigned kind = 0; kind < FOE_KINDS; kind++) {
+		uint32_t n = foe_after(&t->foe, &t->load->opts.emit.foes, kind, t->load->fleet, d->host,
+				       t->pack->bytes + d->at, d->len);
+
+		if (!n)
+			continue;
+		line_flush(t->line); /* what went before it is there before it */
+		line_put(t->line, d->host / t->load->opts.threads, t->foe.bytes, n, LOAD_AGAIN);
+		line_flush(t->line);
+		++*counted[kind];
+		t->counts.bytes += n;
+	}
+}
+
 /* One datagram: stamped, and what fate makes of it. */
 static void load_one(struct load_thread *t, uint32_t i)
 {
@@ -185,6 +206,7 @@ static void load_one(struct load_thread *t, uint32_t i)
 		counts_put(&t->counts.twice, rows);
 		load_put(t, i, true);
 	}
+	load_foes(t, i);
 	if (t->held != UINT32_MAX) {
 		if (t->pack->datagrams[t->held].host == d->host)
 			counts_put(&t->counts.late, t->pack->datagrams[t->held].rows);

@@ -43,6 +43,7 @@ struct load_thread {
 	int64_t slip_us; /* by which the rate's schedule was put off */
 	int err;
 	struct agent agent;
+	struct foe foe;
 };
 
 struct load {

@@ -103,6 +103,8 @@ static void gen_json(const struct gen *g, const struct counts *c)
 	gen_json_of("failed", &c->failed);
 	gen_json_of("twice", &c->twice);
 	gen_json_of("overtaken", &c->late);
+	printf(",\"forged_datagrams\":%llu,\"replayed_datagrams\":%llu,\"altered_datagrams\":%llu",
+	       (unsigned long long)c->forged, (unsigned long long)c->replayed, (unsigned long long)c->altered);
 	printf(",\"other_datagrams\":%llu,\"keys\":%llu,\"tuples\":%llu,\"agents\":%u,\"sockets\":%u,\"calls\":%llu",
 	       (unsigned long long)c->others, (unsigned long long)c->keys, (unsigned long long)c->tuples,
 	       g->fleet->conf.hosts, g->conf->opts.emit.line.sockets, (unsigned long long)c->calls);
@@ -270,14 +272,19 @@ static int gen_inventory(const struct gen *g)
 static int gen_fleet(struct gen *g)
 {
 	struct rlimit files;
-	char why[256];
+	char why[512];
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* a socket each */
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
-	return fleet_new(&g->fleet, &g->conf->fleet, why, sizeof(why)) < 0 ? gen_fail("this fleet cannot be", why),
-	       2                                                           : 0;
+	if (fleet_new(&g->fleet, &g->conf->fleet, why, sizeof(why)) < 0) {
+		gen_fail("this fleet cannot be", why);
+		return 2;
+	}
+	return g->conf->key_file && foe_keys(g->fleet, g->conf->key_file, why, sizeof(why)) < 0
+		       ? gen_fail("--key-file", why)
+		       : 0;
 }
 
 int main(int argc, char **argv)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tools/gen/foe.h"
 #include "wire/put.h"
 
 /* --- memory */
@@ -108,7 +109,7 @@ void pack_done(struct pack *p, size_t n)
 
 static void packed_open(struct pack *p)
 {
-	const struct wire_opts opts = {.size = p->opts.size};
+	const struct wire_opts opts = {.size = p->opts.size, .auth = p->fleet->keys};
 
 	wire_build_open(&p->build, WIRE_FLOWS, &p->head, &opts);
 }
@@ -253,4 +254,5 @@ void pack_stamp(struct pack *p, const struct pack_datagram *d, struct wire_sende
 		if (spot->interval)
 			put_u32(b + spot->interval, interval);
 	}
+	foe_sign(p->fleet, d->host, b, d->len);
 }
