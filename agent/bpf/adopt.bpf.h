@@ -74,7 +74,7 @@ static __always_inline void adopt_connection(struct sock *sk, struct task_struct
 	struct sky_sock *there;
 	__u64 at = (__u64)(unsigned long)sk, now = bpf_ktime_get_ns();
 
-	line.sock.id = now << 12 | bpf_get_smp_processor_id();
+	line.sock.id = entry_id(now);
 	line.sock.walked = sky_walk_mark(line.sock.id);
 	line.sock.turn = SKY_LIVE;
 	line.sock.phase = state == TCP_SYN_SENT ? SKY_CONNECTING : SKY_OPEN;

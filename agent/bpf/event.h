@@ -96,7 +96,7 @@ struct sky_first {
 /* A socket in the map `socks`, keyed by its address. The place of one that ended is kept, free, for the next socket at that
  * address, while the map holds few (agent/bpf/entry.bpf.h). */
 struct sky_sock {
-	__u64 id;               /* unique for ever: time of birth << 12 | cpu; 0: the place is free */
+	__u64 id;               /* unique for ever: entry_id(); 0: the place is free */
 	struct sky_row_key key; /* the row it belongs to */
 	__u64 since_ns;         /* CONNECTING: the SYN; OPEN: established. Clock that never steps; 0 unknown */
 	__u32 walked;           /* sky_walk_mark() of its id: user space may have counted a part of it */
@@ -254,7 +254,8 @@ enum sky_fail { SKY_FAIL_FULL, SKY_FAIL_NOMEM, SKY_FAIL_BUSY, SKY_FAIL_OTHER, SK
 struct sky_handled {
 	__u64 sk;
 	__u64 what;
-	__u64 pad[6];
+	__u64 born; /* the time in the last id given here */
+	__u64 pad[5];
 };
 
 /* How far the agent stepped back (agent/budget.h). Written by user space only; a page of its own, so that reading it is

@@ -23,7 +23,7 @@
  *     nanoseconds). If CLOSE saw `walked`, the end goes to `closed` under the entry's id and user space counts the rest;
  *     else the walker sees the end and gives no answer. A `walked` that nobody answered diverts the end, and loses nothing:
  *     it names the id asked about, so one that comes late is none of the next socket's, of which user space knows nothing.
- *  2. An id is never used twice (time of birth and CPU); an address of a socket is, at once. So whatever was read of a
+ *  2. An id is never used twice (time of birth and CPU, entry_id()); an address of a socket is, at once. So whatever was read of a
  *     socket without its lock is compared afterwards: id, tuple, namespace, protocol, state.
  *  3. `id` is stored last and taken away first: an entry that has one is complete, one without is free, for the next socket
  *     at that address to write over (agent/bpf/entry.bpf.h). From CONNECTING to OPEN, `phase` is stored last.
@@ -69,11 +69,6 @@
 #include "agent/bpf/walk.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-static __always_inline __u64 new_id(__u64 now)
-{
-	return now << 12 | bpf_get_smp_processor_id();
-}
 
 /* Milliseconds from one moment to another as ticks of the clock that lie between: whatever the cuts, the parts
  * of a connection add up to the whole, and over many short ones the mean is right. */
@@ -201,7 +196,7 @@ static __always_inline void on_syn_sent(struct sock *sk, bool typed, bool second
 	e->since_ns = now;
 	e->first = (struct sky_first){};
 	e->phase = SKY_CONNECTING;
-	entry_give(e, new_id(now));
+	entry_give(e, entry_id(now));
 }
 
 /* Established: its handshake and first round-trip sample are kept until a walk or its CLOSE counts them. */
@@ -271,7 +266,7 @@ static __always_inline void on_established(struct sock *sk, struct tcp_sock *tp,
 	entry_fill(e, sk, &t, old == TCP_SYN_SENT, typed);
 	e->since_ns = now;
 	first_read(&e->first, tp, 0, typed);
-	entry_give(e, new_id(now));
+	entry_give(e, entry_id(now));
 }
 
 static __always_inline __u32 failure_of(struct sock *sk, struct tcp_sock *tp, bool typed)

@@ -5,12 +5,15 @@ Small: what the cases need is in the kernel, nothing is a module, and nothing ha
 time. Its types, for the mode that has them in a file, are those of the same tree in the same configuration: one object,
 once more with debug information, of which pahole makes BTF. The file of another build of 5.10 would not do."""
 
+import ctypes
 import glob
+import mmap
 import os
 import re
 import shutil
 import subprocess
 import tarfile
+import time
 
 from .kernels import Apt, NoKernel, cache_folder
 
@@ -56,6 +59,9 @@ class Btfless:
         for name in ("image", "types"):
             with open(os.path.join(folder, name), "rb") as file:
                 setattr(self, name, file.read())
+        # It has nothing to measure its clock by but ticks, and in a translated machine these are late: it would give the clock
+        # up, and round trips are shorter than the tick of what it takes instead.
+        self.cmdline = f"tsc=reliable tsc_early_khz={tsc_khz()}"
 
     def source(self, folder):
         """A file there with its types."""
@@ -63,6 +69,20 @@ class Btfless:
         with open(path, "wb") as file:
             file.write(self.types)
         return path
+
+
+def tsc_khz():
+    """The rate of this processor's counter, which is that of a translated machine's."""
+    with mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC) as page:
+        page.write(b"\x0f\x31\x48\xc1\xe2\x20\x48\x09\xd0\xc3")  # rdtsc; shl rdx, 32; or rax, rdx; ret
+        at = ctypes.c_char.from_buffer(page)
+        read = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(at))
+        began = read(), time.monotonic()
+        while time.monotonic() < began[1] + 0.1:
+            pass
+        ended = read(), time.monotonic()
+        del at, read
+    return round((ended[0] - began[0]) / (ended[1] - began[1]) / 1000)
 
 
 def get(say):

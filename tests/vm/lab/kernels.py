@@ -184,7 +184,9 @@ class Kernels:
 
 class Kernel:
     """image: bytes of vmlinuz. modules: [(name, bytes)] in an order to load them. release: what uname -r says. line: of
-    LINES."""
+    LINES. cmdline: what it is told more than others."""
+
+    cmdline = ""
 
     def __init__(self, line, paths, modules):
         self.line, self.image, self.release, self.files = line, None, None, {}
