@@ -61,6 +61,7 @@ static const struct {
 	{"replaced", offsetof(struct source_counts, replaced), false, false},
 	{"recovered", offsetof(struct source_counts, recovered), false, false},
 	{"finalised", offsetof(struct source_counts, finalised), false, false},
+	{"fin_guessed", offsetof(struct source_counts, fin_guessed), false, false},
 	{"socks_full", offsetof(struct source_counts, lost_socks_full), false, false},
 	{"closed_full", offsetof(struct source_counts, lost_closed_full), false, false},
 	{"update_failed", offsetof(struct source_counts, lost_update), false, false},

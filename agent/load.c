@@ -254,6 +254,14 @@ int load_clock(const struct load *l, uint64_t *ret_jiffies, uint64_t *ret_ns)
 	return 0;
 }
 
+unsigned load_copies(void)
+{
+	struct load l = {.copies = 1};
+
+	ask_kernel(&l);
+	return l.copies;
+}
+
 /* Jiffies a second: no file tells it everywhere, so it is measured over a tenth of a second. */
 static int measure_hz(struct load *l)
 {

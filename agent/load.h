@@ -51,6 +51,9 @@ void load_close(struct load *l);
 /* The kernel's two clocks at one moment. -errno */
 int load_clock(const struct load *l, uint64_t *ret_jiffies, uint64_t *ret_ns);
 
+/* How many copies of a program this kernel needs, so that one runs though another is busy: 1, 2 or 4. */
+unsigned load_copies(void);
+
 /* Copy `i` of the hook; the first `copies` run. */
 struct bpf_program *load_hook(const struct load *l, unsigned i);
 

@@ -79,6 +79,7 @@ static void source_stable_close(struct source *s)
 	opens_free(s->opens);
 	conns_free(s->to.conns);
 	stable_live_free(s->to.live);
+	stable_rows_deinit(&s->to);
 	free(s);
 }
 
@@ -158,9 +159,13 @@ static int look(struct source *s, struct agent_rows *rows)
 		r = destroys_read(s->destroys, stable_rows_destroyed, &s->to);
 	if (r == 0 && open)
 		r = dump(s, DIAG_CONNECTED, true, stable_rows_open, &s->to);
+	if (r == 0 && rows)
+		stable_rows_join(&s->to);
 	if (r == 0 && rows &&
-	    !destroys_behind(s->destroys)) /* else an end would be told now, and by its message again */
+	    !destroys_behind(s->destroys)) { /* else an end would be told now, and by its message again */
 		r = stable_ended(s->to.hook, stable_rows_left, &s->to);
+		stable_rows_alone(&s->to);
+	}
 	if (r == 0 && rows && open)
 		stable_rows_sweep(&s->to);
 	return r;

@@ -18,8 +18,12 @@
 #define ENDED_MIN 16384 /* ends that wait for a look; there are eight in an interval */
 #define FORMAT_MAX 8192
 
+#define RAW_EVENTS 4
+
 struct stable {
 	struct stable_bpf *skel;
+	struct bpf_link *raw[RAW_EVENTS][STABLE_COPIES];
+	unsigned copies; /* of the programs on raw tracepoints */
 	bool errors;
 };
 
@@ -110,6 +114,19 @@ struct attachment {
 
 #define EVENTS 5
 
+/* Copies of the programs on raw tracepoints, one row an event. */
+static void raw_programs(struct stable_bpf *k, struct bpf_program *ret[RAW_EVENTS][STABLE_COPIES])
+{
+	struct bpf_program *const v[RAW_EVENTS][STABLE_COPIES] = {
+		{k->progs.destroy_a, k->progs.destroy_b, k->progs.destroy_c, k->progs.destroy_d},
+		{k->progs.reset_in_a, k->progs.reset_in_b, k->progs.reset_in_c, k->progs.reset_in_d},
+		{k->progs.reset_out_a, k->progs.reset_out_b, k->progs.reset_out_c, k->progs.reset_out_d},
+		{k->progs.state_a, k->progs.state_b, k->progs.state_c, k->progs.state_d},
+	};
+
+	memcpy(ret, v, sizeof(v));
+}
+
 static void attachments(struct stable_bpf *k, struct attachment ret[EVENTS])
 {
 	const struct attachment v[EVENTS] = {
@@ -125,6 +142,7 @@ static void attachments(struct stable_bpf *k, struct attachment ret[EVENTS])
 
 static int stable_prepare(struct stable *s, int tracefs, uint32_t max_socks, char *why, size_t why_len)
 {
+	struct bpf_program *raw[RAW_EVENTS][STABLE_COPIES];
 	struct stable_offsets offsets = {0};
 	struct attachment a[EVENTS];
 	int r = 0;
@@ -134,6 +152,11 @@ static int stable_prepare(struct stable *s, int tracefs, uint32_t max_socks, cha
 		snprintf(why, why_len, "BPF: cannot open: %s", strerror(errno));
 		return -errno;
 	}
+	raw_programs(s->skel, raw);
+	for (size_t i = 0; i < RAW_EVENTS; i++)
+		for (unsigned copy = s->copies; copy < STABLE_COPIES; copy++)
+			bpf_program__set_autoload(raw[i][copy], false);
+	s->skel->rodata->raw_last = s->copies - 1;
 	attachments(s->skel, a);
 	for (size_t i = 0; r == 0 && i < EVENTS; i++) {
 		r = event_fields(tracefs, a[i].event, &offsets, why, why_len);
@@ -149,10 +172,33 @@ static int stable_prepare(struct stable *s, int tracefs, uint32_t max_socks, cha
 	return r;
 }
 
+/* Before the classic ones, so that an entry is mostly made before it is named; an event this kernel does not have is done
+ * without. The skeleton has no place for more than one link a program, and there is one. */
+static int raw_attach(struct stable *s, char *why, size_t why_len)
+{
+	struct bpf_program *raw[RAW_EVENTS][STABLE_COPIES];
+
+	raw_programs(s->skel, raw);
+	for (size_t i = 0; i < RAW_EVENTS; i++)
+		for (unsigned copy = 0; copy < s->copies; copy++) {
+			const char *event = strchr(bpf_program__section_name(raw[i][copy]), '/') + 1;
+
+			s->raw[i][copy] = bpf_program__attach_raw_tracepoint(raw[i][copy], event);
+			if (!s->raw[i][copy] && errno != ENOENT) {
+				snprintf(why, why_len, "BPF: cannot attach to raw %s: %s", event, strerror(errno));
+				return -errno;
+			}
+		}
+	return 0;
+}
+
 static int stable_attach(struct stable *s, int tracefs, char *why, size_t why_len)
 {
 	struct attachment a[EVENTS];
+	int r = raw_attach(s, why, why_len);
 
+	if (r < 0)
+		return r;
 	attachments(s->skel, a);
 	for (size_t i = 0; i < EVENTS; i++) {
 		if (!bpf_program__autoload(a[i].prog))
@@ -178,6 +224,7 @@ int stable_open(struct stable **ret, uint32_t max_socks, char *why, size_t why_l
 		goto fail;
 	}
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	s->copies = load_copies();
 	r = stable_prepare(s, tracefs, max_socks, why, why_len);
 	if (r < 0)
 		goto fail;
@@ -203,6 +250,9 @@ void stable_close(struct stable *s)
 {
 	if (!s)
 		return;
+	for (size_t i = 0; i < RAW_EVENTS; i++)
+		for (unsigned copy = 0; copy < STABLE_COPIES; copy++)
+			bpf_link__destroy(s->raw[i][copy]);
 	stable_bpf__destroy(s->skel);
 	free(s);
 }
@@ -222,6 +272,14 @@ bool stable_take(struct stable *s, uint64_t cookie, struct stable_sock *ret)
 	int fd = bpf_map__fd(s->skel->maps.ended);
 
 	return !bpf_map_lookup_elem(fd, &cookie, ret) && !bpf_map_delete_elem(fd, &cookie);
+}
+
+bool stable_take_gone(struct stable *s, uint64_t key, uint64_t id)
+{
+	int fd = bpf_map__fd(s->skel->maps.socks);
+	struct stable_sock e;
+
+	return !bpf_map_lookup_elem(fd, &key, &e) && e.id == id && !bpf_map_delete_elem(fd, &key);
 }
 
 void stable_forget(struct stable *s, uint64_t key)

@@ -96,7 +96,7 @@ void stable_conn_sample(struct conn *c, struct agent_row *row, const struct diag
 	struct sky_totals t;
 	bool moved;
 
-	stable_sums_open(d, c->key.role == SKY_ROLE_CLIENT, &t);
+	stable_sums_open(d, c->key.role == SKY_ROLE_CLIENT, false, &t);
 	moved = t.tx_segs != c->tx_segs || t.rx_segs != c->rx_segs;
 	stable_conn_add(c, row, &t, moved);
 	row->val.open_ms += stable_conn_ms(c->until_ms, cut_ms);

@@ -7,8 +7,13 @@
 
 #include "base/hash.h"
 
+struct live {
+	uint64_t key; /* in the hook's table; 0: taken */
+	struct stable_sock e;
+};
+
 struct stable_live {
-	struct stable_sock *v;
+	struct live *v;
 	uint32_t *index; /* + 1 */
 	size_t n, cap, mask;
 	bool read;
@@ -57,18 +62,18 @@ static int live_add(void *arg, uint64_t key, const void *value)
 	const struct stable_sock *e = value;
 	struct stable_live *l = arg;
 
-	if (e->phase != STABLE_OPEN || e->flags & STABLE_ENDED)
+	if (!e->rport || !(e->flags & STABLE_ENDED ? e->flags & STABLE_GONE : e->phase == STABLE_OPEN))
 		return 0;
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? l->cap * 2 : 256;
-		struct stable_sock *v = reallocarray(l->v, cap, sizeof(*v));
+		struct live *v = reallocarray(l->v, cap, sizeof(*v));
 
 		if (!v)
 			return -ENOMEM;
 		l->v = v;
 		l->cap = cap;
 	}
-	l->v[l->n++] = *e;
+	l->v[l->n++] = (struct live){.key = key, .e = *e};
 	return 0;
 }
 
@@ -95,7 +100,7 @@ static int live_read(struct stable_live *l, struct stable *hook)
 	}
 	memset(l->index, 0, (l->mask + 1) * sizeof(*l->index));
 	for (i = 0; i < l->n; i++) {
-		const struct stable_sock *e = &l->v[i];
+		const struct stable_sock *e = &l->v[i].e;
 
 		at = tuple_hash(e->local, e->remote, e->lport, e->rport) & l->mask;
 		for (; l->index[at]; at = (at + 1) & l->mask)
@@ -105,21 +110,52 @@ static int live_read(struct stable_live *l, struct stable *hook)
 	return 0;
 }
 
-const struct stable_sock *stable_live_find(struct stable_live *l, struct stable *hook, const struct diag_sock *d)
+bool stable_live_same(const struct stable_sock *e, const struct diag_sock *d)
 {
-	size_t at;
+	return (!e->lport || e->lport == d->lport) && e->rport == d->rport && !memcmp(e->local, d->local.b, 16) &&
+	       !memcmp(e->remote, d->remote.b, 16);
+}
 
-	if (!l->read && live_read(l, hook) < 0)
-		return NULL;
-	if (!l->index)
-		return NULL;
-	at = tuple_hash(d->local.b, d->remote.b, d->lport, d->rport) & l->mask;
+/* lport: d's, or 0 for a client whose port the hook does not know. */
+static struct live *find(struct stable_live *l, const struct diag_sock *d, uint16_t lport, bool ended)
+{
+	size_t at = tuple_hash(d->local.b, d->remote.b, lport, d->rport) & l->mask;
+
 	for (; l->index[at]; at = (at + 1) & l->mask) {
-		const struct stable_sock *e = &l->v[l->index[at] - 1];
+		struct live *one = &l->v[l->index[at] - 1];
 
-		if (e->lport == d->lport && e->rport == d->rport && !memcmp(e->local, d->local.b, 16) &&
-		    !memcmp(e->remote, d->remote.b, 16))
-			return e;
+		if (one->key && one->e.lport == lport && !(one->e.flags & STABLE_ENDED) == !ended &&
+		    stable_live_same(&one->e, d))
+			return one;
 	}
 	return NULL;
+}
+
+static struct live *find_any(struct stable_live *l, struct stable *hook, const struct diag_sock *d, bool ended)
+{
+	struct live *one;
+
+	if ((!l->read && live_read(l, hook) < 0) || !l->index)
+		return NULL;
+	one = find(l, d, d->lport, ended);
+	return one ?: find(l, d, 0, ended);
+}
+
+const struct stable_sock *stable_live_find(struct stable_live *l, struct stable *hook, const struct diag_sock *d)
+{
+	const struct live *one = find_any(l, hook, d, false);
+
+	return one ? &one->e : NULL;
+}
+
+bool stable_live_take(struct stable_live *l, struct stable *hook, const struct diag_sock *d, struct stable_sock *ret)
+{
+	struct live *one = find_any(l, hook, d, true);
+
+	/* Another socket has its place by now: then it is among the ended, where it is met by the same addresses and ports. */
+	if (!one || !stable_take_gone(hook, one->key, one->e.id))
+		return false;
+	one->key = 0;
+	*ret = one->e;
+	return true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hook's open connections by their addresses and ports, read when first asked for in an interval. */
+/* The hook's sockets by their addresses and ports, read when first asked for in an interval: open ones, and those that were
+ * destroyed while no program learned by which cookie. */
 #pragma once
 
 #include "agent/diag.h"
@@ -15,3 +16,9 @@ void stable_live_begin(struct stable_live *l);
 
 /* The hook's part of an open connection; NULL: it has none, or memory is out. Lives until stable_live_begin(). */
 const struct stable_sock *stable_live_find(struct stable_live *l, struct stable *hook, const struct diag_sock *d);
+
+/* Takes the hook's part of a destroyed one. False: it has none. */
+bool stable_live_take(struct stable_live *l, struct stable *hook, const struct diag_sock *d, struct stable_sock *ret);
+
+/* The message is of this socket: same addresses and ports, as far as the hook knows them. */
+bool stable_live_same(const struct stable_sock *e, const struct diag_sock *d);

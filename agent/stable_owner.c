@@ -199,7 +199,7 @@ void stable_owners_conn(struct stable_owners *o, struct conn *c, const struct st
 {
 	unsigned role = e ? e->role : SKY_ROLE_UNKNOWN;
 	uint16_t lport = e && e->lport ? e->lport : d ? d->lport : 0;
-	uint16_t rport = e ? e->rport : d->rport;
+	uint16_t rport = e && e->rport ? e->rport : d ? d->rport : 0;
 
 	if (role == SKY_ROLE_UNKNOWN && d)
 		role = stable_sums_role(d);

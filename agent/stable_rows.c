@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/stable_rows.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "agent/stable_conn.h"
 #include "agent/stable_sums.h"
 #include "base/clock.h"
@@ -9,6 +12,18 @@
 
 #define LEFT_US 2000000   /* an end without its message: not waited for any longer */
 #define UNSEEN_ROUNDS 60u /* dumps without a connection whose end nobody told */
+
+#define LATE_MAX 4096 /* messages that wait for the end of a look */
+
+struct stable_late {
+	uint32_t netns; /* 0: done */
+	struct diag_sock d;
+};
+
+void stable_rows_deinit(struct stable_rows *s)
+{
+	free(s->late);
+}
 
 /* --- rows */
 
@@ -99,36 +114,117 @@ static void finished(struct stable_rows *s, struct conn *c, const struct diag_so
 	if (d && stable_sums_end(d, e, c->key.role == SKY_ROLE_CLIENT, &t)) {
 		stable_conn_add(c, row, &t, e && stable_sums_rtt_ok(e, &t));
 		row->val.tx_undelivered += t.undelivered;
+		s->counts->fin_guessed += stable_sums_guess(d, e);
 	}
 }
 
 /* --- ends */
 
-int stable_rows_destroyed(void *arg, uint32_t netns, const struct diag_sock *d)
+/* What the message tells of what the hook missed. */
+static void mend(struct stable_sock *e, const struct diag_sock *d)
 {
-	struct stable_rows *s = arg;
-	struct stable_sock end;
-	bool told = stable_take(s->hook, d->cookie, &end);
+	if (e->flags & STABLE_UNNAMED && d->rport) {
+		memcpy(e->local, d->local.b, sizeof(e->local));
+		memcpy(e->remote, d->remote.b, sizeof(e->remote));
+		e->rport = d->rport;
+		if (e->phase == STABLE_OPEN)
+			e->lport = d->lport;
+		e->flags &= (uint16_t)~STABLE_UNNAMED;
+	}
+	if (e->phase == STABLE_CONNECTING && e->flags & STABLE_CLOSELESS && d->info.tcpi_bytes_acked) {
+		e->phase = STABLE_OPEN; /* its SYN was acknowledged */
+		e->flags |= STABLE_PARTIAL;
+	}
+}
+
+/* e: the hook's part, NULL if there is none. */
+static void destroyed(struct stable_rows *s, uint32_t netns, const struct diag_sock *d, struct stable_sock *e)
+{
 	struct conn *known = conns_find(s->conns, d->cookie), c = {.id = d->cookie};
 
-	told_by(s, !told ? 0 : end.since_ns ? end.since_ns : end.at_ns);
-	if (told && end.phase == STABLE_CONNECTING) {
-		failed(s, netns, &end, d);
-		return 0;
+	told_by(s, !e ? 0 : e->since_ns ? e->since_ns : e->at_ns);
+	if (e)
+		mend(e, d);
+	if (e && e->phase == STABLE_CONNECTING) {
+		failed(s, netns, e, d);
+		return;
 	}
-	if (!told && !known && (!d->rport || !d->info.tcpi_segs_in || !d->info.tcpi_segs_out))
-		return 0; /* it was never connected */
+	if (!e && !known && (!d->info.tcpi_segs_in || !d->info.tcpi_segs_out))
+		return; /* it was never connected */
 	if (known) {
 		c = *known;
 		conns_remove(s->conns, known);
 	}
 	if (!c.known) {
-		stable_conn_key(&c, netns, told ? end.local : d->local.b, told ? end.remote : d->remote.b);
-		stable_owners_conn(s->owners, &c, told ? &end : NULL, d);
-		c.until_ms = told && end.since_ns ? end.since_ns / 1000000 : UINT64_MAX;
+		stable_conn_key(&c, netns, e ? e->local : d->local.b, e ? e->remote : d->remote.b);
+		stable_owners_conn(s->owners, &c, e, d);
+		c.until_ms = e && e->since_ns ? e->since_ns / 1000000 : UINT64_MAX;
 	}
-	finished(s, &c, d, told ? &end : NULL);
+	finished(s, &c, d, e);
+}
+
+/* False: no room. */
+static bool late_add(struct stable_rows *s, uint32_t netns, const struct diag_sock *d)
+{
+	if (s->n_late == s->max_late) {
+		size_t max = s->max_late ? s->max_late * 2 : 64;
+		struct stable_late *v = max > LATE_MAX ? NULL : reallocarray(s->late, max, sizeof(*v));
+
+		if (!v)
+			return false;
+		s->late = v;
+		s->max_late = max;
+	}
+	s->late[s->n_late++] = (struct stable_late){.netns = netns, .d = *d};
+	return true;
+}
+
+int stable_rows_destroyed(void *arg, uint32_t netns, const struct diag_sock *d)
+{
+	struct stable_rows *s = arg;
+	struct stable_sock end;
+
+	if (stable_take(s->hook, d->cookie, &end))
+		destroyed(s, netns, d, &end);
+	else if ((d->rport || conns_find(s->conns, d->cookie)) && !late_add(s, netns, d)) /* else it never connected */
+		destroyed(s, netns, d, NULL);
 	return 0;
+}
+
+void stable_rows_join(struct stable_rows *s)
+{
+	struct stable_sock end;
+	size_t i;
+
+	for (i = 0; i < s->n_late; i++) {
+		struct stable_late *late = &s->late[i];
+
+		if (!late->netns || !stable_live_take(s->live, s->hook, &late->d, &end))
+			continue;
+		destroyed(s, late->netns, &late->d, &end);
+		late->netns = 0;
+	}
+}
+
+void stable_rows_alone(struct stable_rows *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_late; i++)
+		if (s->late[i].netns)
+			destroyed(s, s->late[i].netns, &s->late[i].d, NULL);
+	s->n_late = 0;
+}
+
+/* The message of an ended socket whose cookie no program learned; NULL: the kernel had no room for it. */
+static struct stable_late *late_of(struct stable_rows *s, const struct stable_sock *e)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_late && e->flags & STABLE_GONE; i++)
+		if (s->late[i].netns && stable_live_same(e, &s->late[i].d))
+			return &s->late[i];
+	return NULL;
 }
 
 /* The namespace of an end that came without the kernel's message; 0: none that is watched. */
@@ -148,11 +244,20 @@ int stable_rows_left(void *arg, uint64_t key, const void *value)
 	const struct stable_sock *e = value;
 	struct stable_rows *s = arg;
 	struct conn *known = e->cookie ? conns_find(s->conns, e->cookie) : NULL, c = {0};
+	struct stable_late *late = e->cookie ? NULL : late_of(s, e);
+	struct stable_sock end = *e;
 	uint32_t netns;
 
-	if (e->cookie && s->now_us - (int64_t)(e->at_ns / 1000) < LEFT_US)
+	if (!late && (e->cookie || e->flags & STABLE_GONE) && s->now_us - (int64_t)(e->at_ns / 1000) < LEFT_US)
 		return 0;
 	stable_forget(s->hook, key);
+	if (late) {
+		destroyed(s, late->netns, &late->d, &end);
+		late->netns = 0;
+		return 0;
+	}
+	if (!e->rport) /* nobody knows with whom: of another protocol, or its message was told alone */
+		return 0;
 	told_by(s, e->since_ns ? e->since_ns : e->at_ns);
 	if (known && known->known) {
 		finished(s, known, NULL, e);
@@ -197,7 +302,7 @@ static bool conn_new(struct stable_rows *s, struct conn *c, const struct diag_so
 	}
 	c->key.flags = FLOW_JOINED;
 	c->tried = 1;
-	stable_sums_open(d, c->key.role == SKY_ROLE_CLIENT, &t);
+	stable_sums_open(d, c->key.role == SKY_ROLE_CLIENT, true, &t);
 	stable_conn_base(c, &t);
 	s->counts->adopted++;
 	return true;

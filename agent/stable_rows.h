@@ -32,10 +32,20 @@ struct stable_rows {
 	int64_t now_us;          /* the cut; never steps */
 	bool first;              /* what is open is older than we are */
 	int64_t told_us;         /* translations of connections established before are known */
+	/* The kernel's messages whose cookie the hook does not know; they wait for the end of the look. */
+	struct stable_late *late;
+	size_t n_late, max_late;
 };
+
+void stable_rows_deinit(struct stable_rows *s);
 
 /* Makes them known: before each look. */
 void stable_rows_begin(struct stable_rows *s);
+
+/* Near the end of a look: messages that wait get the hook's part by addresses and ports. After stable_ended(): those that have
+ * none are told without. */
+void stable_rows_join(struct stable_rows *s);
+void stable_rows_alone(struct stable_rows *s);
 
 /* Each with a struct stable_rows; always 0. For destroys_read(), stable_ended(), diag_dump(). */
 int stable_rows_destroyed(void *rows, uint32_t netns, const struct diag_sock *d);

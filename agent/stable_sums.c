@@ -51,16 +51,37 @@ static void counters(const struct diag_sock *d, struct sky_totals *t)
 	};
 }
 
-void stable_sums_open(const struct diag_sock *d, bool client, struct sky_totals *ret)
+#define RECENT_MS 200
+#define NEGATIVE_MS (1u << 30) /* ticks since something that came after they were counted */
+
+/* Something came so lately that it may be a FIN the state does not know of yet. */
+static bool fin_may_be(const struct tcp_info *i)
+{
+	return i->tcpi_last_ack_recv < RECENT_MS || i->tcpi_last_ack_recv > NEGATIVE_MS;
+}
+
+void stable_sums_open(const struct diag_sock *d, bool client, bool before, struct sky_totals *ret)
 {
 	bool fin_in = d->state == CLOSE_WAIT || d->state == LAST_ACK || d->state == CLOSING;
 	const struct tcp_info *i = &d->info;
+	uint64_t payload = i->tcpi_bytes_sent - i->tcpi_bytes_retrans;
 
 	counters(d, ret);
 	ret->tx = less(i->tcpi_bytes_acked, (uint64_t)client + (d->state == FIN_WAIT2));
-	ret->rx = less(i->tcpi_bytes_received, fin_in);
+	if (HAS(d, tcpi_bytes_retrans) && ret->tx > payload)
+		ret->tx = payload; /* a FIN was acknowledged */
+	ret->rx = less(i->tcpi_bytes_received, fin_in || (!before && fin_may_be(i)));
 	if (i->tcpi_last_data_recv != i->tcpi_last_data_sent)
 		ret->turn = i->tcpi_last_data_recv < i->tcpi_last_data_sent ? 1 : -1;
+}
+
+bool stable_sums_guess(const struct diag_sock *d, const struct stable_sock *e)
+{
+	if (!d->info.tcpi_bytes_received)
+		return false;
+	if (!e || e->flags & STABLE_CLOSELESS)
+		return true;
+	return e->old == FIN_WAIT2 && e->flags & STABLE_LATER && !d->rqueue;
 }
 
 /* The peer's FIN is among the bytes received. See the top of agent/bpf/stable.bpf.c. */
@@ -72,22 +93,37 @@ static bool fin_received(const struct diag_sock *d, const struct stable_sock *e,
 		return e->old == CLOSE_WAIT || e->old == LAST_ACK || e->old == CLOSING;
 	if (e->flags & STABLE_RESET_IN || (e->error && e->error != EPIPE))
 		return false;
-	return d->rqueue > 0 || !(e->flags & STABLE_AT_ONCE);
+	return d->rqueue > 0 || !(e->flags & (STABLE_AT_ONCE | STABLE_LATER));
 }
 
-/* All was said and our FIN with it. A socket whose end nobody saw closed in good order, most likely. */
-static bool fin_sent(const struct diag_sock *d, const struct stable_sock *e)
+/*
+ * Sequence numbers that were acknowledged or are in flight: payload, a client's SYN, our FIN once it was sent. tcpi_bytes_sent
+ * counts payload alone, each time it is sent, tcpi_bytes_retrans what was sent again. So the difference is SYN and FIN, unless
+ * a first transmission failed in this host: then its bytes are counted as sent once more, and the difference is less than it
+ * may be. 2: it is.
+ */
+static unsigned fin_by_sums(const struct diag_sock *d, bool client)
+{
+	uint64_t numbers = d->info.tcpi_bytes_acked + in_flight(d);
+	uint64_t fin = numbers - client - (d->info.tcpi_bytes_sent - d->info.tcpi_bytes_retrans);
+
+	return HAS(d, tcpi_bytes_retrans) && numbers && fin <= 1 ? (unsigned)fin : 2;
+}
+
+/* All was said and our FIN with it. A socket whose end nobody saw, and whose sums do not tell, closed in good order, most
+ * likely. */
+static bool fin_sent(const struct diag_sock *d, const struct stable_sock *e, bool client)
 {
 	if (HAS(d, tcpi_notsent_bytes) && d->info.tcpi_notsent_bytes)
 		return false;
 	if (!e || e->flags & STABLE_CLOSELESS)
-		return true;
+		return fin_by_sums(d, client) > 0;
 	return e->old == FIN_WAIT1 || e->old == FIN_WAIT2 || e->old == CLOSING || e->old == LAST_ACK;
 }
 
 bool stable_sums_end(const struct diag_sock *d, const struct stable_sock *e, bool client, struct sky_totals *ret)
 {
-	bool fin = fin_sent(d, e);
+	bool fin = fin_sent(d, e, client);
 	uint32_t flight = in_flight(d);
 
 	if (!d->rport)

@@ -11,12 +11,17 @@
 #include "agent/bpf/stable.h"
 #include "agent/diag.h"
 
-/* Of an open one: what was acknowledged. Dumps are read without the socket's lock, so they err downwards. */
-void stable_sums_open(const struct diag_sock *d, bool client, struct sky_totals *ret);
+/* Of an open one: what was acknowledged. A dump says the state before it takes the socket's lock and the sums under it, so a FIN
+ * may have come in between: what may be one is left out, and comes with the next or the end. before: it is what others count from, and nothing
+ * is left out. */
+void stable_sums_open(const struct diag_sock *d, bool client, bool before, struct sky_totals *ret);
 
-/* Whole life. e: how it ended; NULL: nobody saw that, then one byte of either way is a guess. False: the program used
- * disconnect (a reset with linger 0 does), after which the kernel has forgotten all sums; ret is untouched. */
+/* Whole life. e: how it ended; NULL: nobody saw that. False: the program used disconnect (a reset with linger 0 does), after
+ * which the kernel has forgotten all sums; ret is untouched. */
 bool stable_sums_end(const struct diag_sock *d, const struct stable_sock *e, bool client, struct sky_totals *ret);
+
+/* Nothing tells whether one of the received bytes was a FIN: it is what is most likely. */
+bool stable_sums_guess(const struct diag_sock *d, const struct stable_sock *e);
 
 /* enum sky_end. errors: the kernel tells errors. */
 unsigned stable_sums_how(const struct stable_sock *e, bool errors);

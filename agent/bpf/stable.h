@@ -24,6 +24,8 @@ struct stable_offsets {
 	} error;
 };
 
+#define STABLE_COPIES 4 /* of the programs on raw tracepoints; user space attaches as many as the kernel needs */
+
 enum stable_phase { STABLE_CONNECTING = 1, STABLE_OPEN };
 
 #define STABLE_ENDED 1
@@ -33,6 +35,9 @@ enum stable_phase { STABLE_CONNECTING = 1, STABLE_OPEN };
 #define STABLE_NO_PORT 16   /* it never had a local port */
 #define STABLE_PARTIAL 32   /* its beginning was not seen */
 #define STABLE_CLOSELESS 64 /* its CLOSE was not seen: `old` is unknown */
+#define STABLE_UNNAMED 128  /* addresses and ports are not known, or of the SYN only: no classic tracepoint told them */
+#define STABLE_LATER 512    /* destroyed by the thread in which it was closed, but not at once */
+#define STABLE_GONE 256     /* destroyed, by which cookie no classic tracepoint told */
 
 /* A socket between connect or birth and its end. */
 struct stable_sock {
@@ -45,10 +50,10 @@ struct stable_sock {
 	__u32 tgid;
 	__u16 lport, rport; /* host order */
 	__u16 error;        /* why it ended, as sk_error_report told; 0: nothing was told */
-	__u8 phase, role;   /* enum stable_phase, enum sky_role */
-	__u8 old;           /* state from which it went to CLOSE */
-	__u8 flags;
-	__u8 pad[2];
+	__u16 flags;
+	__u8 phase, role; /* enum stable_phase, enum sky_role */
+	__u8 old;         /* state from which it went to CLOSE */
+	__u8 pad;
 };
 
 struct stable_listener {

@@ -110,6 +110,46 @@ static void exact_bytes_at_the_end(void **state)
 	}
 }
 
+/* Nobody saw how it ended: whether our FIN was sent, the sums tell, or else it closed in good order, most likely. */
+static void sent_bytes_of_an_unseen_end(void **state)
+{
+	static const struct {
+		const char *what;
+		bool client;
+		uint64_t acked, sent, again;
+		uint32_t wqueue, unsent;
+		uint64_t tx;
+		uint32_t undelivered;
+	} t[] = {
+		{"all acknowledged, with the FIN", true, 1 + 100 + 1, 100, 0, 0, 0, 100, 0},
+		{"the server's", false, 100 + 1, 100, 0, 0, 0, 100, 0},
+		{"some of it sent twice", true, 1 + 100 + 1, 160, 60, 0, 0, 100, 0},
+		{"reset before a FIN", true, 1 + 100, 100, 0, 0, 0, 100, 0},
+		{"the server reset it before a FIN", false, 100, 100, 0, 0, 0, 100, 0},
+		{"reset with 30 bytes in flight", true, 1 + 70, 100, 0, 30, 0, 100, 30},
+		{"30 bytes and the FIN in flight", true, 1 + 70, 100, 0, 31, 0, 100, 30},
+		{"the FIN in flight, sent again and again", false, 100, 100, 0, 1, 0, 100, 0},
+		{"30 bytes in flight, 500 never sent", false, 70, 100, 0, 530, 500, 100, 30},
+		{"nothing was said, and a FIN", true, 2, 0, 0, 0, 0, 0, 0},
+		{"nothing was said, reset", true, 1, 0, 0, 0, 0, 0, 0},
+		{"40 bytes were refused by this host once: most likely with a FIN", true, 1 + 100 + 1, 140, 0, 0, 0,
+		 100, 0},
+	};
+	struct stable_sock unseen = {.phase = STABLE_OPEN, .flags = STABLE_ENDED | STABLE_CLOSELESS};
+	struct sky_totals s;
+
+	for (size_t i = 0; i < 2 * sizeof(t) / sizeof(t[0]); i++) {
+		size_t j = i / 2;
+		struct diag_sock d = gone(t[j].acked, 0, t[j].wqueue, t[j].unsent, 0);
+
+		d.info.tcpi_bytes_sent = t[j].sent;
+		d.info.tcpi_bytes_retrans = t[j].again;
+		assert_true(stable_sums_end(&d, i % 2 ? &unseen : NULL, t[j].client, &s));
+		if (s.tx != t[j].tx || s.undelivered != t[j].undelivered)
+			fail_msg("%s: tx %llu undelivered %u", t[j].what, (unsigned long long)s.tx, s.undelivered);
+	}
+}
+
 static void forgotten_by_disconnect(void **state)
 {
 	struct diag_sock d = gone(0, 0, 0, 0, 0);
@@ -161,17 +201,76 @@ static void open_ones(void **state)
 	struct diag_sock d = gone(1 + 100, 51, 40, 0, 0);
 	struct sky_totals s;
 
+	d.info.tcpi_last_ack_recv = 5000;
+	d.info.tcpi_bytes_sent = 140;
 	d.state = CLOSE_WAIT;
-	stable_sums_open(&d, true, &s);
+	stable_sums_open(&d, true, false, &s);
 	assert_int_equal(s.tx, 100);
 	assert_int_equal(s.rx, 50);
 	d.state = FIN_WAIT2;
-	stable_sums_open(&d, true, &s);
+	stable_sums_open(&d, true, false, &s);
 	assert_int_equal(s.tx, 99);
 	assert_int_equal(s.rx, 51);
 	d.info.tcpi_bytes_acked = 0;
-	stable_sums_open(&d, true, &s);
+	stable_sums_open(&d, true, false, &s);
 	assert_int_equal(s.tx, 0);
+}
+
+/* The state is read before the sums: both FINs came in between. */
+static void open_ones_that_end_meanwhile(void **state)
+{
+	struct diag_sock d = gone(1 + 100 + 1, 51, 0, 0, 0);
+	struct sky_totals s;
+
+	d.state = ESTABLISHED;
+	d.info.tcpi_bytes_sent = 160;
+	d.info.tcpi_bytes_retrans = 60;
+	d.info.tcpi_last_ack_recv = 4;
+	stable_sums_open(&d, true, false, &s);
+	assert_int_equal(s.tx, 100);
+	assert_int_equal(s.rx, 50);
+	d.info.tcpi_last_ack_recv = (uint32_t)-4;
+	stable_sums_open(&d, true, false, &s);
+	assert_int_equal(s.rx, 50);
+	stable_sums_open(&d, true, true, &s);
+	assert_int_equal(s.rx, 51);
+	d.info.tcpi_last_ack_recv = 1000;
+	stable_sums_open(&d, true, false, &s);
+	assert_int_equal(s.rx, 51);
+}
+
+/* What nothing tells, and what one would think then. */
+static void guessed_fins(void **state)
+{
+	static const struct {
+		uint8_t old;
+		uint16_t flags;
+		bool e, client;
+		uint64_t received;
+		uint32_t rqueue;
+		bool guess;
+		uint64_t rx;
+	} t[] = {
+		{0, 0, false, true, 50, 0, true, 50},
+		{0, 0, false, false, 51, 0, true, 50},
+		{0, 0, false, true, 0, 0, false, 0},
+		{0, STABLE_CLOSELESS, true, true, 51, 1, true, 50},
+		{FIN_WAIT2, STABLE_AT_ONCE, true, true, 50, 0, false, 50},
+		{FIN_WAIT2, STABLE_LATER, true, true, 50, 0, true, 50},
+		{FIN_WAIT2, STABLE_LATER, true, true, 51, 1, false, 50},
+		{FIN_WAIT2, 0, true, true, 51, 0, false, 50},
+		{LAST_ACK, STABLE_LATER, true, false, 51, 0, false, 50},
+	};
+	struct sky_totals s;
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct diag_sock d = gone(2, t[i].received, 0, 0, t[i].rqueue);
+		struct stable_sock e = {.phase = STABLE_OPEN, .old = t[i].old, .flags = t[i].flags | STABLE_ENDED};
+
+		assert_true(stable_sums_end(&d, t[i].e ? &e : NULL, t[i].client, &s));
+		if (s.rx != t[i].rx || stable_sums_guess(&d, t[i].e ? &e : NULL) != t[i].guess)
+			fail_msg("row %zu: rx %llu", i, (unsigned long long)s.rx);
+	}
 }
 
 int main(void)
@@ -179,9 +278,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields_of_events),
 		cmocka_unit_test(exact_bytes_at_the_end),
+		cmocka_unit_test(sent_bytes_of_an_unseen_end),
 		cmocka_unit_test(forgotten_by_disconnect),
 		cmocka_unit_test(how_they_end),
 		cmocka_unit_test(open_ones),
+		cmocka_unit_test(open_ones_that_end_meanwhile),
+		cmocka_unit_test(guessed_fins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The mode stable: what the hook and the kernel's message tell, joined, whichever of the programs was passed over. The hook's
+ * tables are played here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "agent/stable_rows.h"
+
+#define PLACES 4
+#define NETNS 4026531840u
+#define COOKIE 77
+
+struct stable {
+	struct stable_sock socks[PLACES], ended[PLACES]; /* phase 0: free; keys: place + 1, cookie or id */
+	uint64_t ended_key[PLACES];
+};
+
+bool stable_knows_errors(const struct stable *s)
+{
+	return true;
+}
+
+bool stable_take(struct stable *s, uint64_t cookie, struct stable_sock *ret)
+{
+	for (size_t i = 0; i < PLACES; i++) {
+		if (!s->ended[i].phase || s->ended_key[i] != cookie)
+			continue;
+		*ret = s->ended[i];
+		s->ended[i].phase = 0;
+		return true;
+	}
+	return false;
+}
+
+bool stable_take_gone(struct stable *s, uint64_t key, uint64_t id)
+{
+	struct stable_sock *e = &s->socks[key - 1];
+	bool there = e->phase && e->id == id;
+
+	if (there)
+		e->phase = 0;
+	return there;
+}
+
+void stable_forget(struct stable *s, uint64_t key)
+{
+	struct stable_sock e;
+
+	stable_take(s, key, &e);
+}
+
+int stable_sockets(struct stable *s, int (*fn)(void *arg, uint64_t key, const void *value), void *arg)
+{
+	for (size_t i = 0; i < PLACES; i++)
+		if (s->socks[i].phase && fn(arg, i + 1, &s->socks[i]))
+			return -1;
+	return 0;
+}
+
+int stable_ended(struct stable *s, int (*fn)(void *arg, uint64_t key, const void *value), void *arg)
+{
+	for (size_t i = 0; i < PLACES; i++) {
+		struct stable_sock e = s->ended[i];
+
+		if (e.phase && fn(arg, s->ended_key[i], &e))
+			return -1;
+	}
+	return 0;
+}
+
+struct all {
+	struct stable hook;
+	struct source_counts counts;
+	struct netns_set ns;
+	struct agent_rows *rows;
+	struct fdscan *scan;
+	struct procs *procs;
+	struct stable_rows s;
+};
+
+static int setup(void **state)
+{
+	static struct all a;
+
+	a = (struct all){.s = {.hook = &a.hook, .counts = &a.counts, .ns = &a.ns, .inum = NETNS}};
+	assert_int_equal(agent_rows_new(&a.rows, 16), 0);
+	assert_int_equal(conns_new(&a.s.conns, 16), 0);
+	assert_int_equal(fdscan_new(&a.scan, "/nowhere", 16), 0);
+	assert_int_equal(procs_new(&a.procs, "/nowhere", 16), 0);
+	assert_int_equal(stable_owners_new(&a.s.owners, a.scan, a.procs), 0);
+	assert_int_equal(stable_live_new(&a.s.live), 0);
+	a.s.rows = a.rows;
+	*state = &a;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct all *a = *state;
+
+	stable_rows_deinit(&a->s);
+	stable_live_free(a->s.live);
+	stable_owners_free(a->s.owners);
+	procs_free(a->procs);
+	fdscan_free(a->scan);
+	conns_free(a->s.conns);
+	agent_rows_free(a->rows);
+	return 0;
+}
+
+static const uint8_t here[16] = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 1},
+		     there[16] = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 2};
+
+/* A client's that sent 100 bytes, got 50 and closed first, as the programs saw it. */
+static struct stable_sock entry(uint16_t flags)
+{
+	struct stable_sock e = {.id = 5 << 12,
+				.syn_ns = 1000000000,
+				.since_ns = 1001000000,
+				.at_ns = 1500000000,
+				.tgid = 42,
+				.cgroup = 9,
+				.comm = "curl",
+				.lport = 40000,
+				.rport = 80,
+				.flags = flags,
+				.phase = STABLE_OPEN,
+				.role = SKY_ROLE_CLIENT,
+				.old = 5};
+
+	memcpy(e.local, here, 16);
+	memcpy(e.remote, there, 16);
+	return e;
+}
+
+#define CLOSED (STABLE_ENDED | STABLE_AT_ONCE)
+
+/* The kernel's message of it. */
+static struct diag_sock message(void)
+{
+	struct diag_sock d = {.lport = 40000, .rport = 80, .state = 7, .cookie = COOKIE, .info_len = sizeof(d.info)};
+
+	memcpy(d.local.b, here, 16);
+	memcpy(d.remote.b, there, 16);
+	d.info.tcpi_bytes_acked = 102;
+	d.info.tcpi_bytes_sent = 100;
+	d.info.tcpi_bytes_received = 50;
+	d.info.tcpi_segs_in = d.info.tcpi_segs_out = 5;
+	d.info.tcpi_data_segs_out = d.info.tcpi_data_segs_in = 1;
+	return d;
+}
+
+static void look(struct all *a, bool told)
+{
+	struct diag_sock d = message();
+
+	stable_live_begin(a->s.live);
+	if (told)
+		assert_int_equal(stable_rows_destroyed(&a->s, NETNS, &d), 0);
+	stable_rows_join(&a->s);
+	assert_int_equal(stable_ended(&a->hook, stable_rows_left, &a->s), 0);
+	stable_rows_alone(&a->s);
+}
+
+/* One row of the whole connection, with its owner and handshake. */
+static void assert_whole(struct all *a)
+{
+	const struct agent_row *row = agent_rows_at(a->rows, 0);
+	uint64_t handshakes = 0;
+
+	assert_int_equal(agent_rows_count(a->rows), 1);
+	assert_int_equal(row->key.role, SKY_ROLE_CLIENT);
+	assert_int_equal(row->key.service_port, 80);
+	assert_memory_equal(row->key.local, here, 16);
+	assert_memory_equal(row->key.remote, there, 16);
+	assert_string_equal(row->key.owner.comm, "curl");
+	assert_int_equal(row->val.attempts, 1);
+	assert_int_equal(row->val.opened, 1);
+	assert_int_equal(row->val.closed, 1);
+	assert_int_equal(row->val.tx_bytes, 100);
+	assert_int_equal(row->val.rx_bytes, 50);
+	for (size_t i = 0; i < sizeof(row->val.handshake) / sizeof(row->val.handshake[0]); i++)
+		handshakes += row->val.handshake[i];
+	assert_int_equal(handshakes, 1);
+	for (size_t i = 0; i < PLACES; i++)
+		assert_false(a->hook.socks[i].phase || a->hook.ended[i].phase);
+}
+
+static void by_cookie(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.ended[1] = entry(CLOSED | STABLE_GONE);
+	a->hook.ended[1].cookie = a->hook.ended_key[1] = COOKIE;
+	look(a, true);
+	assert_whole(a);
+	assert_int_equal(a->counts.finalised + a->counts.recovered + a->counts.fin_guessed, 0);
+}
+
+/* The classic program that knows addresses was passed over all the while, the one that knows the cookie was not. */
+static void without_a_name(void **state)
+{
+	struct all *a = *state;
+	struct stable_sock *e = &a->hook.ended[0];
+
+	*e = entry(CLOSED | STABLE_GONE | STABLE_UNNAMED);
+	memset(e->local, 0, 16);
+	memset(e->remote, 0, 16);
+	e->lport = e->rport = 0;
+	e->cookie = a->hook.ended_key[0] = COOKIE;
+	look(a, true);
+	assert_whole(a);
+}
+
+/* The one that knows the cookie was. */
+static void by_addresses(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.socks[2] = entry(CLOSED | STABLE_GONE);
+	look(a, true);
+	assert_whole(a);
+	assert_int_equal(a->counts.finalised + a->counts.recovered, 0);
+	look(a, false);
+	assert_whole(a);
+}
+
+/* And a client's port was told by none. */
+static void by_the_peer(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.socks[2] = entry(CLOSED | STABLE_GONE | STABLE_UNNAMED);
+	a->hook.socks[2].lport = 0;
+	look(a, true);
+	assert_whole(a);
+}
+
+/* And another socket has its address by now, so that it came to the ended ones under its id. */
+static void by_addresses_among_the_ended(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.ended[3] = entry(CLOSED | STABLE_GONE);
+	a->hook.ended_key[3] = a->hook.ended[3].id | 1ULL << 63;
+	look(a, true);
+	assert_whole(a);
+}
+
+/* Its message may come later still, and then it is one connection; without one it is counted as well, some time later. */
+static void before_the_message(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.ended[3] = entry(CLOSED | STABLE_GONE);
+	a->hook.ended_key[3] = a->hook.ended[3].id | 1ULL << 63;
+	a->s.now_us = 2000000;
+	look(a, false);
+	assert_int_equal(agent_rows_count(a->rows), 0);
+	look(a, true);
+	assert_whole(a);
+
+	a->hook.ended[3] = entry(CLOSED | STABLE_GONE);
+	a->hook.ended[3].tgid = 0;
+	a->s.all_netns = true;
+	a->s.now_us = 5000000;
+	look(a, false);
+	assert_int_equal(a->hook.ended[3].phase, 0);
+	assert_int_equal(agent_rows_count(a->rows), 2); /* whose namespace nobody knows: the agent's own */
+}
+
+/* Alive, it is none of the message's, whatever its addresses. */
+static void another_of_the_same_addresses(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.socks[0] = entry(0);
+	look(a, true);
+	assert_int_equal(a->hook.socks[0].phase, STABLE_OPEN);
+	assert_int_equal(a->counts.finalised, 1);
+	assert_int_equal(a->counts.recovered, 1);
+}
+
+/* Nobody saw anything: the sums tell who connected, and all it sent; that it received a FIN is a guess, counted. */
+static void by_the_message_alone(void **state)
+{
+	struct all *a = *state;
+	const struct agent_row *row;
+
+	look(a, true);
+	assert_int_equal(agent_rows_count(a->rows), 1);
+	row = agent_rows_at(a->rows, 0);
+	assert_int_equal(row->key.role, SKY_ROLE_CLIENT);
+	assert_int_equal(row->val.opened, 1);
+	assert_int_equal(row->val.closed, 1);
+	assert_int_equal(row->val.tx_bytes, 100);
+	assert_in_range(row->val.rx_bytes, 49, 50);
+	assert_int_equal(a->counts.fin_guessed, 1);
+	assert_int_equal(a->counts.finalised, 1);
+	look(a, false);
+	assert_int_equal(row->val.closed, 1);
+}
+
+/* Neither that it was established nor its end was seen: the peer acknowledged its SYN, so it is no failed attempt. */
+static void begun_and_ended_unseen(void **state)
+{
+	struct all *a = *state;
+	const struct agent_row *row;
+
+	a->hook.socks[0] = entry(STABLE_ENDED | STABLE_CLOSELESS | STABLE_GONE);
+	a->hook.socks[0].phase = STABLE_CONNECTING;
+	a->hook.socks[0].since_ns = a->hook.socks[0].lport = 0;
+	look(a, true);
+	row = agent_rows_at(a->rows, 0);
+	assert_int_equal(agent_rows_count(a->rows), 1);
+	assert_int_equal(row->val.attempts, 1);
+	assert_int_equal(row->val.opened, 1);
+	assert_int_equal(row->val.closed, 1);
+	assert_int_equal(row->val.failed_other, 0);
+	assert_int_equal(row->val.tx_bytes, 100);
+	assert_int_equal(a->counts.finalised, 1);
+}
+
+/* A refused attempt whose cookie no program learned is one attempt, not a connection. */
+static void refused(void **state)
+{
+	struct all *a = *state;
+	const struct agent_row *row;
+
+	a->hook.socks[0] = entry(STABLE_ENDED | STABLE_GONE | STABLE_RESET_IN);
+	a->hook.socks[0].phase = STABLE_CONNECTING;
+	a->hook.socks[0].old = 2;
+	look(a, true);
+	row = agent_rows_at(a->rows, 0);
+	assert_int_equal(agent_rows_count(a->rows), 1);
+	assert_int_equal(row->val.attempts, 1);
+	assert_int_equal(row->val.failed_refused, 1);
+	assert_int_equal(row->val.opened + row->val.closed, 0);
+}
+
+/* Of a protocol the raw programs cannot tell from TCP: no row. */
+static void nobody_knows_with_whom(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.ended[0] = entry(CLOSED | STABLE_UNNAMED);
+	a->hook.ended[0].lport = a->hook.ended[0].rport = 0;
+	a->hook.ended_key[0] = a->hook.ended[0].id | 1ULL << 63;
+	look(a, false);
+	assert_int_equal(agent_rows_count(a->rows), 0);
+	assert_int_equal(a->hook.ended[0].phase, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(by_cookie, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_a_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_addresses, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_the_peer, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_addresses_among_the_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(before_the_message, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_of_the_same_addresses, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_the_message_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(begun_and_ended_unseen, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(nobody_knows_with_whom, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
