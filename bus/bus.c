@@ -45,6 +45,19 @@ void bus_stats(struct bus *bus, struct bus_stats *ret)
 	bus->ops->stats(bus, ret);
 }
 
+void bus_why(struct bus *bus, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (bus->ops->why)
+		bus->ops->why(bus, text, size);
+}
+
+void bus_metrics(struct bus *bus, struct buf *b)
+{
+	if (bus->ops->metrics)
+		bus->ops->metrics(bus, b);
+}
+
 int bus_producer_open(struct bus_producer **ret, struct bus *bus, const char *id)
 {
 	return bus->ops->producer_open(ret, bus, id);

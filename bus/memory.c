@@ -43,7 +43,7 @@ static const uint8_t shares[BUS_TOPICS] = {
 
 struct memory_producer {
 	struct bus_producer base;
-	bool open; /* between begin and commit */
+	bool transactional, open; /* open: between begin and commit */
 	struct log_record *first, **last;
 	size_t staged[BUS_TOPICS];
 };
@@ -181,10 +181,10 @@ static int memory_producer_open(struct bus_producer **ret, struct bus *bus, cons
 {
 	struct memory_producer *p = calloc(1, sizeof(*p));
 
-	(void)id; /* one process: nobody to fence off */
 	if (!p)
 		return -ENOMEM;
 	p->base.bus = bus;
+	p->transactional = id; /* one process: nobody to fence off */
 	p->last = &p->first;
 	*ret = &p->base;
 	return 0;
@@ -228,7 +228,7 @@ static void memory_producer_close(struct bus_producer *base)
 
 static int memory_begin(struct bus_producer *base)
 {
-	if (producer_of(base)->open)
+	if (producer_of(base)->open || !producer_of(base)->transactional)
 		return -EINVAL;
 	producer_of(base)->open = true;
 	return 0;
@@ -262,6 +262,8 @@ static int memory_produce(struct bus_producer *base, enum bus_topic t, unsigned 
 	struct log_record *rec;
 	int r;
 
+	if (p->transactional != p->open)
+		return -EINVAL;
 	if (m->topics[t].logs[0].compacted ? key_len == 0 : value == NULL)
 		return -EINVAL;
 	rec = log_record_new(t, partition, key, key_len, value, value_len);

@@ -9,6 +9,8 @@ struct bus_ops {
 	unsigned (*partitions)(struct bus *bus, enum bus_topic t);
 	int (*bounds)(struct bus *bus, enum bus_topic t, unsigned partition, int64_t *ret_oldest, int64_t *ret_end);
 	void (*stats)(struct bus *bus, struct bus_stats *ret);
+	void (*why)(struct bus *bus, char *text, size_t size); /* NULL: never says anything */
+	void (*metrics)(struct bus *bus, struct buf *b);       /* NULL: none */
 
 	int (*producer_open)(struct bus_producer **ret, struct bus *bus, const char *id);
 	void (*producer_close)(struct bus_producer *p);

@@ -41,6 +41,7 @@ CMD(dump);
 CMD(collector);
 CMD(graph);
 CMD(server);
+CMD(topics);
 CMD(key);
 CMD(schema);
 CMD(fields);

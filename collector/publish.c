@@ -83,7 +83,7 @@ int publish_new(struct publish **ret, const struct publish_opts *o)
 	p->parts = calloc(p->n_partitions, sizeof(*p->parts));
 	r = p->parts ? period_init(&p->period, &p->opts, &p->counters) : -ENOMEM;
 	if (!r)
-		r = bus_producer_open(&p->producer, o->bus, o->instance);
+		r = bus_producer_open(&p->producer, o->bus, NULL);
 	if (r < 0) {
 		publish_free(p);
 		return r;

@@ -88,7 +88,7 @@ int writer_new(struct writer **ret, const struct writer_opts *opts)
 					.listeners = w->listeners};
 	r = bus_reader_open(&w->reader, opts->bus, "store", writer_topics, ARRAY_LEN(writer_topics), NULL);
 	if (!r)
-		r = bus_producer_open(&w->dead, opts->bus, "store");
+		r = bus_producer_open(&w->dead, opts->bus, NULL);
 	if (r)
 		goto fail;
 	*ret = w;

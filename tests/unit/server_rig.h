@@ -35,7 +35,7 @@ static inline int rig_setup(void **state)
 	strcpy(w->path, "/tmp/skyfall-rig-XXXXXX");
 	assert_non_null(mkdtemp(w->path));
 	assert_int_equal(bus_memory_open(&w->bus, &bus), 0);
-	assert_int_equal(bus_producer_open(&w->producer, w->bus, "test"), 0);
+	assert_int_equal(bus_producer_open(&w->producer, w->bus, NULL), 0);
 	w->opts = server_defaults;
 	w->opts.bus = w->bus;
 	w->opts.data = w->path;

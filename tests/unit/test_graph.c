@@ -80,7 +80,7 @@ static void world_open(struct world *w, bool flush)
 	memset(w, 0, sizeof(*w));
 	buf_init(&w->buf, 0);
 	assert_int_equal(bus_memory_open(&w->bus, &opts), 0);
-	assert_int_equal(bus_producer_open(&w->p, w->bus, "test"), 0);
+	assert_int_equal(bus_producer_open(&w->p, w->bus, NULL), 0);
 	assert_int_equal(bus_reader_open(&w->edges, w->bus, NULL, &edges, 1, NULL), 0);
 	assert_int_equal(bus_reader_open(&w->pairs, w->bus, NULL, &pairs, 1, NULL), 0);
 	assert_int_equal(bus_reader_open(&w->ledger, w->bus, NULL, &ledger, 1, NULL), 0);
@@ -274,7 +274,7 @@ static void store_stands_still(void **state)
 	memset(&w, 0, sizeof(w));
 	buf_init(&w.buf, 0);
 	assert_int_equal(bus_memory_open(&w.bus, &opts), 0);
-	assert_int_equal(bus_producer_open(&w.p, w.bus, "test"), 0);
+	assert_int_equal(bus_producer_open(&w.p, w.bus, NULL), 0);
 	assert_int_equal(bus_reader_open(&store, w.bus, "store", topics, 3, NULL), 0);
 	g.bus = w.bus;
 	assert_int_equal(graph_new(&w.g, &g), 0);

@@ -57,7 +57,7 @@ static void open_world(void)
 	w.interval = T0;
 	w.now = (int64_t)T0 * 1000000;
 	assert_int_equal(bus_memory_open(&w.bus, &opts), 0);
-	assert_int_equal(bus_producer_open(&w.p, w.bus, "t"), 0);
+	assert_int_equal(bus_producer_open(&w.p, w.bus, NULL), 0);
 	assert_int_equal(bus_reader_open(&w.partials, w.bus, NULL, &partials, 1, NULL), 0);
 	assert_int_equal(bus_reader_open(&w.pairs, w.bus, NULL, &pairs, 1, NULL), 0);
 	assert_int_equal(bus_reader_open(&w.ledger, w.bus, NULL, &ledger, 1, NULL), 0);

@@ -72,7 +72,7 @@ static void world_open_sized(struct world *w, size_t max_bytes)
 	buf_init(&w->buf, 0);
 	w->now = NOW0;
 	assert_int_equal(bus_memory_open(&w->bus, &opts), 0);
-	assert_int_equal(bus_producer_open(&w->p, w->bus, "script"), 0);
+	assert_int_equal(bus_producer_open(&w->p, w->bus, NULL), 0);
 	fault_init(&w->fault, w->bus, FAULT_NONE, 0);
 }
 
