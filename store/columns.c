@@ -273,7 +273,7 @@ static const struct sum {
 
 /* How a dialect says what the sums need. */
 struct words {
-	const char *max, *choose, *ends;
+	const char *max, *ends;
 };
 
 /* The name of what the sender of a way calls `f`, seen by v. A receiver has it where a field of the same column name exists. */
@@ -296,7 +296,7 @@ static void columns_best(const struct columns *c, const struct words *d, const c
 	const struct column *n = columns_find(c, FLOW_VIEW_NETWORK, way, column);
 
 	if (a && b && n)
-		buf_printf(sql, "%s(%s,%s(%s,%s),%s)", d->choose, d->ends, d->max, a->name, b->name, n->name);
+		buf_printf(sql, "CASE WHEN %s THEN %s(%s,%s) ELSE %s END", d->ends, d->max, a->name, b->name, n->name);
 	else if (a && b)
 		buf_printf(sql, "%s(%s,%s)", d->max, a->name, b->name);
 	else
@@ -318,8 +318,8 @@ const char *columns_sum_name(size_t i)
 bool columns_sum(const struct columns *c, enum columns_dialect dialect, const char *name, struct buf *sql)
 {
 	static const struct words dialects[] = {
-		[COLUMNS_SQLITE] = {"max", "iif", "observed&3"},
-		[COLUMNS_CLICKHOUSE] = {"greatest", "if", "bitAnd(observed,3)!=0"},
+		[COLUMNS_SQLITE] = {"max", "observed&3"},
+		[COLUMNS_CLICKHOUSE] = {"greatest", "bitAnd(observed,3)!=0"},
 	};
 	const struct words *d = &dialects[dialect];
 

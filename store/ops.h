@@ -40,7 +40,7 @@ struct scan_row {
 	struct key key;       /* edge; of pairs addresses and scope too */
 	uint32_t first, last; /* oldest and newest interval */
 	double rank;
-	/* Adds sums, flags and observers to *e; sets via (its text lives for the call). */
+	/* Adds sums, flags and observers to *e; sets via (its text lives for the call). It may set the key's members too. */
 	void (*add)(const struct scan_row *row, struct flow_edge *e);
 };
 

@@ -189,6 +189,8 @@ static int sum_into(struct work *w, struct store_row *row, const struct scan_row
 	if (!w->pairs) {
 		e->client = e->server = (struct ip){0};
 	} else if (k) {
+		e->client = k->client;
+		e->server = k->server;
 		e->scope = k->scope;
 	}
 	/* The first one known stays; it lives for the call until copied. */

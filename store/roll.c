@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One roll-up: a bucket read from the file below in the order of its keys, summed, written to the file above. */
+#include "store/roll.h"
+
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/query.h"
-#include "store/marks.h"
-
-struct roll {
-	struct sqlite *st;
-	enum columns_kind kind;
-	struct day *to;
-	uint32_t bucket;
-	uint16_t length;
-	char *texts; /* scope and via of rows in hand: ROLL_TEXT bytes each */
-	/* Pairs of the edge in hand, at most pairs_per_edge; [cap] is `other`. Edges: just [0]. */
-	struct flow_edge *rows;
-	size_t n, cap;
-	bool other;
-};
 
 #define ROLL_TEXT 512 /* scope, via: each at most 255 bytes */
 
@@ -53,15 +39,10 @@ static uint64_t roll_weight(const struct flow_edge *e)
 
 static int roll_put(struct roll *x, struct flow_edge *e)
 {
-	int r;
-
 	e->interval = x->bucket;
 	e->interval_s = x->length;
 	e->revision = 0;
-	columns_bind(&x->st->s.columns, x->kind, x->to->insert, e);
-	r = sqlite3_step(x->to->insert);
-	sqlite3_reset(x->to->insert);
-	return r == SQLITE_DONE ? 0 : sqlite_fail(x->st, x->to->db, r, "writing a roll-up");
+	return x->put(x->arg, e);
 }
 
 /* Writes the edge in hand. */
@@ -116,15 +97,13 @@ static void roll_settle(struct roll *x)
 	x->n--;
 }
 
-static int roll_row(struct roll *x, sqlite3_stmt *from)
+int roll_row(struct roll *x, const struct flow_edge *key)
 {
-	uint64_t edge = (uint64_t)sqlite3_column_int64(from, 1);
 	struct flow_edge *e = x->n ? &x->rows[x->n - 1] : NULL;
-	struct flow_edge key = {0};
 	bool same;
 	int r;
 
-	if ((x->n || x->other) && (e ? e->id : x->rows[x->cap].id) != edge) {
+	if ((x->n || x->other) && (e ? e->id : x->rows[x->cap].id) != key->id) {
 		if (x->n)
 			roll_settle(x);
 		r = roll_flush(x);
@@ -132,124 +111,37 @@ static int roll_row(struct roll *x, sqlite3_stmt *from)
 			return r;
 		e = NULL;
 	}
-	columns_read(&x->st->s.columns, x->kind, from, &key);
-	same = e && (x->kind == COLUMNS_EDGES ||
-		     (ip_eq(&e->client, &key.client) && ip_eq(&e->server, &key.server) && str_eq(e->scope, key.scope)));
+	same = e && (x->kind == COLUMNS_EDGES || (ip_eq(&e->client, &key->client) && ip_eq(&e->server, &key->server) &&
+						  str_eq(e->scope, key->scope)));
 	if (same) {
-		roll_add(e, &key);
+		roll_add(e, key);
 		return 0;
 	}
 	if (e)
 		roll_settle(x);
-	x->rows[x->n] = key;
+	x->rows[x->n] = *key;
 	roll_keep_texts(x, x->n++);
 	return 0;
 }
 
-static int roll_read(struct roll *x, struct day *from)
+int roll_end(struct roll *x)
 {
-	sqlite3_stmt *q = NULL;
-	struct buf sql;
-	int r;
-
-	buf_init(&sql, 0);
-	r = columns_select(&x->st->s.columns, x->kind, from->db, &sql);
-	buf_printf(&sql, " WHERE interval>=? AND interval<? ORDER BY %s",
-		   x->kind == COLUMNS_PAIRS ? "edge,client,server,scope" : "edge");
-	if (!r)
-		r = sqlite3_prepare_v2(from->db, buf_text(&sql), -1, &q, NULL);
-	buf_deinit(&sql);
-	if (r)
-		return sqlite_fail(x->st, from->db, r, "reading for a roll-up");
-	sqlite3_bind_int64(q, 1, x->bucket);
-	sqlite3_bind_int64(q, 2, (sqlite3_int64)x->bucket + x->length);
-	while ((r = sqlite3_step(q)) == SQLITE_ROW) {
-		r = roll_row(x, q);
-		if (r)
-			goto out;
-	}
-	if (r != SQLITE_DONE) {
-		r = sqlite_fail(x->st, from->db, r, "reading for a roll-up");
-		goto out;
-	}
 	if (x->n)
 		roll_settle(x);
-	r = roll_flush(x);
-out:
-	sqlite3_finalize(q);
-	return r;
+	return roll_flush(x);
 }
 
-static int roll_exec(struct sqlite *st, struct day *d, const char *fmt, const char *table, uint32_t bucket)
+int roll_init(struct roll *x, size_t cap)
 {
-	char sql[128];
-	int r;
-
-	snprintf(sql, sizeof(sql), fmt, table, bucket);
-	r = sqlite3_exec(d->db, sql, NULL, NULL, NULL);
-	return r ? sqlite_fail(st, d->db, r, "rolling up") : 0;
-}
-
-static int roll_bucket(struct sqlite *st, enum columns_kind kind, enum store_tier below, uint32_t bucket)
-{
-	enum store_tier above = tiers_above(&st->s.opts, kind, below);
-	struct roll x = {
-		.st = st, .kind = kind, .bucket = bucket, .length = (uint16_t)tiers_length(&st->s.opts, above)};
-	struct day *from;
-	int r = -ENOMEM;
-
 	/* Room for the kept, one more in hand, and `other`. */
-	x.cap = kind == COLUMNS_PAIRS ? st->s.opts.pairs_per_edge + 1 : 1;
-	x.rows = malloc((x.cap + 1) * sizeof(*x.rows));
-	x.texts = calloc(x.cap + 1, ROLL_TEXT);
-	if (!x.rows || !x.texts)
-		goto out;
-	r = sqlite_day(st, kind, below, bucket / DAY_SECONDS, &from);
-	if (!r)
-		r = sqlite_day(st, kind, above, bucket / DAY_SECONDS, &x.to);
-	if (!r)
-		r = sqlite_begin(st, x.to);
-	if (!r)
-		r = roll_exec(st, x.to, "DELETE FROM %s WHERE interval=%u", columns_table(kind), bucket);
-	if (!r)
-		r = roll_read(&x, from);
-	if (!r)
-		r = marks_add(st, x.to, bucket);
-	if (!r)
-		r = sqlite_commit(st, x.to);
-	if (!r)
-		r = roll_exec(st, from, "DELETE FROM %s WHERE bucket=%u", "dirty", bucket);
-	if (r) {
-		sqlite_rollback(st);
-		goto out;
-	}
-	pthread_mutex_lock(&st->lock);
-	dirty_del(&st->tiers.dirty[kind][below], bucket);
-	pthread_mutex_unlock(&st->lock);
-	st->s.stats.rolled++;
-out:
-	free(x.rows);
-	free(x.texts);
-	return r;
+	x->cap = x->kind == COLUMNS_PAIRS ? cap + 1 : 1;
+	x->rows = malloc((x->cap + 1) * sizeof(*x->rows));
+	x->texts = calloc(x->cap + 1, ROLL_TEXT);
+	return x->rows && x->texts ? 0 : -ENOMEM;
 }
 
-int sqlite_roll(struct sqlite *st, uint32_t now_s)
+void roll_deinit(struct roll *x)
 {
-	/* Rows of a bucket's end are on their way for about two intervals. */
-	uint32_t slack = 2u * st->s.opts.interval_s > 5 ? 2u * st->s.opts.interval_s : 5;
-
-	for (unsigned k = 0; k < COLUMNS_LEDGER; k++)
-		for (unsigned t = 0; t < STORE_TIERS; t++) {
-			enum store_tier above = tiers_above(&st->s.opts, k, t);
-			const struct dirty *d = &st->tiers.dirty[k][t];
-
-			/* Oldest first; only this thread changes the list. */
-			if (d->n && above < STORE_TIERS &&
-			    (uint64_t)d->v[0] + tiers_length(&st->s.opts, above) + slack <= now_s) {
-				int r = roll_bucket(st, k, t, d->v[0]);
-
-				return r ? r : 1;
-			}
-		}
-	return 0;
+	free(x->rows);
+	free(x->texts);
 }

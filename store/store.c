@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "base/table.h"
+#include "store/clickhouse.h"
 #include "store/ops.h"
 #include "store/sqlite.h"
 
@@ -41,7 +41,8 @@ bool store_is_url(const char *path)
 
 int store_open(struct store **ret, const char *path, const struct store_opts *opts, char *why, size_t why_len)
 {
-	return sqlite_open(ret, path, opts, why, why_len);
+	return store_is_url(path) ? clickhouse_open(ret, path, opts, why, why_len)
+				  : sqlite_open(ret, path, opts, why, why_len);
 }
 
 void store_close(struct store *st)

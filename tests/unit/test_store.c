@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What store/store.h and store/query.h promise, tried on a real store; the oracle adds up what was written. */
+/* What store/store.h and store/query.h promise, tried on a real store; the oracle adds up what was written.
+ *
+ * SKYFALL_TEST_CLICKHOUSE=http://host:port: on a ClickHouse there (tests/servers/clickhouse), in databases of its own;
+ * else on SQLite. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/clickhouse_http.h"
 #include "store/query.h"
 
 #define T0 1763856000u /* 2025-11-23 00:00 UTC: a day's start */
@@ -35,7 +39,8 @@ static uint64_t rnd(void)
 }
 
 struct world {
-	char path[64];
+	char path[160];
+	const char *server; /* NULL: SQLite */
 	struct store *st;
 	struct store_opts opts;
 	char why[256];
@@ -43,7 +48,7 @@ struct world {
 
 static void remove_tree(const char *path)
 {
-	char cmd[600];
+	char cmd[700];
 
 	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", path);
 	assert_int_equal(system(cmd), 0);
@@ -58,12 +63,34 @@ static void open_store(struct world *w)
 	assert_int_equal(r, 0);
 }
 
+/* A statement to the server, beside the store. */
+static void statement(struct world *w, bool in_database, const char *text, struct buf *ret)
+{
+	struct clickhouse_http *h;
+	char why[512];
+	struct buf sql;
+
+	assert_int_equal(clickhouse_http_new(&h, w->path, why, sizeof(why)), 0);
+	buf_init(&sql, 0);
+	buf_printf(&sql, "%s", text);
+	if (clickhouse_http_post(h, in_database, &sql, ret, NULL, why, sizeof(why)))
+		fail_msg("%s: %s", text, why);
+	buf_deinit(&sql);
+	clickhouse_http_free(h);
+}
+
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
+	static unsigned number;
 
-	strcpy(w->path, "/tmp/skyfall-store-XXXXXX");
-	assert_non_null(mkdtemp(w->path));
+	w->server = getenv("SKYFALL_TEST_CLICKHOUSE");
+	if (w->server) {
+		snprintf(w->path, sizeof(w->path), "%s/t%d_%u", w->server, (int)getpid(), ++number);
+	} else {
+		strcpy(w->path, "/tmp/skyfall-store-XXXXXX");
+		assert_non_null(mkdtemp(w->path));
+	}
 	w->opts = store_defaults;
 	w->opts.interval_s = 10;
 	seed = 88172645463325252ull;
@@ -77,7 +104,14 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	store_close(w->st);
-	remove_tree(w->path);
+	if (w->server) {
+		char drop[200];
+
+		snprintf(drop, sizeof(drop), "DROP DATABASE IF EXISTS %s", strrchr(w->path, '/') + 1);
+		statement(w, false, drop, NULL);
+	} else {
+		remove_tree(w->path);
+	}
 	free(w);
 	return 0;
 }
@@ -213,7 +247,7 @@ static void test_twice_is_once_and_revisions_add(void **state)
 	append(w, e, 2, NULL, 0);
 	append(w, &e[1], 1, NULL, 0);
 	store_stats(w->st, &stats);
-	assert_int_equal(stats.duplicates, 3);
+	assert_int_equal(stats.duplicates, w->server ? 0 : 3); /* a ClickHouse does not tell */
 	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 60});
 	assert_int_equal(r.n, 1);
 	assert_stats(&r.rows[0].e, &sum);
@@ -229,18 +263,26 @@ struct model {
 	struct flow_edge rows[EDGES][SLOTS];
 };
 
+#define TOGETHER 60 /* intervals in a batch */
+
 static void model_write(struct world *w, struct model *m)
 {
-	for (unsigned s = 0; s < SLOTS; s++) {
-		struct flow_edge batch[EDGES];
+	struct flow_edge *batch = calloc(TOGETHER * EDGES, sizeof(*batch));
+	size_t n = 0;
 
+	for (unsigned s = 0; s < SLOTS; s++) {
 		for (unsigned i = 0; i < EDGES; i++) {
 			m->rows[i][s] = edge(i, i / 3 + 1, (uint16_t)(1000 + i), T0 + s * 10, 5);
 			fill(&m->rows[i][s]);
-			batch[i] = m->rows[i][s];
+			batch[n++] = m->rows[i][s];
 		}
-		append(w, batch, EDGES, NULL, 0);
+		if (n == TOGETHER * EDGES) {
+			append(w, batch, n, NULL, 0);
+			n = 0;
+		}
 	}
+	assert_int_equal(n, 0);
+	free(batch);
 }
 
 static struct flow_edge model_sum(const struct model *m, unsigned i, uint32_t from, uint32_t to)
@@ -537,15 +579,30 @@ static void test_hosts_are_asked_from_pairs(void **state)
 
 /* --- retention */
 
-static bool file_there(struct world *w, const char *name)
+/* Has a tier anything of a day of November 2025? */
+static bool day_there(struct world *w, const char *kind, const char *tier, unsigned day)
 {
-	char path[160];
+	char text[300];
+	struct buf answer;
+	bool there;
 
-	snprintf(path, sizeof(path), "%s/%s", w->path, name);
-	return access(path, F_OK) == 0;
+	if (!w->server) {
+		snprintf(text, sizeof(text), "%s/%s-%s-2025-11-%u.db", w->path, kind, tier, day);
+		there = access(text, F_OK) == 0;
+		strcat(text, "-wal");
+		assert_true(there || access(text, F_OK));
+		return there;
+	}
+	buf_init(&answer, 0);
+	snprintf(text, sizeof(text), "SELECT count() FROM %s_%s WHERE intDiv(start,86400)=%u", kind, tier,
+		 T0 / 86400 + day - 23);
+	statement(w, true, text, &answer);
+	there = atoi(buf_text(&answer)) > 0;
+	buf_deinit(&answer);
+	return there;
 }
 
-static void test_retention_removes_files(void **state)
+static void test_retention_removes_days(void **state)
 {
 	struct world *w = *state;
 	struct flow_edge e[2], p;
@@ -561,11 +618,10 @@ static void test_retention_removes_files(void **state)
 		append(w, e, 1, &p, 1);
 		roll_all(w, T0 + d * 86400 + 7200 + 60);
 	}
-	assert_false(file_there(w, "edges-fine-2025-11-23.db"));
-	assert_false(file_there(w, "edges-fine-2025-11-23.db-wal"));
-	assert_false(file_there(w, "pairs-fine-2025-11-25.db"));
-	assert_true(file_there(w, "edges-fine-2025-11-27.db"));
-	assert_true(file_there(w, "edges-1h-2025-11-23.db"));
+	assert_false(day_there(w, "edges", "fine", 23));
+	assert_false(day_there(w, "pairs", "fine", 25));
+	assert_true(day_there(w, "edges", "fine", 27));
+	assert_true(day_there(w, "edges", "1h", 23));
 	/* All five are still answered, from the hours. */
 	assert_int_equal(store_query_open(&q, w->st), 0);
 	assert_int_equal(store_edges(q, &(struct store_ask){.from = T0, .to = T0 + 5 * 86400}, &r), 0);
@@ -585,7 +641,7 @@ static void test_retention_removes_files(void **state)
 	assert_int_equal(stats.too_old, 1);
 	/* A clock that jumps a year ahead removes a day's worth at most, not everything. */
 	roll_all(w, T0 + 400 * 86400);
-	assert_true(file_there(w, "edges-fine-2025-11-27.db"));
+	assert_true(day_there(w, "edges", "fine", 27));
 	assert_int_equal(store_edges(q, &(struct store_ask){.from = T0, .to = T0 + 5 * 86400}, &r), 0);
 	assert_int_equal(r.rows[0].e.view[0].tx_bytes, 5);
 	store_rows_deinit(&r);
@@ -661,7 +717,7 @@ static void test_kill_9_loses_nothing_acknowledged(void **state)
 	struct world *w = *state;
 	uint32_t at = 0;
 
-	for (unsigned i = 0; i < 12; i++)
+	for (unsigned i = 0; i < (((struct world *)*state)->server ? 4 : 12); i++)
 		crash_once(w, 1 + i * 7, &at);
 }
 
@@ -714,7 +770,7 @@ static int disk_of_3_mib(struct world *w)
 	struct flow_edge batch[200];
 	struct store_rows r;
 	uint32_t done = 0;
-	char ballast[80];
+	char ballast[200];
 	int err = 0, fd;
 
 	snprintf(ballast, sizeof(ballast), "%s/ballast", w->path);
@@ -824,13 +880,14 @@ static void *beside_reader(void *arg)
 static void test_readers_beside_the_writer(void **state)
 {
 	struct beside x = {.w = *state};
+	uint32_t steps = x.w->server ? 60 : 1500, step = x.w->server ? 7270 : 290;
 	pthread_t t[3];
 
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&t[i], NULL, beside_reader, &x), 0);
 	/* Steps of some minutes, over some days: roll-ups and retention all the time. Some rows are late. */
-	for (uint32_t i = 0; i < 1500; i++) {
-		uint32_t at = T0 + i * 290, late = i % 7 == 3 ? 600 : 0;
+	for (uint32_t i = 0; i < steps; i++) {
+		uint32_t at = T0 + i * step, late = i % 7 == 3 ? 600 : 0;
 		struct flow_edge e = edge(i % 5, 1, 80, at > T0 + late ? at - late : at, i + 1);
 
 		e.interval -= e.interval % 10;
@@ -850,7 +907,7 @@ static void test_readers_beside_the_writer(void **state)
 
 static void sql(struct world *w, const char *file, const char *text)
 {
-	char path[160];
+	char path[200];
 	sqlite3 *db;
 
 	snprintf(path, sizeof(path), "%s/%s", w->path, file);
@@ -874,7 +931,7 @@ static void refused(const char *path, const struct store_opts *opts, const char 
 static void test_opening_says_what_is_wrong(void **state)
 {
 	struct world *w = *state;
-	char cmd[512];
+	char cmd[600];
 	struct store_opts opts = w->opts;
 	int status;
 	pid_t pid;
@@ -922,7 +979,10 @@ static void test_columns_that_an_old_file_lacks(void **state)
 	append(w, &e, 1, NULL, 0);
 	store_close(w->st);
 	w->st = NULL;
-	sql(w, "edges-fine-2025-11-23.db", "ALTER TABLE edges DROP COLUMN client_turn_samples");
+	if (w->server)
+		statement(w, true, "ALTER TABLE edges_fine DROP COLUMN client_turn_samples", NULL);
+	else
+		sql(w, "edges-fine-2025-11-23.db", "ALTER TABLE edges DROP COLUMN client_turn_samples");
 	open_store(w);
 	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 10});
 	assert_int_equal(r.rows[0].e.view[0].tx_bytes, 11);
@@ -1075,16 +1135,21 @@ int main(void)
 		T(test_series),
 		T(test_pairs_above_the_cap_are_exact),
 		T(test_hosts_are_asked_from_pairs),
-		T(test_retention_removes_files),
+		T(test_retention_removes_days),
 		T(test_kill_9_loses_nothing_acknowledged),
-		T(test_disk_full),
-		T(test_a_disk_that_is_full),
 		T(test_readers_beside_the_writer),
-		T(test_opening_says_what_is_wrong),
 		T(test_columns_that_an_old_file_lacks),
 		T(test_hosts_listeners_ledger),
 		T(test_counts),
 	};
+	const struct CMUnitTest files[] = {
+		T(test_disk_full),
+		T(test_a_disk_that_is_full),
+		T(test_opening_says_what_is_wrong),
+	};
+	int wrong = cmocka_run_group_tests_name("both stores", tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (!getenv("SKYFALL_TEST_CLICKHOUSE"))
+		wrong += cmocka_run_group_tests_name("files", files, NULL, NULL);
+	return wrong;
 }
