@@ -42,6 +42,7 @@ CMD(collector);
 CMD(graph);
 CMD(server);
 CMD(topics);
+CMD(store);
 CMD(key);
 CMD(schema);
 CMD(fields);

@@ -14,9 +14,9 @@
 	}
 
 const struct command commands[] = {
-	COMMAND(run),       COMMAND(top),        COMMAND(edges),  COMMAND(hosts),   COMMAND(doctor), COMMAND(dump),
-	COMMAND(collector), COMMAND(graph),      COMMAND(server), COMMAND(topics),  COMMAND(key),    COMMAND(schema),
-	COMMAND(fields),    COMMAND(completion), COMMAND(man),    COMMAND(version), COMMAND(help),
+	COMMAND(run),       COMMAND(top),    COMMAND(edges),      COMMAND(hosts),  COMMAND(doctor),  COMMAND(dump),
+	COMMAND(collector), COMMAND(graph),  COMMAND(server),     COMMAND(topics), COMMAND(store),   COMMAND(key),
+	COMMAND(schema),    COMMAND(fields), COMMAND(completion), COMMAND(man),    COMMAND(version), COMMAND(help),
 };
 const size_t commands_n = ARRAY_LEN(commands);
 
