@@ -18,9 +18,9 @@
  * who touches it first, so fold_clear(), which runs in the publishing thread, touches room for twice the rows there were;
  * the receive thread meets fresh pages only when traffic more than doubles from one interval to the next.
  *
- * Time goes to lines of memory that are not in the cache, and to jumps that were guessed wrong. So rows are taken in batches:
- * fold_push() hashes and fetches the index's line; fold_flush() then fetches all rows' lines and windows, then adds: four lines a
- * row, each known in time. Windows lie beside the rows under the same number, so that none is waited for. What the bits of
+ * Time goes to lines of memory that are not in the cache, and to jumps that were guessed wrong. So rows are taken in batches, and
+ * fold_flush() takes each step for all of them: numbers of names, hash and index, row and windows, add. Each step fetches the
+ * lines that the next one reads: four a row, none waited for. Windows lie beside the rows under the same number, so that none is waited for. What the bits of
  * `present` mean is worked out once per pattern (collector/plan.h): values are added in a loop without a question each.
  *
  * The key is (interval, net, scope, protocol, client, server, port, other port, view, names). The interval is
@@ -55,11 +55,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
+#include "base/hash_here.h"
 #include "collector/cells.h"
 #include "collector/texts.h"
 
 #define BATCH 64 /* rows hashed and prefetched together: their lines fit the first cache */
+#define NAMED UINT32_MAX
+#define NO_NAMES UINT32_MAX
 
 struct row {
 	struct fold_key key;
@@ -86,8 +88,12 @@ struct fold {
 	uint64_t roleless_merged;
 	uint32_t n_counts, last_count;
 	struct fold_count counts[FOLD_INTERVALS + 1]; /* the last: interval 0, what found no place */
-	uint32_t n_items;
+	uint32_t n_items, n_waiting, batch;
 	struct fold_item items[BATCH];
+	struct waiting {
+		struct texts_wanted wanted;
+		uint32_t names;
+	} waiting[BATCH]; /* names of items */
 	struct plans plans;
 };
 
@@ -194,7 +200,10 @@ int fold_string(struct fold *f, struct str s, uint32_t *ret)
 
 int fold_names(struct fold *f, uint32_t net, uint32_t scope, const struct flow_names *n, uint32_t *ret)
 {
-	return texts_names(&f->texts, net, scope, n, ret);
+	struct texts_wanted w;
+
+	texts_want(&f->texts, net, scope, n, &w);
+	return texts_names(&f->texts, &w, ret);
 }
 
 /* sum(rows) that the body of a row says. */
@@ -278,7 +287,7 @@ static struct row *find_or_make(struct fold *f, struct fold_item *it)
 	if (!i && roleless && f->n_roleless >= f->opts.max_roleless) {
 		f->roleless_merged++;
 		it->key.port = it->key.other_port = 0;
-		it->hash = hash64(&it->key, sizeof(it->key));
+		it->hash = hash64_here(&it->key, sizeof(it->key));
 		i = find(f, it, &at);
 	}
 	if (i)
@@ -353,6 +362,10 @@ static void add_one(struct fold *f, struct fold_item *it)
 		c->lost[FOLD_LOST_INTERVALS] += it->rows;
 		return;
 	}
+	if (it->key.names == NO_NAMES) {
+		c->lost[FOLD_LOST_NAMES] += it->rows;
+		return;
+	}
 	if (f->slab.max - f->slab.n >= CELLS_WORST)
 		r = it->found && same(f, it->found - 1, it) ? &f->rows[it->found - 1] : find_or_make(f, it);
 	if (!r) {
@@ -389,38 +402,78 @@ bool fold_values(struct fold *f, uint64_t present, struct str body)
 	return plan_open(p, body, &it->body);
 }
 
-void fold_push(struct fold *f)
+uint32_t fold_batch(const struct fold *f)
+{
+	return f->batch;
+}
+
+uint32_t fold_wait(struct fold *f, uint32_t net, uint32_t scope, const struct flow_names *n)
+{
+	assert(f->n_waiting < BATCH);
+	texts_want(&f->texts, net, scope, n, &f->waiting[f->n_waiting].wanted);
+	return f->n_waiting++;
+}
+
+void fold_push_named(struct fold *f, uint32_t waiting)
 {
 	struct fold_item *it = &f->items[f->n_items];
 
 	assert(it->n_ports <= FLOW_PORTS);
 	it->key.zero = 0;
-	it->hash = hash64(&it->key, sizeof(it->key));
-	index_prefetch(&f->rows_index, it->hash);
+	it->waits = waiting;
 	if (++f->n_items == BATCH)
 		fold_flush(f);
+}
+
+void fold_push(struct fold *f)
+{
+	fold_push_named(f, NAMED);
+}
+
+/* Names of all that wait. */
+static void flush_names(struct fold *f)
+{
+	for (uint32_t i = 0; i < f->n_waiting; i++)
+		texts_fetch(&f->texts, &f->waiting[i].wanted);
+	for (uint32_t i = 0; i < f->n_waiting; i++)
+		if (texts_names(&f->texts, &f->waiting[i].wanted, &f->waiting[i].names) < 0)
+			f->waiting[i].names = NO_NAMES;
+	f->n_waiting = 0;
+}
+
+/* The index told which row it may be: its lines. A new one's are those behind the last row. */
+static void fetch_row(const struct fold *f, struct fold_item *it)
+{
+	uint32_t at = index_start(it->hash), row;
+
+	it->found = index_next(&f->rows_index, it->hash, &at);
+	row = it->found ? it->found - 1 : f->n_rows < f->opts.max_rows ? f->n_rows : 0;
+	__builtin_prefetch(&f->rows[row], 1);
+	__builtin_prefetch((const char *)&f->rows[row] + 64, 1);
+	__builtin_prefetch(&f->windows[row], 1);
+	if (it->key.v6)
+		__builtin_prefetch(&f->ends[row], 1);
 }
 
 void fold_flush(struct fold *f)
 {
 	uint32_t n = f->n_items;
 
-	f->n_items = 0;
+	flush_names(f);
 	for (uint32_t i = 0; i < n; i++) {
 		struct fold_item *it = &f->items[i];
-		uint32_t at = index_start(it->hash);
-		uint32_t row;
 
-		it->found = index_next(&f->rows_index, it->hash, &at);
-		row = it->found ? it->found - 1 : f->n_rows < f->opts.max_rows ? f->n_rows : 0;
-		__builtin_prefetch(&f->rows[row], 1);
-		__builtin_prefetch(&f->rows[row].sum[10], 1); /* its other line */
-		__builtin_prefetch(&f->windows[row], 1);
-		if (it->found && it->key.v6)
-			__builtin_prefetch(&f->ends[row]);
+		if (it->waits != NAMED)
+			it->key.names = f->waiting[it->waits].names;
+		it->hash = hash64_here(&it->key, sizeof(it->key));
+		index_prefetch(&f->rows_index, it->hash);
 	}
 	for (uint32_t i = 0; i < n; i++)
+		fetch_row(f, &f->items[i]);
+	for (uint32_t i = 0; i < n; i++)
 		add_one(f, &f->items[i]);
+	f->n_items = 0;
+	f->batch++;
 }
 
 /* --- reading */

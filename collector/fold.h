@@ -5,7 +5,7 @@
  *
  *     if (fold_values(f, present, body)) {        false: the values are broken
  *             it = fold_item(f);                  fill it->key, fold_item_ends() being part of that, flags and ports
- *             fold_push(f);                       it waits: its body and ports must stay until fold_flush()
+ *             fold_push(f);                       it waits: its body, ports and names must stay until fold_flush()
  *     }
  *     fold_flush(f);                              before the table is read or handed over
  */
@@ -59,7 +59,7 @@ struct fold_item {
 	const uint8_t *ports; /* two bytes each, big-endian: as in a datagram */
 	uint32_t rows;        /* sum(rows) of its values */
 	/* inside: */
-	uint32_t found;
+	uint32_t found, waits;
 	const struct plan *plan;
 	struct plan_body body;
 	uint64_t hash;
@@ -105,6 +105,14 @@ bool fold_values(struct fold *f, uint64_t present, struct str body);
 struct fold_item *fold_item(struct fold *f);
 void fold_push(struct fold *f);
 void fold_flush(struct fold *f);
+
+/*
+ * The same with names that wait too: quicker than fold_names() where they change every few rows. fold_wait() gives them a number,
+ * which is good for fold_push_named() as long as fold_batch() says the same; no more calls of it than rows are pushed.
+ */
+uint32_t fold_wait(struct fold *f, uint32_t net, uint32_t scope, const struct flow_names *n);
+void fold_push_named(struct fold *f, uint32_t waiting);
+uint32_t fold_batch(const struct fold *f);
 
 /* Counts rows that could not even be offered. */
 void fold_shed(struct fold *f, uint32_t interval, enum fold_loss why, uint64_t rows);

@@ -23,13 +23,6 @@ struct reading {
 	uint32_t pool, drops;
 };
 
-/* Names looked up last; their texts are in this batch's datagrams. */
-struct worker_last {
-	bool known;
-	uint32_t net, scope, id;
-	struct flow_names names;
-};
-
 struct worker_state {
 	struct worker_opts opts;
 	struct account account;
@@ -38,11 +31,12 @@ struct worker_state {
 	struct records_parts *parts;
 	struct trust_reader *trust; /* NULL: every datagram is believed */
 	uint32_t serial;
-	/* of the open flows record -> the pane's */
+	/* of the open flows record -> what waits in the pane's table */
 	struct {
-		uint32_t scope, id; /* of the row before */
+		uint32_t scope; /* of the row before */
+		uint32_t id, batch;
+		bool known;
 	} names[WIRE_NAMES];
-	struct worker_last last;
 	struct {
 		uint32_t wire, id;
 	} scope; /* of the row before */

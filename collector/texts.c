@@ -101,11 +101,10 @@ static struct hash128 hash_names(const struct texts *t, uint32_t net, uint32_t s
 	return hash128_seed(&all, (size_t)(p - (char *)&all), t->seed);
 }
 
-static int new_names(struct texts *t, uint32_t net, uint32_t scope, const struct flow_names *n,
-		     const struct hash128 *hash)
+static int new_names(struct texts *t, const struct texts_wanted *w)
 {
-	const struct str *from[TEXTS_NAMES] = {NAMES_OF(n)};
-	struct texts_names want = {.hash = *hash, .net = net, .scope = scope, .quality = n->quality};
+	const struct str *from[TEXTS_NAMES] = {NAMES_OF(&w->names)};
+	struct texts_names want = {.hash = w->hash, .net = w->net, .scope = w->scope, .quality = w->names.quality};
 
 	for (unsigned k = 0; k < TEXTS_NAMES; k++) {
 		int r = texts_string(t, *from[k], &want.string[k]);
@@ -119,23 +118,37 @@ static int new_names(struct texts *t, uint32_t net, uint32_t scope, const struct
 	return 0;
 }
 
-int texts_names(struct texts *t, uint32_t net, uint32_t scope, const struct flow_names *n, uint32_t *ret)
+void texts_want(const struct texts *t, uint32_t net, uint32_t scope, const struct flow_names *n,
+		struct texts_wanted *ret)
 {
-	struct hash128 hash = hash_names(t, net, scope, n);
+	*ret = (struct texts_wanted){hash_names(t, net, scope, n), net, scope, *n};
+	index_prefetch(&t->names_index, ret->hash.v[0]);
+}
+
+void texts_fetch(const struct texts *t, const struct texts_wanted *w)
+{
+	uint32_t at = index_start(w->hash.v[0]), i = index_next(&t->names_index, w->hash.v[0], &at);
+
+	if (i)
+		__builtin_prefetch(&t->names[i - 1]);
+}
+
+int texts_names(struct texts *t, const struct texts_wanted *w, uint32_t *ret)
+{
 	uint32_t at, i;
 	int r;
 
-	for (at = index_start(hash.v[0]); (i = index_next(&t->names_index, hash.v[0], &at)); at++) {
-		if (!memcmp(&t->names[i - 1].hash, &hash, sizeof(hash))) {
+	for (at = index_start(w->hash.v[0]); (i = index_next(&t->names_index, w->hash.v[0], &at)); at++) {
+		if (!memcmp(&t->names[i - 1].hash, &w->hash, sizeof(w->hash))) {
 			*ret = i - 1;
 			return 0;
 		}
 	}
-	r = new_names(t, net, scope, n, &hash);
+	r = new_names(t, w);
 	if (r < 0)
 		return r;
 	*ret = t->n_names - 1;
-	index_put(&t->names_index, hash.v[0], at, *ret);
+	index_put(&t->names_index, w->hash.v[0], at, *ret);
 	return 0;
 }
 

@@ -37,8 +37,21 @@ void texts_clear(struct texts *t);
 
 /* Number of a string; "" is 0. -ENOSPC. */
 int texts_string(struct texts *t, struct str s, uint32_t *ret);
-/* Number of names with a net and a scope, which are strings. -ENOSPC. */
-int texts_names(struct texts *t, uint32_t net, uint32_t scope, const struct flow_names *n, uint32_t *ret);
+
+/*
+ * Number of names with a net and a scope, which are strings. -ENOSPC. In three steps, each of which fetches what the next one needs:
+ * who has several to look up does each step for all of them.
+ */
+struct texts_wanted {
+	struct hash128 hash;
+	uint32_t net, scope;
+	struct flow_names names;
+};
+
+void texts_want(const struct texts *t, uint32_t net, uint32_t scope, const struct flow_names *n,
+		struct texts_wanted *ret);
+void texts_fetch(const struct texts *t, const struct texts_wanted *w);
+int texts_names(struct texts *t, const struct texts_wanted *w, uint32_t *ret);
 
 /* The way back. Texts live until texts_clear(). */
 struct str texts_get(const struct texts *t, uint32_t string);

@@ -7,8 +7,7 @@
 
 #include "collector/said.h"
 
-#define NAMES_UNSET UINT32_MAX
-#define NAMES_NONE (UINT32_MAX - 1) /* no room for them */
+#define NAMES_NONE UINT32_MAX /* no room for them */
 
 static int pane_init(struct worker_pane *p, const struct worker_opts *o)
 {
@@ -127,7 +126,6 @@ static void flush(struct worker *w)
 {
 	fold_flush(reading_pane(w)->fold);
 	network_flush(&w->state->network);
-	w->state->last.known = false;
 }
 
 /* An interval length or a net that is not ours refuses a whole record. COLLECTOR_REJECTS: accepted. */
@@ -169,25 +167,21 @@ static int scope_of(struct worker *w, const struct wire_head *h, uint32_t scope,
 	return r;
 }
 
-/* Number in the pane of names `index` of the open record in this scope. NAMES_NONE: no room. */
+/* Number among the waiting ones of names `index` of the open record in this scope. NAMES_NONE: no room. */
 static uint32_t names_of(struct worker *w, const struct wire_flows *f, uint32_t index, uint32_t scope)
 {
 	struct worker_state *s = w->state;
-	uint32_t *id = &s->names[index].id, scope_id;
+	struct fold *fold = reading_pane(w)->fold;
+	uint32_t scope_id;
 
-	if (*id != NAMES_UNSET && s->names[index].scope == scope)
-		return *id;
-	s->names[index].scope = scope;
-	*id = NAMES_NONE;
+	if (s->names[index].known && s->names[index].scope == scope && s->names[index].batch == fold_batch(fold))
+		return s->names[index].id;
 	if (s->net == NAMES_NONE || scope_of(w, &f->head, scope, &scope_id) < 0)
 		return NAMES_NONE;
-	if (s->last.known && s->last.net == s->net && s->last.scope == scope_id &&
-	    flow_names_eq(&s->last.names, &f->tables.names[index])) /* a host's rows come sorted by names */
-		return *id = s->last.id;
-	if (fold_names(reading_pane(w)->fold, s->net, scope_id, &f->tables.names[index], id) < 0)
-		return *id = NAMES_NONE;
-	s->last = (struct worker_last){true, s->net, scope_id, *id, f->tables.names[index]};
-	return *id;
+	s->names[index].known = true;
+	s->names[index].scope = scope;
+	s->names[index].batch = fold_batch(fold);
+	return s->names[index].id = fold_wait(fold, s->net, scope_id, &f->tables.names[index]);
 }
 
 /* Numbers of the record's strings are looked up once; those of a former one may be of another pane. */
@@ -201,7 +195,7 @@ static void begin_flows(struct worker *w, struct reading *rd, const struct wire_
 	rd->interval -= rd->interval % s->opts.fold_s;
 	if (f->head.spread_ms > reading_lines(w)->spread_ms)
 		reading_lines(w)->spread_ms = f->head.spread_ms;
-	memset(s->names, 0xff, f->tables.n_names * sizeof(s->names[0]));
+	memset(s->names, 0, f->tables.n_names * sizeof(s->names[0]));
 	s->scope.wire = 0;
 	if (fold_string(reading_pane(w)->fold, f->head.net, &s->net) < 0)
 		s->net = NAMES_NONE;
@@ -225,10 +219,11 @@ static uint64_t flow(struct worker *w, struct reading *rd, const struct wire_flo
 	struct fold *fold = reading_pane(w)->fold;
 	struct fold_item *it = fold_item(fold); /* its values are in it */
 	uint64_t rows = it->rows;
+	uint32_t names;
 
 	it->key.interval = rd->interval;
-	it->key.names = names_of(w, f, row->names_index, row->scope);
-	if (it->key.names == NAMES_NONE) {
+	names = names_of(w, f, row->names_index, row->scope);
+	if (names == NAMES_NONE) {
 		fold_shed(fold, it->key.interval, FOLD_LOST_NAMES, rows);
 		return rows;
 	}
@@ -242,7 +237,7 @@ static uint64_t flow(struct worker *w, struct reading *rd, const struct wire_flo
 	it->n_ports = row->n_ports;
 	it->ports = row->ports;
 	it->ports_more = row->ports_more;
-	fold_push(fold);
+	fold_push_named(fold, names);
 	return rows;
 }
 
