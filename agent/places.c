@@ -143,8 +143,14 @@ bool places_read_log(struct places *p, void (*line)(void *arg, uint64_t line), v
 
 		if (n - at > SKY_LOG_LINES)
 			at = n - SKY_LOG_LINES;
-		for (; at != n; at++)
-			line(arg, get(&p->log[i].line[at % SKY_LOG_LINES]));
+		for (; at != n; at++) {
+			uint64_t l = get(&p->log[i].line[at % SKY_LOG_LINES]);
+
+			if ((l & SKY_LOG_LAP) == sky_log_lap(at))
+				line(arg, l & ~(uint64_t)SKY_LOG_LAP);
+			else
+				whole = false; /* not there yet, or overwritten */
+		}
 		whole &= !ring_lost(p, i);
 		p->read[i].n = n;
 		p->read[i].torn = get(&p->log[i].torn);

@@ -151,7 +151,7 @@ struct sky_ask {
 	__u32 how;    /* SKY_ASK_*; 0: the socket alone is looked at, if no segment moved */
 };
 
-#define SKY_ASK_LOOK 1   /* look at the entry even if no segment moved */
+#define SKY_ASK_LOOK 1   /* even if no segment moved: is entry and socket still what was asked about */
 #define SKY_ASK_FORCE 2  /* answer with entry and totals even so */
 #define SKY_ASK_END 4    /* it was found dead before: delete it if it still is */
 #define SKY_ASK_WHO 8    /* as FORCE, of whoever is there */
@@ -189,12 +189,19 @@ struct sky_walk {
 #define SKY_LOG_LINES 4096
 #define SKY_LOG_RINGS 64 /* CPUs beyond so many share one: a line two write at once is torn */
 #define SKY_LOG_OWNER 1
+#define SKY_LOG_LAP 6 /* addresses of sockets are multiples of eight */
 struct sky_log {
 	__u64 n;    /* lines ever written */
 	__u64 torn; /* grows when an interruption may have cost a line */
 	__u64 pad[6];
 	__u64 line[SKY_LOG_LINES];
 };
+
+/* Goes into line n: which turn of the ring wrote it. */
+static inline __u64 sky_log_lap(__u64 n)
+{
+	return (n / SKY_LOG_LINES + 1) << 1 & SKY_LOG_LAP;
+}
 
 /* Passes of the adopting iterators, in this order. */
 enum sky_adopt {

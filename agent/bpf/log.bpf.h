@@ -7,6 +7,9 @@
  * A program that is interrupted here by another one (softirq, from 7 on preemption) may share its line. Each adds to `n` once,
  * so the one whose store may have hit another's finds `n` farther than it left it, and counts `torn`: user space lists the table then
  * too. (A fetching add would do without, but came with 5.12.)
+ *
+ * Line and `n` may be seen in the other order where stores have none (arm64: this add is no barrier). So a line says which turn of
+ * the ring wrote it, and one that is not there yet counts as lost.
  */
 #pragma once
 
@@ -33,7 +36,7 @@ static __noinline int log_line(__u64 at, __u64 what)
 		return 0;
 	bpf_probe_read_kernel(&line, sizeof(line), &at); /* by a helper: a number, and no pointer any more */
 	n = *(volatile __u64 *)&l->n;
-	l->line[n & (SKY_LOG_LINES - 1)] = line | what;
+	l->line[n & (SKY_LOG_LINES - 1)] = line | what | sky_log_lap(n);
 	__sync_fetch_and_add(&l->n, 1);
 	if (*(volatile __u64 *)&l->n != n + 1)
 		__sync_fetch_and_add(&l->torn, 1);

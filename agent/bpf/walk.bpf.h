@@ -125,6 +125,18 @@ static __always_inline int walk_attempt(struct sky_answer *a, const struct sky_a
 	return 0;
 }
 
+/* No segment moved: so it is, if it is still the same. An attempt is told by its id alone, it ends in other ways. */
+static __always_inline int walk_looked(struct sky_answer *a, const struct sky_sock *e, __u64 id, struct sock *sk,
+				       bool typed)
+{
+	bool alive = *(volatile const __u8 *)&e->phase != SKY_OPEN || walk_same(sk, e, typed);
+
+	ORDER();
+	if (!walk_gone(e, id))
+		a->status = alive ? SKY_UNCHANGED : SKY_DEAD;
+	return 0;
+}
+
 static __always_inline int walk_socket(__u32 i, bool typed)
 {
 	struct sky_answer *a;
@@ -184,8 +196,7 @@ static __always_inline int walk_socket(__u32 i, bool typed)
 			return 0;
 		}
 	} else if (idle && !(q->how & SKY_ASK_END)) {
-		a->status = SKY_UNCHANGED;
-		return 0;
+		return walk_looked(a, e, id, sk, typed);
 	}
 	walk_mark(e, id);
 	if (a->found)
@@ -219,31 +230,29 @@ __noinline int walk_one_cast(__u32 i)
 	return walk_socket(i, true);
 }
 
-SEC("raw_tp")
-int walk(void *ctx)
+static __always_inline int walk_slice(int (*one)(__u32 i))
 {
 	__u32 n = walk_data.n;
 
 	for (__u32 i = 0; i < SKY_SLICE; i++) {
 		if (i >= n)
 			break;
-		walk_one(i);
+		one(i);
 	}
 	return 0;
+}
+
+SEC("raw_tp")
+int walk(void *ctx)
+{
+	return walk_slice(walk_one);
 }
 
 /* The same with typed pointers. */
 SEC("cast")
 int walk_cast(void *ctx)
 {
-	__u32 n = walk_data.n;
-
-	for (__u32 i = 0; i < SKY_SLICE; i++) {
-		if (i >= n)
-			break;
-		walk_one_cast(i);
-	}
-	return 0;
+	return walk_slice(walk_one_cast);
 }
 
 /* Two clocks at one moment: user space finds the length of a jiffy with it. */

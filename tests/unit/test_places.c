@@ -52,7 +52,8 @@ static void write_line(struct rig *r, unsigned cpu, uint64_t line)
 {
 	struct sky_log *l = &r->log[cpu];
 
-	l->line[l->n++ % SKY_LOG_LINES] = line;
+	l->line[l->n % SKY_LOG_LINES] = line | sky_log_lap(l->n);
+	l->n++;
 }
 
 static void see(void *arg, uint64_t line)
@@ -69,12 +70,12 @@ static void lines_are_read_once(void **state)
 	for (unsigned turn = 0; turn < 3; turn++) { /* round the ring */
 		for (uint64_t i = 0; i < SKY_LOG_LINES - 1; i++)
 			write_line(r, 1, 64 * (i + 1));
-		write_line(r, 0, 7);
+		write_line(r, 0, 64 * 9999 | SKY_LOG_OWNER);
 		r->n = 0;
 		assert_false(places_log_lost(r->p));
 		assert_true(places_read_log(r->p, see, r));
 		assert_int_equal(r->n, SKY_LOG_LINES);
-		assert_int_equal(r->seen[0], 7);
+		assert_int_equal(r->seen[0], 64 * 9999 | SKY_LOG_OWNER);
 		for (uint64_t i = 0; i < SKY_LOG_LINES - 1; i++)
 			assert_int_equal(r->seen[1 + i], 64 * (i + 1));
 		r->n = 0;
@@ -88,9 +89,9 @@ static void overwritten_lines_are_told(void **state)
 	struct rig *r = *state;
 
 	for (uint64_t i = 0; i < SKY_LOG_LINES - 1; i++)
-		write_line(r, 0, i);
+		write_line(r, 0, 64 * i);
 	assert_false(places_log_lost(r->p));
-	write_line(r, 0, 1);
+	write_line(r, 0, 64);
 	assert_true(places_log_lost(r->p));
 	assert_false(places_read_log(r->p, see, r));
 	assert_false(places_log_lost(r->p));
@@ -108,6 +109,25 @@ static void a_torn_line_is_told(void **state)
 	assert_false(places_log_lost(r->p));
 	assert_true(places_read_log(r->p, see, r));
 	assert_int_equal(r->n, 0);
+}
+
+/* `n` seen before the line: what is there is of the turn before, or nothing. */
+static void a_line_that_is_not_there_yet_is_told(void **state)
+{
+	struct rig *r = *state;
+
+	for (unsigned turn = 0; turn < 9; turn++) {
+		r->n = 0;
+		write_line(r, 0, 64);
+		r->log[0].n++;
+		assert_false(places_log_lost(r->p));
+		assert_false(places_read_log(r->p, see, r));
+		assert_int_equal(r->n, 1);
+		assert_int_equal(r->seen[0], 64);
+		for (uint64_t i = 3; i < SKY_LOG_LINES; i++) /* on to a place that the turn before wrote */
+			write_line(r, 0, 64 * i);
+		assert_true(places_read_log(r->p, see, r));
+	}
 }
 
 static void places_are_a_bounded_queue(void **state)
@@ -130,9 +150,8 @@ static void places_are_a_bounded_queue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(lines_are_read_once),
-		TEST(overwritten_lines_are_told),
-		TEST(a_torn_line_is_told),
+		TEST(lines_are_read_once),        TEST(overwritten_lines_are_told),
+		TEST(a_torn_line_is_told),        TEST(a_line_that_is_not_there_yet_is_told),
 		TEST(places_are_a_bounded_queue),
 	};
 
