@@ -24,7 +24,7 @@ class Nets(case.Case):
         """Clients and servers of the same names, addresses and port, at the same time, in `--net west` and `--net east`: an edge for each,
         whose views are what the programs there did. Nothing of one meets the other, and everything adds up."""
         ends = {host: (self.server(ADDRESS, host=host), self.client(host=host)) for host in NETS}
-        middle_of_interval(after=self.began)
+        middle_of_interval()
         for host, (_, n, size) in NETS.items():
             for command in (self.connect(ADDRESS, f"n={n}"), f"talk {size} {2 * size}", "close"):
                 ends[host][1].do(command)
