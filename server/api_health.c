@@ -164,7 +164,9 @@ static void health_verdict(json_t *root, const struct health_report r[HEALTH_HOP
 				 health_hop_name(bad), 0 - (unsigned long long)r[bad].missing);
 	} else if (!r[HEALTH_AGENT].instances && !r[HEALTH_STORED].out) {
 		status = "no_data";
-		snprintf(text, sizeof(text), "no whole interval of any agent is in this range");
+		loss = r[HEALTH_NETWORK].refused ? HEALTH_NETWORK : HEALTH_HOPS;
+		snprintf(text, sizeof(text), "no whole interval of any agent is in this range%s",
+			 r[HEALTH_NETWORK].refused ? "; datagrams were refused" : "");
 	} else if (loss < HEALTH_HOPS) {
 		status = "loss";
 		snprintf(text, sizeof(text), "%s: %llu lost (%s); everything adds up", health_hop_name(loss),

@@ -2,6 +2,8 @@
 """What a collector makes of what a fleet sends: every sum of every row equal to the truth, or to the truth less what was counted
 as lost. From skyfall-gen over UDP to the messages on the bus."""
 
+import concurrent.futures
+import itertools
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from lab import net, paths
@@ -103,6 +106,29 @@ class Run:
                 add(at[0], {**line["sums"], **line["histograms"]})
                 at[1].update(line["ports"])
         return keys
+
+
+class Slow(Run):
+    """The collector gets a moment now and then only, while it is sent to: what it can sustain is a fraction of what comes."""
+
+    MOMENT, PAUSE = 0.002, 0.04
+
+    def send(self, collector, words):
+        over = threading.Event()
+
+        def hold():
+            while not over.wait(self.MOMENT):
+                self.process.send_signal(signal.SIGSTOP)
+                over.wait(self.PAUSE)
+                self.process.send_signal(signal.SIGCONT)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        try:
+            return super().send(collector, words)
+        finally:
+            over.set()
+            holder.join()
 
 
 class Truth(unittest.TestCase):
@@ -264,12 +290,8 @@ class Truth(unittest.TestCase):
                 self.assertEqual(self.lost(run, "rows"), run.sent["lost_rows"])
                 self.assertEqual(run.metrics["duplicates_total"], run.sent["twice_datagrams"])
 
-    def test_never_a_quiet_loss(self):
-        """As fast as can be into a buffer of a few datagrams: what was sent is folded, or counted to the datagram and the row."""
-        folder = tempfile.mkdtemp(prefix="skyfall-e2e-truth-")
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        run = Run(folder, 2, ("--flat-out", "--for", "2s", "--keys", "5000", "--hosts", "40", "--sockets", "40"),
-                  more=("--rcvbuf", "128K"))
+    def never_quiet(self, run):
+        """What was sent is folded, or counted to the datagram and the row."""
         sent, got = run.sent, run.metrics
         self.assertGreater(got["kernel_drops_total"], 100, "it was too much")
         self.assertEqual(sent["datagrams"] + sent["other_datagrams"], got["datagrams_total"] + got["kernel_drops_total"])
@@ -277,6 +299,57 @@ class Truth(unittest.TestCase):
         self.assertEqual(sent["rows"], got["rows_total"] + self.lost(run, "rows"))
         self.assertEqual(got["rows_total"], got["rows_out_total"] + got["rows_lost_total"])
         self.assertEqual(sum(m["rows"] for m in run.messages["Flow"]), got["rows_out_total"])
+
+    def overloaded(self, kind, words, more):
+        folder = tempfile.mkdtemp(prefix="skyfall-e2e-truth-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        run = kind(folder, 2, ("--for", "2s", "--keys", "5000", "--hosts", "40", "--sockets", "40", *words), more=more)
+        self.never_quiet(run)
+        return run
+
+    def test_never_a_quiet_loss(self):
+        """As fast as can be into a buffer of a few datagrams; how large that is, and what each socket took, is told."""
+        run = self.overloaded(Run, ("--flat-out",), ("--rcvbuf", "128K"))
+        for what, total in (("datagrams_total", run.metrics["datagrams_total"]), ("rcvbuf_asked_bytes", 2 << 17),
+                            ("rcvbuf_granted_bytes", 2 << 17), ("kernel_drops_total", run.metrics["kernel_drops_total"])):
+            self.assertEqual(sum(run.metrics[f'thread_{what}{{thread="{i}"}}'] for i in range(2)), total, what)
+
+    def test_three_times_what_it_can_take(self):
+        """Three times as many rows as the collector can read while it is never idle, and more; then with too small a table as well."""
+        for more in ((), ("--rows", "500")):
+            with self.subTest(more=more):
+                run = self.overloaded(Slow, ("--flat-out",), ("--rcvbuf", "128K", *more))
+                self.assertGreaterEqual(run.sent["rows"], 3 * run.metrics["rows_total"], "it came three times as fast")
+                self.assertGreater(run.metrics["rows_out_total"], 0)
+                self.assertEqual(run.metrics["rows_lost_total"] > 0, bool(more))
+
+    def test_all_threads_profiles_families_ways(self):
+        """1, 2 and 4 threads x each profile x IPv4 and IPv6, rows and way x a good way and one that loses, overtakes and doubles: the
+        truth, or the truth less what is counted."""
+        def one(threads, profile, ipv6, bad):
+            words = ["--intervals", "2", "--events", "--hosts", "12", "--keys", "300", "--sockets", "12", "--ipv6", ipv6,
+                     "--profile", profile, *(("--loss", "3%", "--reorder", "5%", "--duplicate", "4%") if bad else ())]
+            return self.start(threads, *words, listen="[::1]:0" if ipv6 == "1" else "127.0.0.1:0")
+
+        product = list(itertools.product(THREADS, ("packed", "interop", "standard"), ("0", "1"), (False, True)))
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            runs = [pool.submit(one, *case) for case in product]
+            for (threads, profile, ipv6, bad), made in zip(product, runs):
+                with self.subTest(threads=threads, profile=profile, ipv6=ipv6, bad=bad):
+                    run, ours = made.result(), profile != "standard"
+                    self.assertEqual(run.metrics["threads"], threads)
+                    self.check_sums(run, interval=ours)
+                    lines = self.check_books(run)
+                    self.assertEqual({":" in m["client"] for m in run.messages["Flow"]}, {ipv6 == "1"})
+                    self.assertEqual(run.metrics["duplicates_total"], run.sent["twice_datagrams"])
+                    self.assertEqual(bad, min(run.sent[f"{what}_rows"] for what in ("lost", "overtaken", "twice")) > 0)
+                    if ours:
+                        self.check_agents(run, lines)
+                        self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")),
+                                         (run.sent["lost_datagrams"], run.sent["lost_rows"]))
+                    else:  # nobody says what is behind an agent's last datagram, or before its first
+                        self.assertEqual(run.metrics["sampled_rows_total"], run.sent["rows"])
+                        self.assertLessEqual(self.lost(run, "datagrams"), run.sent["lost_datagrams"])
 
     def test_published_mix(self):
         """12 events to 1.4 messages, and over 3 ephemeral ports a conversation: what folding saves."""

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	unsigned bad;
 
 	if (!feed.worker) {
-		feed_open(&feed);
+		feed_open(&feed, NULL);
 		buf_init(&out, 16 << 20);
 	}
 	feed_datagram(&feed, p, n);

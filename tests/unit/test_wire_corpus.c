@@ -95,7 +95,7 @@ static int load(void **state)
 			sample_health(&s, i);
 		add(s.p, s.n);
 	}
-	feed_open(&feed);
+	feed_open(&feed, NULL);
 	buf_init(&out, 1 << 20);
 	return 0;
 }

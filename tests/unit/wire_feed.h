@@ -15,13 +15,15 @@ struct feed {
 	uint64_t rows, read; /* offered to the fold tables; read */
 };
 
-static inline void feed_open(struct feed *f)
+/* trust: who is believed; NULL: everybody. */
+static inline void feed_open(struct feed *f, struct trust *trust)
 {
 	const struct worker_opts o = {
 		.fold = {.max_rows = 64, .max_names = 64, .max_strings = 128, .string_bytes = 4096, .max_roleless = 16},
 		.max_agents = 16,
 		.interval_s = 10,
 		.record_bytes = 1 << 16,
+		.trust = trust,
 	};
 	int r;
 
@@ -74,13 +76,19 @@ static inline void feed_clear(struct feed *f)
 	worker_pane_clear(p);
 }
 
-/* The bytes as a datagram that came after all the others. `p` has exactly n bytes, so that a sanitizer sees one read too far. */
-static inline void feed_datagram(struct feed *f, const uint8_t *p, size_t n)
+/* The bytes come to the receive thread after all the others. `p` has exactly n bytes, so that a sanitizer sees one read too far. */
+static inline void feed_worker(struct feed *f, const uint8_t *p, size_t n)
 {
 	const struct worker_packet packet = {.bytes = {(const char *)p, n}, .peer = {.port = 40000}};
 
-	walk_datagram(&f->walk, &f->memory, p, n);
 	worker_batch(f->worker, &packet, 1, FEED_AT * 1000000ll);
 	if (++f->fed % FEED_CLEAR == 0)
 		feed_clear(f);
+}
+
+/* And are read to their end beside it. */
+static inline void feed_datagram(struct feed *f, const uint8_t *p, size_t n)
+{
+	walk_datagram(&f->walk, &f->memory, p, n);
+	feed_worker(f, p, n);
 }

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tests/fuzz/fuzz_signed.c over its corpus, without libFuzzer. */
+/* clang-format off: the target before what runs it */
+#include "tests/fuzz/fuzz_signed.c"
+#define FUZZ_CORPUS CORPUS_SIGNED
+#include "tests/unit/fuzz_replay.h"
