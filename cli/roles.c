@@ -147,7 +147,16 @@ out:
 
 int roles_reload(struct roles *r, const struct roles_opts *opts, char *why, size_t why_len)
 {
-	return collector_trust(r->collector, &opts->collector.trust, why, why_len);
+	struct inventory *inv = NULL;
+	int e = opts->inventory ? inventory_load(&inv, opts->inventory, why, why_len) : 0;
+
+	if (e == 0)
+		e = collector_trust(r->collector, &opts->collector.trust, why, why_len);
+	if (e < 0)
+		inventory_free(inv);
+	else if (inv)
+		graph_inventory(r->graph, inv);
+	return e;
 }
 
 void roles_drain(struct roles *r)

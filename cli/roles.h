@@ -29,8 +29,7 @@ struct roles {
 /* -errno with one sentence in `why`; then nothing runs and nothing is held. */
 int roles_start(struct roles *r, const struct roles_opts *opts, char *why, size_t why_len);
 
-/* Reads the files again: keys, lists, names. -errno with a sentence in `why`: what is named there and all behind it stay as they
- * were. */
+/* Reads the files again: keys, lists, inventory. -errno with a sentence in `why`: all stay as they were. */
 int roles_reload(struct roles *r, const struct roles_opts *opts, char *why, size_t why_len);
 
 /* Stops collector and graph: everything received is then on its way into the store. The API still answers. */

@@ -43,6 +43,8 @@ struct graph {
 	uint64_t hosts_bad;
 	int64_t hosts_expired;
 	struct pair pair;
+	struct inventory *inv;                /* the pair thread's: given while it runs, in place of opts.inv */
+	_Atomic(struct inventory *) inv_next; /* to take its place; NULL: none */
 	struct stage_thread pair_thread, edge_thread;
 	pthread_mutex_t lock; /* stats */
 	struct graph_stats stats;
@@ -66,9 +68,22 @@ static int graph_read_hosts(struct graph *g, int timeout_ms)
 	return n;
 }
 
+/* Nobody but the pair thread looks into an inventory: here it goes over to the newest, and the former one is nobody's. */
 static void graph_refresh(void *arg)
 {
-	(void)graph_read_hosts(arg, 0);
+	struct graph *g = arg;
+	struct inventory *next = atomic_exchange(&g->inv_next, NULL);
+
+	if (next) {
+		inventory_free(g->inv);
+		g->pair.inv = g->inv = next;
+	}
+	(void)graph_read_hosts(g, 0);
+}
+
+void graph_inventory(struct graph *g, struct inventory *inv)
+{
+	inventory_free(atomic_exchange(&g->inv_next, inv));
 }
 
 /* False: not yet, or the bus fails. */
@@ -246,6 +261,8 @@ void graph_free(struct graph *g)
 	pair_deinit(&g->pair);
 	bus_reader_close(g->hosts_reader);
 	hosts_free(g->hosts);
+	inventory_free(g->inv);
+	inventory_free(g->inv_next);
 	pthread_mutex_destroy(&g->lock);
 	free(g->instance);
 	free(g);

@@ -33,6 +33,9 @@ int graph_start(struct graph *g);
 void graph_stop(struct graph *g);
 void graph_free(struct graph *g); /* NULL is fine; stops first */
 
+/* Another inventory from the next closing on; it is the graph's now. Any thread. */
+void graph_inventory(struct graph *g, struct inventory *inv);
+
 /* Of one stage. Counters since start, over all its partitions. */
 struct graph_stage_stats {
 	uint64_t rows_in, rows_out;  /* sum(rows) of what was committed */

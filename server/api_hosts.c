@@ -276,7 +276,7 @@ static json_t *hosts_addresses(const struct flow_host *h)
 
 uint32_t api_patience(const struct api *a, uint32_t interval_s)
 {
-	uint32_t stored = a->s->opts.store.interval_s, s = 4 * interval_s + (stored > interval_s ? stored : 0);
+	uint32_t stored = a->s->opts.store.interval_s, s = 4 * interval_s + (stored > interval_s ? 2 * stored : 0);
 
 	return s > 10 ? s : 10;
 }

@@ -4,6 +4,7 @@
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -42,6 +43,7 @@ class Gen(unittest.TestCase):
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait, 20)
         self.addCleanup(process.send_signal, signal.SIGINT)
+        self.process = process
         block = json.loads(process.stdout.readline())
         self.url = block["api"]
         return f"127.0.0.1:{block['sflow_port']}"
@@ -113,6 +115,62 @@ class Gen(unittest.TestCase):
             rows = store.execute("SELECT interval_s, interval % 5, count(*) FROM edges GROUP BY 1, 2").fetchall()
         self.assertEqual([row[:2] for row in rows], [(5, 0)])
         self.assertLess(rows[0][2], len(edges) * 5)
+
+    def test_signed_and_reloaded(self):
+        """`skyfall run` believes who signs; after SIGHUP another inventory names the zones, another key is good, and a file with a
+        mistake changes nothing."""
+        keys = []
+        for name in ("one", "other"):
+            keys.append(os.path.join(self.folder, name))
+            with open(keys[-1], "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                file.write(subprocess.run([paths.SKYFALL, "key", "--new"], capture_output=True, text=True, check=True).stdout)
+        fleet = os.path.join(self.folder, "fleet")
+        shutil.copy(keys[0], fleet)
+        self.gen(*SMALL, "--intervals", "0")
+        collector = self.start("--fleet-key", fleet)
+
+        def send(*words):
+            done = subprocess.run([paths.GEN, *SMALL, "--collector", collector, "--intervals", "2", "--quiet", *words],
+                                  capture_output=True, text=True, timeout=60, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+        def zones(since):
+            return {e["server_zone"] for e in self.api(f"edges?from={since}&limit=10000")["edges"]}
+
+        def refused(reason):
+            with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as answer:
+                text = answer.read().decode()
+            return int(re.search(f'rejected_total{{reason="{reason}"}} (\\d+)', text)[1])
+
+        def reload(text):
+            with open(os.path.join(self.folder, "log"), encoding="utf-8") as file:
+                before = file.read().count(text)
+            self.process.send_signal(signal.SIGHUP)
+
+            def again():
+                with open(os.path.join(self.folder, "log"), encoding="utf-8") as file:
+                    return file.read().count(text) > before
+            until(again, 20, text)
+
+        begin = int(time.time()) - 1
+        send()
+        until(lambda: refused("unsigned") > 10, 20, "who does not sign is refused")
+        self.assertEqual(zones(begin), set())
+        send("--key-file", keys[0])
+        until(lambda: "app-2" in zones(begin), 20, lambda: zones(begin))
+        with open(self.inventory, encoding="utf-8") as file:
+            text = file.read()
+        with open(self.inventory, "w", encoding="utf-8") as file:
+            file.write(text.replace("app-2", "moved"))
+        shutil.copy(keys[1], fleet)
+        reload(": reloaded")
+        begin = int(time.time())
+        send("--key-file", keys[1])
+        until(lambda: "moved" in zones(begin), 20, lambda: zones(begin))
+        self.assertNotIn("app-2", zones(begin))
+        with open(self.inventory, "w", encoding="utf-8") as file:
+            file.write("zones: [")
+        reload("everything stays as it was")
 
     def test_fleet_large(self):
         edges, *_ = self.check(LARGE, 40, "--intervals", "3")

@@ -46,8 +46,9 @@ class Sums:
 class Run:
     """One collector that a fleet sent to: both are over."""
 
-    def __init__(self, folder, threads, words, listen="127.0.0.1:0", more=()):
-        self.folder = folder
+    def __init__(self, folder, threads, words, listen="127.0.0.1:0", more=(), meanwhile=None):
+        """meanwhile: called again and again with the collector's process while the fleet sends."""
+        self.folder, self.meanwhile = folder, meanwhile
         self.log = open(self.file("log"), "ab")
         self.process = subprocess.Popen(
             [paths.SKYFALL, "collector", "--sflow", listen, "--interval", "1s", "--threads", str(threads), "--out",
@@ -70,11 +71,15 @@ class Run:
         return os.path.join(self.folder, name)
 
     def send(self, collector, words):
-        done = subprocess.run([paths.GEN, "--collector", collector, "--truth-rows", self.file("truth"), "--json", "--quiet",
-                               *words], capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            raise AssertionError(f"skyfall-gen {words}: {done.returncode}: {done.stderr}")
-        return json.loads(done.stdout)
+        words = [paths.GEN, "--collector", collector, "--truth-rows", self.file("truth"), "--json", "--quiet", *words]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              preexec_fn=net.die_with_parent) as fleet:
+            while self.meanwhile and fleet.poll() is None:
+                self.meanwhile(self)
+            said, wrong = fleet.communicate(timeout=60)
+        if fleet.returncode:
+            raise AssertionError(f"{words}: {fleet.returncode}: {wrong}")
+        return json.loads(said)
 
     def read(self):
         self.messages = {}
@@ -238,6 +243,55 @@ class Truth(unittest.TestCase):
                 self.assertEqual(got["signed_datagrams_total"], sent["datagrams"] + sent["other_datagrams"])
                 self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")),
                                  (sent["lost_datagrams"], sent["lost_rows"]))
+
+    def test_reload_under_load(self):
+        """Keys, allow list and address spaces are read again some hundred times while signed datagrams come as at a rate: not one is
+        lost, refused or folded wrongly. Among the readings are files with mistakes."""
+        folder = tempfile.mkdtemp(prefix="skyfall-e2e-truth-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        keys = [subprocess.run([paths.SKYFALL, "key", "--new"], capture_output=True, text=True, check=True).stdout for _ in "ab"]
+        files = {name: os.path.join(folder, name) for name in ("fleet", "own", "allow", "nets")}
+
+        def write(name, text):
+            """Never half of it."""
+            with open(files[name] + ".new", "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as file:
+                file.write(text)
+            os.rename(files[name] + ".new", files[name])
+
+        good = {"fleet": ("".join(keys), "".join(reversed(keys))), "allow": ("0.0.0.0/0\n::/0\n", "::/0\n0.0.0.0/1\n128.0.0.0/1 unsigned\n"),
+                "nets": ("far\nnear\n", "# all\nnear\n\"\"\nfar\n")}
+        bad = {"fleet": "no key\n", "allow": "10.0.0.0/8 signed\n", "nets": "two words\n"}
+        for name, texts in good.items():
+            write(name, texts[0])
+        write("own", keys[0])
+        self.times = 0
+
+        def said(run, text):
+            with open(run.file("log"), encoding="utf-8") as file:
+                return file.read().count(text)
+
+        def again(run):
+            name = ("fleet", "allow", "nets")[self.times % 3]
+            mistake = self.times % 7 == 6
+            write(name, bad[name] if mistake else good[name][self.times // 3 % 2])
+            before = said(run, "reloaded")
+            run.process.send_signal(signal.SIGHUP)
+            until(lambda: said(run, "reloaded") > before, 10, "it has read them")
+            if mistake:
+                write(name, good[name][0])
+            self.times += 1
+
+        run = self.start(2, "--rate", "30000", "--for", "4s", "--keys", "2000", "--sockets", "40", "--key-file", files["own"], "--net",
+                         "far", "--loss", "1%", "--ipv6", "30%", meanwhile=again,
+                         more=("--fleet-key", files["fleet"], "--allow-file", files["allow"], "--net-file", files["nets"]))
+        print(f"# {self.times} times read, {said(run, 'not reloaded')} with a mistake; {run.sent['rows']} rows")
+        self.check_sums(run)
+        self.check_books(run)
+        self.assertGreater(self.times, 20)
+        self.assertGreater(said(run, "not reloaded"), 2)
+        self.assertEqual({n: v for n, v in run.metrics.items() if n.startswith("rejected_total") and v}, {})
+        self.assertEqual(run.metrics["signed_datagrams_total"], run.sent["datagrams"] + run.sent["other_datagrams"])
+        self.assertEqual((self.lost(run, "datagrams"), self.lost(run, "rows")), (run.sent["lost_datagrams"], run.sent["lost_rows"]))
 
     def test_over_ipv6(self):
         run = self.start(2, "--intervals", "2", "--ipv6", "1", "--sockets", "8", "--net", "far", listen="[::1]:0")
