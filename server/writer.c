@@ -146,6 +146,7 @@ static void writer_note_error(struct writer *w, const char *error)
 	pthread_mutex_lock(&w->lock);
 	snprintf(w->stats.error, sizeof(w->stats.error), "%s", error);
 	w->stats.retries += *error != '\0';
+	store_stats(w->opts.store, &w->stats.store);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -27,15 +27,16 @@ USERS = """<yandex><profiles><default/></profiles><quotas><default/></quotas><us
 
 
 class Server:
-    """today False: Debian's 18.16; True: today's engine. A context; `stop` and `start` keep the data."""
+    """today False: Debian's 18.16; True: today's engine. place: where its data is. A context; `stop`, `start` keep the data."""
 
-    def __init__(self, today=False):
+    def __init__(self, today=False, place=None):
         self.programs = subprocess.run([os.path.join(HERE, "clickhouse.sh")], check=True, capture_output=True,
                                        text=True).stdout.strip()
         self.today = today
         # A table has a hundred columns, a part a file for each: in memory where there is room.
-        shm = "/dev/shm" if shutil.disk_usage("/dev/shm").free > 4 << 30 else None
-        self.folder = tempfile.mkdtemp(prefix="skyfall-clickhouse-", dir=shm)
+        if not place and shutil.disk_usage("/dev/shm").free > 4 << 30:
+            place = "/dev/shm"
+        self.folder = tempfile.mkdtemp(prefix="skyfall-clickhouse-", dir=place)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

@@ -880,7 +880,7 @@ static void *beside_reader(void *arg)
 static void test_readers_beside_the_writer(void **state)
 {
 	struct beside x = {.w = *state};
-	uint32_t steps = x.w->server ? 60 : 1500, step = x.w->server ? 7270 : 290;
+	uint32_t steps = x.w->server ? 20 : 1500, step = x.w->server ? 21610 : 290;
 	pthread_t t[3];
 
 	for (unsigned i = 0; i < 3; i++)
