@@ -207,15 +207,3 @@ enum wire_error wire_flows_next(struct wire_flows *f, struct wire_flow *row)
 	row->names = &f->tables.names[row->names_index];
 	return WIRE_OK;
 }
-
-void wire_flow_conv(const struct wire_flow *row, struct str net, struct flow_conv *c)
-{
-	bool server = row->view == FLOW_VIEW_SERVER;
-
-	c->net = net;
-	c->client = server ? row->remote : row->local;
-	c->server = server ? row->local : row->remote;
-	c->port = row->port;
-	c->other_port = row->other_port;
-	c->protocol = row->protocol;
-}

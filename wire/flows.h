@@ -70,6 +70,3 @@ enum wire_error wire_flows_next_raw(struct wire_flows *f, struct wire_flow_raw *
  * WIRE_TEXT, WIRE_NAME, WIRE_BODY, WIRE_VALUE) or this and all that follow (WIRE_SHORT; then WIRE_END comes) are lost.
  */
 enum wire_error wire_flows_next(struct wire_flows *f, struct wire_flow *row);
-
-/* Fills a conversation: ends by role, ports, protocol, net. c->scope is left to the caller (it needs memory). */
-void wire_flow_conv(const struct wire_flow *row, struct str net, struct flow_conv *c);

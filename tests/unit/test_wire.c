@@ -87,31 +87,6 @@ static void test_round_trip(void **state)
 	check_round_trip(true, WIRE_SIZE_MAX);
 }
 
-/* A row measured from either end is the same conversation. */
-static void test_conv(void **state)
-{
-	struct wire_flow row = {
-		.local = sample_ip("10.0.0.1"), .remote = sample_ip("10.0.0.2"), .port = 80, .protocol = 6};
-	struct flow_conv a, b;
-
-	row.view = FLOW_VIEW_CLIENT;
-	wire_flow_conv(&row, STR("lab"), &a);
-	struct wire_flow other = row;
-	other.local = row.remote;
-	other.remote = row.local;
-	other.view = FLOW_VIEW_SERVER;
-	wire_flow_conv(&other, STR("lab"), &b);
-	a.scope = b.scope = STR("");
-	assert_true(flow_conv_eq(&a, &b));
-	assert_true(ip_eq(&a.client, &row.local));
-	row.view = FLOW_VIEW_UNKNOWN;
-	row.other_port = 4242;
-	wire_flow_conv(&row, STR("lab"), &a);
-	assert_true(ip_eq(&a.client, &row.local));
-	assert_int_equal(a.port, 80);
-	assert_int_equal(a.other_port, 4242);
-}
-
 /* Names come from /proc: whatever bytes they hold, text arrives. */
 static void test_names_made_clean(void **state)
 {
@@ -363,11 +338,15 @@ static void test_extent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_conv),
-		cmocka_unit_test(test_names_made_clean), cmocka_unit_test(test_unknown_fields),
-		cmocka_unit_test(test_host_parts),       cmocka_unit_test(test_listeners),
-		cmocka_unit_test(test_health),           cmocka_unit_test(test_ack),
-		cmocka_unit_test(test_foreign_sflow),    cmocka_unit_test(test_extent),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_names_made_clean),
+		cmocka_unit_test(test_unknown_fields),
+		cmocka_unit_test(test_host_parts),
+		cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_ack),
+		cmocka_unit_test(test_foreign_sflow),
+		cmocka_unit_test(test_extent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
