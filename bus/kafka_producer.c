@@ -213,6 +213,22 @@ int kafka_produce(struct bus_producer *base, enum bus_topic t, unsigned partitio
 	return 0;
 }
 
+/* -errno: the broker did not end it; whoever has the id next does. */
+static int producer_abort(struct kafka_producer *p)
+{
+	int r = producer_failed(p, "abort", rd_kafka_abort_transaction(p->rk, KAFKA_WAIT_MS));
+
+	p->open = false;
+	p->in_doubt |= r < 0;
+	return r;
+}
+
+/* Why it failed: of the answers to two calls the one that says most. */
+static int producer_give_up(struct kafka_producer *p, int r)
+{
+	return producer_abort(p) == -ESTALE ? -ESTALE : r;
+}
+
 /* The positions become part of the transaction. */
 static int commit_positions(struct kafka_producer *p, struct bus_reader *reader, const struct bus_position *pos,
 			    size_t n)
@@ -248,10 +264,8 @@ int kafka_commit(struct bus_producer *base, struct bus_reader *reader, const str
 		return -EINVAL;
 	if (n)
 		r = commit_positions(p, reader, pos, n);
-	if (r < 0) { /* before the point of no return */
-		(void)kafka_abort(base);
-		return r;
-	}
+	if (r < 0) /* before the point of no return */
+		return producer_give_up(p, r);
 	error = rd_kafka_commit_transaction(p->rk, KAFKA_WAIT_MS);
 	if (!error) {
 		p->open = false;
@@ -259,10 +273,8 @@ int kafka_commit(struct bus_producer *base, struct bus_reader *reader, const str
 	}
 	abort = rd_kafka_error_txn_requires_abort(error);
 	r = producer_failed(p, "commit", error);
-	if (abort) {
-		(void)kafka_abort(base);
-		return r;
-	}
+	if (abort)
+		return producer_give_up(p, r);
 	p->open = false;
 	p->in_doubt = true; /* no answer in time, or fatal */
 	return r == -EAGAIN ? -EIO : r;
@@ -270,12 +282,8 @@ int kafka_commit(struct bus_producer *base, struct bus_reader *reader, const str
 
 int kafka_abort(struct bus_producer *base)
 {
-	struct kafka_producer *p = producer_of(base);
-
-	if (!p->open)
+	if (!producer_of(base)->open)
 		return -EINVAL;
-	p->open = false;
-	if (producer_failed(p, "abort", rd_kafka_abort_transaction(p->rk, KAFKA_WAIT_MS)) < 0)
-		p->in_doubt = true; /* whoever has the id next ends it */
+	(void)producer_abort(producer_of(base));
 	return 0;
 }

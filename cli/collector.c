@@ -10,9 +10,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cli/bus.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "cli/receive.h"
+#include "cli/role.h"
 #include "cli/run.h"
 #include "collector/collector.h"
 
@@ -20,7 +22,7 @@
 #define METRICS_MS 1000
 
 struct collector_conf {
-	const char *sflow, *bus, *out, *metrics, *name;
+	const char *sflow, *bus, *bus_config, *out, *metrics, *name;
 	uint32_t interval_ms, spread_ms, for_ms;
 	uint64_t rows, agents, rcvbuf, bus_bytes;
 	struct receive_conf receive;
@@ -40,8 +42,8 @@ static const struct opt collector_options[] = {
 	 .type = OPT_STRING,
 	 AT(bus),
 	 .arg = "KIND",
-	 .help = "where rows go; this version has only the bus inside a process: memory",
-	 .choices = "memory"},
+	 .help = "where rows go: memory (only to --out), or " BUS_OPTION_HELP},
+	{.name = "bus-config", .type = OPT_STRING, AT(bus_config), .arg = "FILE", .help = BUS_CONFIG_HELP},
 	{.name = "out",
 	 .letter = 'o',
 	 .type = OPT_STRING,
@@ -117,10 +119,10 @@ static const struct opt collector_options[] = {
 
 const struct opt_command collector_command = {
 	.name = "collector",
-	.summary = "the collector alone: its messages to a file",
+	.summary = "the collector alone: its messages to a Kafka bus or a file",
 	.args = "",
 	.about =
-		"Receives what agents send, folds it, and writes the messages to --out: there is no bus between processes yet.\n"
+		"Receives what agents send, folds it, and writes the messages to --bus kafka:..., or without a bus to --out.\n"
 		"Ctrl-C stops it in order: what was received is written, every interval gets its markers.",
 	.opts = collector_options,
 	.conf_size = sizeof(struct collector_conf),
@@ -128,7 +130,7 @@ const struct opt_command collector_command = {
 
 struct role {
 	const struct collector_conf *conf;
-	struct bus *bus;
+	struct role_bus watch;
 	struct collector *collector;
 	struct out *out;
 	int signals;
@@ -140,20 +142,30 @@ static int collector_say(const char *why)
 	return CMD_FAILED;
 }
 
-static int collector_open(struct role *r, const struct collector_opts *co, char *why, size_t why_len)
+static int collector_bus(struct role *r, char *why, size_t why_len)
 {
 	struct bus_memory_opts bo = {
 		.partitions = BUS_PARTITIONS, .max_bytes = r->conf->bus_bytes, .start_us = clock_wall_us()};
-	struct collector_opts opts = *co;
-	int e = bus_memory_open(&r->bus, &bo);
+	int e;
 
-	if (e < 0) {
+	if (r->conf->bus && strcmp(r->conf->bus, "memory"))
+		return bus_open_kafka(&r->watch.bus, r->conf->bus, r->conf->bus_config, why, why_len);
+	e = bus_memory_open(&r->watch.bus, &bo);
+	if (e < 0)
 		snprintf(why, why_len, "cannot make the memory bus: %s", strerror(-e));
+	return e;
+}
+
+static int collector_open(struct role *r, const struct collector_opts *co, char *why, size_t why_len)
+{
+	struct collector_opts opts = *co;
+	int e = collector_bus(r, why, why_len);
+
+	if (e < 0)
 		return e;
-	}
-	opts.bus = r->bus;
-	if (strcmp(r->conf->out, "none"))
-		e = out_new(&r->out, r->bus, r->conf->out, why, why_len);
+	opts.bus = r->watch.bus;
+	if (r->conf->out && strcmp(r->conf->out, "none"))
+		e = out_new(&r->out, opts.bus, r->conf->out, why, why_len);
 	if (e == 0)
 		e = collector_new(&r->collector, &opts, why, why_len);
 	if (e == 0) {
@@ -163,24 +175,19 @@ static int collector_open(struct role *r, const struct collector_opts *co, char 
 	return e;
 }
 
-/* Whole or not at all: who reads it meanwhile sees the former one. */
+static void collector_fill(void *arg, struct buf *b)
+{
+	struct role *r = arg;
+
+	collector_metrics(r->collector, b);
+	bus_metrics(r->watch.bus, b);
+}
+
 static void collector_metrics_file(struct role *r)
 {
-	char path[4200];
-	struct buf b;
-	FILE *file;
-
-	if (!r->conf->metrics)
-		return;
-	buf_init(&b, 0);
-	collector_metrics(r->collector, &b);
-	snprintf(path, sizeof(path), "%s.new", r->conf->metrics);
-	file = fopen(path, "we");
-	if (!file || fwrite(b.p, 1, b.n, file) != b.n)
-		log_warn("collector: %s: %s", path, strerror(errno));
-	if (file && fclose(file) == 0)
-		(void)rename(path, r->conf->metrics);
-	buf_deinit(&b);
+	if (r->conf->metrics)
+		role_metrics(r->conf->metrics, collector_fill, r);
+	role_watch(&r->watch, clock_mono_us());
 }
 
 static void collector_reload(struct role *r)
@@ -264,8 +271,8 @@ out:
 	collector_free(r->collector);
 	if (out_free(r->out) < 0)
 		e = collector_say("--out: not everything could be written");
-	if (r->bus)
-		bus_close(r->bus);
+	if (r->watch.bus)
+		bus_close(r->watch.bus);
 	return e;
 }
 
@@ -308,7 +315,6 @@ int cmd_collector(int argc, char **argv)
 				      .bus_bytes = 256 << 20};
 	struct role role = {.conf = &conf};
 	char **args, why[512];
-	sigset_t set;
 	int n, r = opt_parse(CMD_PROGRAM " collector", &collector_command, argc, argv, &conf, &args, &n);
 
 	if (r)
@@ -317,16 +323,12 @@ int cmd_collector(int argc, char **argv)
 		(void)collector_say(why);
 		return CMD_USAGE;
 	}
-	if (!conf.out)
-		return collector_say("has nobody to hand rows to: name a file with --out, or use `" CMD_PROGRAM
-				     " run --no-agent`");
+	if (!conf.out && !bus_brokers(conf.bus))
+		return collector_say(
+			"has nobody to hand rows to: --bus kafka:HOST:PORT, a file with --out, or `" CMD_PROGRAM
+			" run --no-agent`");
 	log_set(conf.quiet ? LOG_ERROR : LOG_INFO, CMD_PROGRAM);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL); /* in every thread to come */
-	role.signals = signalfd(-1, &set, SFD_CLOEXEC);
+	role.signals = role_signals();
 	run_open_files();
 	r = collector_run(&role, &co);
 	close(role.signals);

@@ -2,14 +2,18 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "cli/bus.h"
 #include "cli/cmd.h"
+#include "cli/role.h"
 #include "cli/run.h"
 
 struct server_conf {
-	const char *data, *listen, *web_root, *bus;
+	const char *data, *listen, *web_root, *bus, *bus_config, *name;
 	uint32_t interval_ms;
 };
 
@@ -38,32 +42,54 @@ static const struct opt server_options[] = {
 	 .type = OPT_STRING,
 	 AT(bus),
 	 .arg = "KIND",
-	 .help = "none: only what is stored; this version has no bus between processes",
-	 .choices = "none"},
+	 .help = "none: only what is stored; or " BUS_OPTION_HELP},
+	{.name = "bus-config", .type = OPT_STRING, AT(bus_config), .arg = "FILE", .help = BUS_CONFIG_HELP},
+	{.name = "name",
+	 .type = OPT_STRING,
+	 AT(name),
+	 .arg = "NAME",
+	 .help = "what it calls itself in the ledger; default the host's name"},
 	{0},
 };
 
 const struct opt_command server_command = {
 	.name = "server",
-	.summary = "API and page alone, over what a former `skyfall run` stored",
+	.summary = "store, API and page alone: of a Kafka bus, or over what is stored",
 	.args = "",
 	.about =
-		"Answers from a data folder that no `skyfall run` is using. Live data needs `skyfall run`: a bus between\n"
-		"processes comes with a later version.",
+		"With --bus kafka:... it stores what the graphs say and shows it as it comes; servers that share a store share the\n"
+		"partitions. Without a bus it answers from a data folder that no `skyfall run` is using.",
 	.opts = server_options,
 	.conf_size = sizeof(struct server_conf),
 };
 
 /* Until SIGINT or SIGTERM. */
-static void server_wait(const sigset_t *set)
+static void server_wait(const sigset_t *set, struct role_bus *watch)
 {
 	int fd = signalfd(-1, set, SFD_CLOEXEC);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	while (fd >= 0 && poll(&p, 1, -1) <= 0)
-		;
+	while (fd >= 0 && poll(&p, 1, watch ? 1000 : -1) <= 0) {
+		if (watch)
+			role_watch(watch, clock_mono_us());
+	}
 	if (fd >= 0)
 		close(fd);
+}
+
+static void server_bus_metrics(void *arg, struct buf *b)
+{
+	bus_metrics(arg, b);
+}
+
+static int server_bus(const struct server_conf *conf, struct server_opts *so, char *host, size_t host_len, char *why,
+		      size_t why_len)
+{
+	if (gethostname(host, host_len - 1) < 0 || !host[0])
+		snprintf(host, host_len, "localhost");
+	so->instance = conf->name ? conf->name : host;
+	so->settle_ms = 2 * conf->interval_ms + 1000;
+	return bus_open_kafka(&so->bus, conf->bus, conf->bus_config, why, why_len);
 }
 
 int cmd_server(int argc, char **argv)
@@ -71,12 +97,19 @@ int cmd_server(int argc, char **argv)
 	struct server_conf conf = {.interval_ms = 1000};
 	struct server_opts so = server_defaults;
 	struct server *s = NULL;
-	char **args, why[1024], data[4096];
+	struct role_bus watch = {0};
+	char **args, why[1024], data[4096], host[128] = "";
+	bool live;
 	sigset_t set;
 	int n, r = opt_parse(CMD_PROGRAM " server", &server_command, argc, argv, &conf, &args, &n);
 
 	if (r)
 		return r == OPT_HELP ? CMD_OK : CMD_USAGE;
+	live = conf.bus && strcmp(conf.bus, "none");
+	if (live && !bus_brokers(conf.bus)) {
+		fprintf(stderr, CMD_PROGRAM " server: --bus: '%s' is neither none nor kafka:HOST:PORT\n", conf.bus);
+		return CMD_USAGE;
+	}
 	run_data_folder(conf.data, data, sizeof(data));
 	snprintf(why, sizeof(why), OPT_INTERVAL_RULE);
 	if (!opt_interval_ok(conf.interval_ms) ||
@@ -85,10 +118,11 @@ int cmd_server(int argc, char **argv)
 		return CMD_USAGE;
 	}
 	snprintf(why, sizeof(why), "%.900s/skyfall.db", data);
-	if (access(why, F_OK) < 0) {
+	if (!live && access(why, F_OK) < 0) {
 		fprintf(stderr,
 			CMD_PROGRAM
-			" server: nothing is stored in %.900s: name the folder of a former `skyfall run` with --data\n",
+			" server: nothing is stored in %.900s: name the folder of a former `skyfall run` with --data, or a "
+			"bus with --bus\n",
 			data);
 		return CMD_FAILED;
 	}
@@ -102,18 +136,27 @@ int cmd_server(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	run_open_files();
-	r = server_new(&s, &so, why, sizeof(why));
+	if (live) {
+		r = server_bus(&conf, &so, host, sizeof(host), why, sizeof(why));
+		watch.bus = so.bus;
+	}
+	if (r == 0)
+		r = server_new(&s, &so, why, sizeof(why));
+	if (r == 0 && live)
+		r = server_add_metrics(s, server_bus_metrics, so.bus);
 	if (r == 0)
 		r = server_start(s, why, sizeof(why));
 	if (r == 0) {
 		printf("Skyfall " SKYFALL_VERSION " answers from %s; Ctrl-C stops.\n  page   %s/\n  API    %s\n", data,
 		       server_url(s), server_url(s));
 		fflush(stdout);
-		server_wait(&set);
+		server_wait(&set, live ? &watch : NULL);
 		server_stop(s);
 	} else {
 		fprintf(stderr, CMD_PROGRAM " server: %s\n", why);
 	}
 	server_free(s);
+	if (watch.bus)
+		bus_close(watch.bus);
 	return r < 0 ? CMD_FAILED : CMD_OK;
 }

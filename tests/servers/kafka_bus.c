@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The suite of every bus on a real broker, then what Kafka alone does. SKYFALL_KAFKA: its address. Each test has topics of
- * its own (another prefix).
+ * its own (another prefix). An argument: only tests of that name (with * and ?).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -98,26 +98,30 @@ static void fenced_by_the_same_id(void **state)
 {
 	struct bus *bus = open_more(1, "");
 	struct bus_producer *old = suite_producer(bus, "same"), *young = suite_producer(bus, "same");
-	struct bus_reader *r = suite_reader(bus, NULL, BUS_EDGES);
+	struct bus_reader *e = suite_reader(bus, NULL, BUS_EDGES);
 	char why[256];
+	int r;
 
 	assert_int_equal(bus_begin(old), 0);
 	assert_int_equal(suite_put(old, BUS_EDGES, 0, "", "old"), 0);
 	assert_int_equal(bus_begin(young), 0);
 	assert_int_equal(suite_put(young, BUS_EDGES, 0, "", "young"), 0);
-	assert_int_equal(bus_commit(old, NULL, NULL, 0), -ESTALE);
+	r = bus_commit(old, NULL, NULL, 0);
 	bus_why(bus, why, sizeof(why));
+	if (r != -ESTALE)
+		print_error("%s\n", why);
+	assert_int_equal(r, -ESTALE);
 	assert_non_null(strstr(why, "same"));
 	assert_int_equal(bus_commit(young, NULL, NULL, 0), 0);
-	suite_expect(r, 1, "young ");
+	suite_expect(e, 1, "young ");
 	assert_int_equal(bus_begin(old), 0);
 	assert_int_equal(suite_put(old, BUS_EDGES, 0, "", "again"), 0);
 	assert_int_equal(bus_commit(old, NULL, NULL, 0), 0);
-	suite_expect(r, 1, "again ");
-	suite_expect_nothing(r);
+	suite_expect(e, 1, "again ");
+	suite_expect_nothing(e);
 	bus_producer_close(old);
 	bus_producer_close(young);
-	bus_reader_close(r);
+	bus_reader_close(e);
 	bus_close(bus);
 }
 
@@ -310,7 +314,7 @@ static void statistics(void **state)
 		assert_int_equal(bus_abort(p), 0);
 		buf_clear(&b);
 		bus_metrics(bus, &b);
-		seen = counted(&b, "produced_messages_total{client=\"producer p\"}") == 1 &&
+		seen = counted(&b, "produced_messages_total{client=\"producer p\"}") >= 1 &&
 		       counted(&b, "consumed_messages_total{client=\"reader g\"}") >= 1;
 	}
 	if (!seen)
@@ -360,7 +364,7 @@ static void bad_settings(void **state)
 	open_fails(brokers(), path, -EACCES, "Authentication failure"); /* it speaks no SASL */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct bus_implementation implementation = {"kafka", open_kafka, 400};
 	static const struct CMUnitTest kafka[] = {
@@ -372,6 +376,8 @@ int main(void)
 	char command[64];
 	int failed;
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	if (!mkdtemp(folder))
 		return 1;
 	failed = bus_suite_run(&implementation) + cmocka_run_group_tests_name("kafka alone", kafka, NULL, NULL);
