@@ -3,11 +3,13 @@
  * Rows on a kernel about whose structures nothing is known (no BTF of it anywhere): `stable`.
  *
  * Three things are read, none of which depends on the layout of a struct:
- *  - the hook on classic tracepoints (agent/bpf/stable.bpf.c): who connected, when, how it ended; by cookie once it ended;
+ *  - the hook on tracepoints, classic and raw (agent/bpf/stable.bpf.c): who connected, when, how it ended; by cookie once it
+ *    ended, by addresses and ports where no program learned the cookie;
  *  - the kernel's message at the destruction of a socket (agent/destroys.h): its last tcp_info, cookie, namespace;
  *  - once an interval a dump of the open sockets (agent/diag.h): tcp_info, cookie, namespace.
  * A connection that lives between two dumps is known whole by the first two, joined by the cookie when the message is read,
- * which is always after the hook's part. One that a dump saw is kept in `conns` by cookie, with what was reported of it;
+ * which is always after the hook's part; a message that finds none waits for the end of the look, where the hook's sockets are gone
+ * through for its addresses and ports (agent/stable_live.h). One that a dump saw is kept in `conns` by cookie, with what was reported of it;
  * its end adds the rest. A dump finds the hook's part of a new connection by its addresses and ports.
  *
  * What it cannot know, and what is said of that
@@ -15,7 +17,8 @@
  *  2. Messages the kernel had no room for (`destroys_dropped`): those connections' bytes since their last dump are lost. Their ends
  *     are known by the hook and counted, in the namespace of their process, or the agent's own.
  *  3. disconnect() clears the socket: who closes with linger 0 has no sums of that connection since its last dump.
- *  4. Events the kernel passed over (agent/bpf/stable.bpf.c): begun or ended unseen; counted, without a process or cause (`recovered`).
+ *  4. Events that reached neither kind of program (agent/bpf/stable.bpf.c): begun or ended unseen; counted, without a process or
+ *     cause (`recovered`, `finalised`), bytes sent exact, those received off by one at most (`fin_guessed`).
  *  5. Not in tcp_info: segments marked lost. Not by the hook: a server's handshake, a failure before the SYN (no_route),
  *     before 5.14 the errors: what timed out or was unreachable is failed_other there.
  *  6. A socket closed by the stack while its program keeps the descriptor is counted as closed when that goes.

@@ -14,7 +14,8 @@ CONNECTIONS = 1000
 CONNECTIONS_FULL = 10000
 MODES = {"off": "not steered", "one": "to one CPU", "all": "to all CPUs", "busy": "to one CPU, process 1 busy there",
          "alone": "to all CPUs, no program preempts another",
-         "card": "by a card's interrupts", "card_all": "by a card's interrupts, to all CPUs"}
+         "card": "by a card's interrupts", "card_all": "by a card's interrupts, to all CPUs",
+         "stable": "to all CPUs, without BTF"}
 INTERRUPTS = "interrupts the hook"
 NAMES = [*MODES.values(), INTERRUPTS]
 COLUMNS = ("steering",)
@@ -67,12 +68,13 @@ def differences(mode, rows, share):
         wrong.append(f"ActiveOpens {mode['active_opens']}, the client made {made}")
     if not made <= mode["passive_opens"] <= made * (1 + PASSIVE_TWICE):
         wrong.append(f"PassiveOpens {mode['passive_opens']}, the client made {made}")
+    guessed = ledger(rows).get("fin_guessed", 0)  # was there a FIN among the bytes received?
     for view, tried in (("client", made), ("server", 0)):
         expected = {"attempts": tried, "opened": made, "closed": made, "tx_bytes": mode[view]["sent"],
                     "rx_bytes": mode[view]["received"]}
         seen = sums(rows, view, mode["port"])
         wrong += [f"{view} {name}: {seen.get(name, 0)}, expected {expected[name]}" for name in COUNTED
-                  if abs(seen.get(name, 0) - expected[name]) > expected[name] * share]
+                  if abs(seen.get(name, 0) - expected[name]) > expected[name] * share + (name == "rx_bytes") * guessed]
         wrong += [f"{view} {name}: {value}" for name, value in seen.items()
                   if name.startswith("failed_") and value > made * share]
     return wrong
@@ -95,7 +97,7 @@ def case(mode, rows, release):
     note = (f"{mode['client']['opened']} connections in {mode['ended'] - mode['began']:.1f} s: {missing(mode, rows)}; "
             f"recursion misses {misses(own)}; {mode['over_1']} events over process 1; PassiveOpens "
             f"{mode['passive_opens'] - mode['client']['opened']:+d}")
-    note += "".join(f"; {name} {own[name]}" for name in ("replaced", "recovered", "finalised", "update_failed")
+    note += "".join(f"; {name} {own[name]}" for name in ("replaced", "recovered", "finalised", "fin_guessed", "update_failed")
                     if own.get(name))
     return MODES[mode["name"]], [note], differences(mode, rows, PREEMPTED_SHARE if preempted else 0)
 
@@ -114,7 +116,7 @@ def cases(said, kernel):
             rows.append(value)
         elif word == "mode":
             done.append(case(value, rows, release))
-            interrupted += sum(misses(ledger(rows)))
+            interrupted += sum(misses(ledger(rows))) if value["name"] != "stable" else 0
             rows = []
     names = [name for name, _, _ in done]
     done += [(name, (), ["the guest did not come to it"]) for name in MODES.values() if name not in names]
