@@ -13,7 +13,7 @@
 #include "cli/run.h"
 
 struct server_conf {
-	const char *data, *listen, *web_root, *bus, *bus_config, *name;
+	const char *data, *listen, *web_root, *bus, *bus_config, *name, *spool, *cluster;
 	uint32_t interval_ms;
 };
 
@@ -24,8 +24,19 @@ static const struct opt server_options[] = {
 	 .letter = 'd',
 	 .type = OPT_STRING,
 	 AT(data),
+	 .arg = "FOLDER|URL",
+	 .help = "what `skyfall run` kept; default /var/lib/skyfall as root, else $XDG_STATE_HOME/skyfall; or a ClickHouse: "
+		 "http[s]://[USER:PASSWORD@]HOST[:PORT]/DATABASE"},
+	{.name = "spool",
+	 .type = OPT_STRING,
+	 AT(spool),
 	 .arg = "FOLDER",
-	 .help = "what `skyfall run` kept; default /var/lib/skyfall as root, else $XDG_STATE_HOME/skyfall"},
+	 .help = "with ClickHouse: where batches wait while it is away, 1 GiB at most; none: they wait on the bus"},
+	{.name = "cluster",
+	 .type = OPT_STRING,
+	 AT(cluster),
+	 .arg = "NAME",
+	 .help = "with ClickHouse: its tables are those of `skyfall store --print-ddl --replicated --cluster NAME`"},
 	{.name = "listen",
 	 .letter = 'l',
 	 .type = OPT_STRING,
@@ -118,7 +129,7 @@ int cmd_server(int argc, char **argv)
 		return CMD_USAGE;
 	}
 	snprintf(why, sizeof(why), "%.900s/skyfall.db", data);
-	if (!live && access(why, F_OK) < 0) {
+	if (!live && !store_is_url(data) && access(why, F_OK) < 0) {
 		fprintf(stderr,
 			CMD_PROGRAM
 			" server: nothing is stored in %.900s: name the folder of a former `skyfall run` with --data, or a "
@@ -131,6 +142,8 @@ int cmd_server(int argc, char **argv)
 	so.web_root = conf.web_root;
 	so.store = store_defaults;
 	so.store.interval_s = (uint16_t)(conf.interval_ms / 1000);
+	so.store.spool = conf.spool;
+	so.store.cluster = conf.cluster;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -147,7 +160,8 @@ int cmd_server(int argc, char **argv)
 	if (r == 0)
 		r = server_start(s, why, sizeof(why));
 	if (r == 0) {
-		printf("Skyfall " SKYFALL_VERSION " answers from %s; Ctrl-C stops.\n  page   %s/\n  API    %s\n", data,
+		printf("Skyfall " SKYFALL_VERSION " answers from %s; Ctrl-C stops.\n  page   %s/\n  API    %s\n",
+		       strrchr(data, '@') ? strrchr(data, '@') + 1 : data, /* no password */
 		       server_url(s), server_url(s));
 		fflush(stdout);
 		server_wait(&set, live ? &watch : NULL);

@@ -18,7 +18,7 @@
  *    back what is not yet committed, with the same effect.
  * 4. Pairs above the cap of their (interval, edge) are summed in one row with zero addresses. So that a pair brought twice
  *    is not added twice, table `folded` holds the keys that went into it.
- * 5. Coarser tiers: tiers.c. Which file answers what: cover.c.
+ * 5. Coarser tiers: marks.c. Which file answers what: cover.c.
  *
  * Why edges and pairs are not in one file: pairs are kept for a shorter time, and retention is to remove files, not rows.
  * Why the scope is text in the key and no hash: it is nearly always empty, and then costs nothing.
