@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/table.h"
 #include "bus/kafka_conf.h"
 #include "bus/topics.h"
@@ -230,6 +232,38 @@ static int create_result(struct look *l, rd_kafka_event_t *event)
 	return 0;
 }
 
+static bool made_all(struct look *l)
+{
+	const struct rd_kafka_metadata *m;
+	bool all = true;
+
+	if (rd_kafka_metadata(l->rk, 1, NULL, &m, WAIT_MS))
+		return false;
+	for (unsigned t = 0; t < BUS_TOPICS; t++) {
+		const struct rd_kafka_metadata_topic *topic = look_topic(m, l->names[t]);
+
+		all = all && topic && topic->partition_cnt > 0;
+		for (int i = 0; all && i < topic->partition_cnt; i++)
+			all = topic->partitions[i].leader >= 0;
+	}
+	rd_kafka_metadata_destroy(m);
+	return all;
+}
+
+/* The controller has made them; the brokers hear of it a little later. */
+static int look_made(struct look *l)
+{
+	const struct timespec step = {.tv_nsec = 50000000};
+	int64_t until = clock_mono_us() + WAIT_MS * 1000;
+
+	while (!made_all(l)) {
+		if (clock_mono_us() > until)
+			return look_failed(l, "topics", "made, but some partition has no leader yet");
+		nanosleep(&step, NULL);
+	}
+	return 0;
+}
+
 static int look_create(struct look *l)
 {
 	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(l->rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
@@ -283,6 +317,8 @@ static int look_all(struct look *l)
 	rd_kafka_metadata_destroy(m);
 	if (r == 0 && l->opts->create && l->wrong == 0)
 		r = look_create(l);
+	if (r == 0 && l->opts->create && l->wrong == 0)
+		r = look_made(l);
 	return r < 0 ? r : l->wrong;
 }
 
