@@ -263,7 +263,7 @@ struct model {
 	struct flow_edge rows[EDGES][SLOTS];
 };
 
-#define TOGETHER 60 /* intervals in a batch */
+#define TOGETHER 10 /* intervals in a batch: what the library of today cuts off is longer */
 
 static void model_write(struct world *w, struct model *m)
 {
