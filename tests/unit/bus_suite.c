@@ -335,6 +335,34 @@ static void group_shares_partitions(void **state)
 	bus_close(bus);
 }
 
+/* Of each of n partitions what is wanted; how they take turns is the bus's business. */
+static void expect_each(struct bus_reader *r, size_t n, const char *want)
+{
+	int64_t until = clock_mono_us() + SUITE_WAIT_MS * 1000;
+	char text[4][64] = {""};
+	struct bus_msg m[8];
+	size_t whole = 0;
+
+	while (whole < n) {
+		int k = bus_read(r, m, 8, 50);
+
+		assert_true(k >= 0 && clock_mono_us() < until);
+		for (int i = 0; i < k; i++) {
+			char *t = text[m[i].partition];
+
+			snprintf(t + strlen(t), sizeof(text[0]) - strlen(t), "%.*s ", (int)m[i].value_len,
+				 (const char *)m[i].value);
+		}
+		whole = 0;
+		for (size_t i = 0; i < 4; i++)
+			whole += strlen(text[i]) >= strlen(want);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		if (text[i][0])
+			assert_string_equal(text[i], want);
+	}
+}
+
 /* What goes is committed while it goes; what comes is read from where `assigned` said. */
 static void events_commit_and_seek(void **state)
 {
@@ -372,7 +400,7 @@ static void events_commit_and_seek(void **state)
 	bus_reader_close(b.r);
 	a.p = NULL;
 	a.seek_to = oldest + 1;
-	suite_expect(a.r, 4, "2 3 2 3 ");
+	expect_each(a.r, 2, "2 3 ");
 	bus_reader_close(a.r);
 	bus_producer_close(p);
 	bus_producer_close(txn);
