@@ -197,18 +197,6 @@ static int begin(struct source *s)
 	return r;
 }
 
-static void forget(struct source *s)
-{
-	size_t i;
-
-	for (i = 0; i < conns_places(s->to.conns); i++) {
-		struct conn *c = conns_at(s->to.conns, i);
-
-		if (c)
-			conns_remove(s->to.conns, c);
-	}
-}
-
 static int source_stable_start(struct source *s, char *why, size_t why_len)
 {
 	int r = conns_new(&s->to.conns, s->max_socks);
@@ -337,7 +325,7 @@ static int source_stable_ease(struct source *s, const struct budget_step *step)
 	if (s->bypass && !was) {
 		stable_bypass(s->to.hook, true);
 		destroys_silence(s->destroys);
-		forget(s);
+		stable_rows_forget(&s->to);
 	} else if (was && !s->bypass) {
 		r = follow(s);
 		stable_bypass(s->to.hook, false);

@@ -21,8 +21,7 @@ bool stable_knows_errors(const struct stable *s);
 /* Takes the entry of the socket that ended with this cookie. False: there is none. */
 bool stable_take(struct stable *s, uint64_t cookie, struct stable_sock *ret);
 
-/* Takes the entry with this key and id, ended, destroyed and without a cookie, from among the sockets. False: it is another's by
- * now. */
+/* Takes the entry with this key and id, ended and without a cookie, from among the sockets. False: it is another's by now. */
 bool stable_take_gone(struct stable *s, uint64_t key, uint64_t id);
 
 /* fn is called for each: ended sockets nobody took, sockets that live (both struct stable_sock), listeners (struct

@@ -57,12 +57,17 @@ static uint64_t tuple_hash(const uint8_t local[16], const uint8_t remote[16], ui
 	return hash64(&t, sizeof(t));
 }
 
+bool stable_live_may(const struct stable_sock *e)
+{
+	return e->phase == STABLE_OPEN || e->flags & (STABLE_GONE | STABLE_CLOSELESS);
+}
+
 static int live_add(void *arg, uint64_t key, const void *value)
 {
 	const struct stable_sock *e = value;
 	struct stable_live *l = arg;
 
-	if (!e->rport || !(e->flags & STABLE_ENDED ? e->flags & STABLE_GONE : e->phase == STABLE_OPEN))
+	if (!e->rport || !stable_live_may(e))
 		return 0;
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? l->cap * 2 : 256;
@@ -112,6 +117,8 @@ static int live_read(struct stable_live *l, struct stable *hook)
 
 bool stable_live_same(const struct stable_sock *e, const struct diag_sock *d)
 {
+	if (e->phase == STABLE_CONNECTING && !(e->flags & STABLE_CLOSELESS) && d->info.tcpi_bytes_acked)
+		return false; /* an attempt that was seen to fail: nobody acknowledged its SYN */
 	return (!e->lport || e->lport == d->lport) && e->rport == d->rport && !memcmp(e->local, d->local.b, 16) &&
 	       !memcmp(e->remote, d->remote.b, 16);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hook's sockets by their addresses and ports, read when first asked for in an interval: open ones, and those that were
- * destroyed while no program learned by which cookie. */
+/* The hook's sockets by their addresses and ports, read when first asked for in an interval: open ones, and those that ended
+ * while no program learned by which cookie. */
 #pragma once
 
 #include "agent/diag.h"
@@ -20,5 +20,9 @@ const struct stable_sock *stable_live_find(struct stable_live *l, struct stable 
 /* Takes the hook's part of a destroyed one. False: it has none. */
 bool stable_live_take(struct stable_live *l, struct stable *hook, const struct diag_sock *d, struct stable_sock *ret);
 
-/* The message is of this socket: same addresses and ports, as far as the hook knows them. */
+/* A message may be of this socket: a connection, destroyed, or ended while nobody saw it. Not of an attempt that just ended: the same
+ * socket may try again, and has one message. */
+bool stable_live_may(const struct stable_sock *e);
+
+/* And it is: same addresses and ports, as far as the hook knows them. */
 bool stable_live_same(const struct stable_sock *e, const struct diag_sock *d);

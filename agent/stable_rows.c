@@ -216,15 +216,35 @@ void stable_rows_alone(struct stable_rows *s)
 	s->n_late = 0;
 }
 
+void stable_rows_forget(struct stable_rows *s)
+{
+	size_t i;
+
+	for (i = 0; i < conns_places(s->conns); i++) {
+		struct conn *c = conns_at(s->conns, i);
+
+		if (c)
+			conns_remove(s->conns, c);
+	}
+	s->n_late = 0;
+}
+
 /* The message of an ended socket whose cookie no program learned; NULL: the kernel had no room for it. */
 static struct stable_late *late_of(struct stable_rows *s, const struct stable_sock *e)
 {
 	size_t i;
 
-	for (i = 0; i < s->n_late && e->flags & STABLE_GONE; i++)
+	for (i = 0; i < s->n_late && stable_live_may(e); i++)
 		if (s->late[i].netns && stable_live_same(e, &s->late[i].d))
 			return &s->late[i];
 	return NULL;
+}
+
+/* Neither its CLOSE nor its destruction reached a program, its address is another's by now: its message is told alone. An
+ * attempt's says too little for that. */
+static bool told_alone(const struct stable_sock *e)
+{
+	return e->phase == STABLE_OPEN && (e->flags & (STABLE_CLOSELESS | STABLE_GONE)) == STABLE_CLOSELESS;
 }
 
 /* The namespace of an end that came without the kernel's message; 0: none that is watched. */
@@ -256,7 +276,7 @@ int stable_rows_left(void *arg, uint64_t key, const void *value)
 		late->netns = 0;
 		return 0;
 	}
-	if (!e->rport) /* nobody knows with whom: of another protocol, or its message was told alone */
+	if (!e->rport || told_alone(e)) /* no name: of another protocol, or told alone as well */
 		return 0;
 	told_by(s, e->since_ns ? e->since_ns : e->at_ns);
 	if (known && known->known) {

@@ -47,6 +47,9 @@ void stable_rows_begin(struct stable_rows *s);
 void stable_rows_join(struct stable_rows *s);
 void stable_rows_alone(struct stable_rows *s);
 
+/* Nobody looks any more: what is open then, and messages that wait, are never told. */
+void stable_rows_forget(struct stable_rows *s);
+
 /* Each with a struct stable_rows; always 0. For destroys_read(), stable_ended(), diag_dump(). */
 int stable_rows_destroyed(void *rows, uint32_t netns, const struct diag_sock *d);
 int stable_rows_left(void *rows, uint64_t key, const void *value);

@@ -155,16 +155,21 @@ static struct diag_sock message(void)
 	return d;
 }
 
+static void look_at(struct all *a, const struct diag_sock *d)
+{
+	stable_live_begin(a->s.live);
+	if (d)
+		assert_int_equal(stable_rows_destroyed(&a->s, NETNS, d), 0);
+	stable_rows_join(&a->s);
+	assert_int_equal(stable_ended(&a->hook, stable_rows_left, &a->s), 0);
+	stable_rows_alone(&a->s);
+}
+
 static void look(struct all *a, bool told)
 {
 	struct diag_sock d = message();
 
-	stable_live_begin(a->s.live);
-	if (told)
-		assert_int_equal(stable_rows_destroyed(&a->s, NETNS, &d), 0);
-	stable_rows_join(&a->s);
-	assert_int_equal(stable_ended(&a->hook, stable_rows_left, &a->s), 0);
-	stable_rows_alone(&a->s);
+	look_at(a, told ? &d : NULL);
 }
 
 /* One row of the whole connection, with its owner and handshake. */
@@ -306,6 +311,85 @@ static void by_the_message_alone(void **state)
 	assert_int_equal(row->val.closed, 1);
 }
 
+static void assert_closed(struct all *a, uint64_t n)
+{
+	uint64_t closed = 0;
+
+	for (size_t i = 0; i < agent_rows_count(a->rows); i++)
+		closed += agent_rows_at(a->rows, i)->val.closed;
+	assert_int_equal(closed, n);
+}
+
+/* Its destruction reached no program at all: still in its place, or pushed out of it by the next at its address. */
+static void by_addresses_not_seen_to_go(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.socks[2] = entry(CLOSED);
+	look(a, true);
+	assert_whole(a);
+}
+
+static void by_addresses_pushed_out(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.ended[3] = entry(CLOSED);
+	a->hook.ended_key[3] = a->hook.ended[3].id | 1ULL << 63;
+	look(a, true);
+	assert_whole(a);
+}
+
+/* Neither its CLOSE nor its destruction did: told by its message, and not once more when its address is used again. */
+static void told_by_the_message_already(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.socks[0] = entry(0);
+	look(a, true);
+	assert_closed(a, 1);
+	a->hook.ended[0] = a->hook.socks[0];
+	a->hook.ended[0].flags |= STABLE_ENDED | STABLE_CLOSELESS;
+	a->hook.ended[0].tgid = 0;
+	a->hook.ended_key[0] = a->hook.ended[0].id | 1ULL << 63;
+	a->hook.socks[0].phase = 0;
+	a->s.all_netns = true;
+	a->s.now_us = 60000000;
+	look(a, false);
+	assert_closed(a, 1);
+	assert_int_equal(a->hook.ended[0].phase, 0);
+}
+
+/* What was refused before, by the same peer, from a port nobody knows, is not the connection. */
+static void an_attempt_before(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.socks[0] = entry(STABLE_ENDED | STABLE_GONE | STABLE_RESET_IN);
+	a->hook.socks[0].phase = STABLE_CONNECTING;
+	a->hook.socks[0].old = 2;
+	a->hook.socks[0].lport = 0;
+	look(a, true);
+	assert_closed(a, 1);
+	assert_int_equal(agent_rows_at(a->rows, 0)->val.failed_refused, 0);
+	assert_int_equal(agent_rows_at(a->rows, 0)->val.tx_bytes, 100);
+	assert_int_equal(a->hook.socks[0].phase, STABLE_CONNECTING);
+}
+
+/* While nobody looks nothing is known: a message that waited for a look is not told after it, whole, though a part was before. */
+static void forgotten(void **state)
+{
+	struct all *a = *state;
+	struct diag_sock d = message();
+
+	assert_non_null(conns_add(a->s.conns, COOKIE));
+	assert_int_equal(stable_rows_destroyed(&a->s, NETNS, &d), 0);
+	stable_rows_forget(&a->s);
+	assert_int_equal(conns_count(a->s.conns), 0);
+	look(a, false);
+	assert_int_equal(agent_rows_count(a->rows), 0);
+}
+
 /* Neither that it was established nor its end was seen: the peer acknowledged its SYN, so it is no failed attempt. */
 static void begun_and_ended_unseen(void **state)
 {
@@ -329,13 +413,15 @@ static void begun_and_ended_unseen(void **state)
 /* A refused attempt whose cookie no program learned is one attempt, not a connection. */
 static void refused(void **state)
 {
+	struct diag_sock d = message();
 	struct all *a = *state;
 	const struct agent_row *row;
 
 	a->hook.socks[0] = entry(STABLE_ENDED | STABLE_GONE | STABLE_RESET_IN);
 	a->hook.socks[0].phase = STABLE_CONNECTING;
 	a->hook.socks[0].old = 2;
-	look(a, true);
+	d.info.tcpi_bytes_acked = d.info.tcpi_bytes_sent = d.info.tcpi_bytes_received = 0;
+	look_at(a, &d);
 	row = agent_rows_at(a->rows, 0);
 	assert_int_equal(agent_rows_count(a->rows), 1);
 	assert_int_equal(row->val.attempts, 1);
@@ -367,6 +453,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(before_the_message, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_of_the_same_addresses, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_the_message_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_addresses_not_seen_to_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(by_addresses_pushed_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(told_by_the_message_already, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_attempt_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(begun_and_ended_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_knows_with_whom, setup, teardown),
