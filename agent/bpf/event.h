@@ -75,10 +75,10 @@ enum sky_phase { SKY_CONNECTING = 1, SKY_OPEN };
 #define SKY_LIVE 0x100
 #define SKY_LEAVING 0xff
 
-/* Names an id among those a place holds within four seconds; never 0. */
+/* Names an id among those a place holds within two seconds (the low bits of its time); never 0. */
 static inline __u32 sky_walk_mark(__u64 id)
 {
-	return (__u32)(id >> 12) | 1;
+	return (__u32)(id >> 11) | 1;
 }
 
 /* Names the address of a socket; never 0. */

@@ -115,9 +115,21 @@ static void both_compilers_agree(void **state)
 	flow__destroy(skel);
 }
 
+/* Where the clock counts ticks, ids of one CPU follow each other by one (entry_id()), at one address too. */
+static void marks_of_ids_that_follow(void **state)
+{
+	for (uint64_t now = 1000000; now < 1000016; now++) {
+		uint32_t mark = sky_walk_mark(now << 12 | 1);
+
+		assert_int_not_equal(mark, 0);
+		assert_int_not_equal(mark, sky_walk_mark((now + 1) << 12 | 1));
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(both_compilers_agree)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(both_compilers_agree),
+					   cmocka_unit_test(marks_of_ids_that_follow)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
