@@ -62,7 +62,7 @@ def statistics_on(pid):
 
 @contextlib.contextmanager
 def agent(bench, load):
-    """As it is most of the time: it measures itself by the statistics for one interval a minute, first in its first."""
+    """As it is most of the time: it measures itself by the statistics for one interval in five minutes, first in its first."""
     bench.start_agent("--interval", "1s")
     try:
         while statistics_on(bench.agent.process.pid):
@@ -81,7 +81,8 @@ def empty(*_):
 
 
 def median_range(values):
-    """(median, lower and upper bound with 95 % of confidence or more: order statistics, whatever the distribution)"""
+    """(median, lower and upper bound with 95 % of confidence or more, of fewer than six values the least and the most: order
+    statistics, whatever the distribution)"""
     order, n = sorted(values), len(values)
     chance, skip, term = 0.0, 0, 0.5 ** n
     while skip < n // 2 and 2 * (chance + term) <= 0.05:
