@@ -184,10 +184,16 @@ int stable_rows_destroyed(void *arg, uint32_t netns, const struct diag_sock *d)
 	struct stable_rows *s = arg;
 	struct stable_sock end;
 
-	if (stable_take(s->hook, d->cookie, &end))
+	if (stable_take(s->hook, d->cookie, &end)) {
 		destroyed(s, netns, d, &end);
-	else if ((d->rport || conns_find(s->conns, d->cookie)) && !late_add(s, netns, d)) /* else it never connected */
+		return 0;
+	}
+	if (!d->rport && !conns_find(s->conns, d->cookie))
+		return 0; /* it never connected */
+	if (!late_add(s, netns, d)) {
+		s->n_hurried += d->rport && d->info.tcpi_segs_in && d->info.tcpi_segs_out;
 		destroyed(s, netns, d, NULL);
+	}
 	return 0;
 }
 
@@ -226,7 +232,7 @@ void stable_rows_forget(struct stable_rows *s)
 		if (c)
 			conns_remove(s->conns, c);
 	}
-	s->n_late = 0;
+	s->n_late = s->n_hurried = 0;
 }
 
 /* The message of an ended socket whose cookie no program learned; NULL: the kernel had no room for it. */
@@ -240,11 +246,16 @@ static struct stable_late *late_of(struct stable_rows *s, const struct stable_so
 	return NULL;
 }
 
-/* Neither its CLOSE nor its destruction reached a program, its address is another's by now: its message is told alone. An
- * attempt's says too little for that. */
-static bool told_alone(const struct stable_sock *e)
+/* A connection whose message is told alone: neither its CLOSE nor its destruction reached a program, and its address is another's by
+ * now; or there was no room for the message to wait for it. Which of those it was is not known, but how many. An attempt's
+ * message says too little to be told alone. */
+static bool told_alone(struct stable_rows *s, const struct stable_sock *e)
 {
-	return e->phase == STABLE_OPEN && (e->flags & (STABLE_CLOSELESS | STABLE_GONE)) == STABLE_CLOSELESS;
+	if (e->phase != STABLE_OPEN || e->cookie)
+		return false;
+	if (e->flags & STABLE_GONE)
+		return s->n_hurried && s->n_hurried--;
+	return e->flags & STABLE_CLOSELESS;
 }
 
 /* The namespace of an end that came without the kernel's message; 0: none that is watched. */
@@ -276,7 +287,7 @@ int stable_rows_left(void *arg, uint64_t key, const void *value)
 		late->netns = 0;
 		return 0;
 	}
-	if (!e->rport || told_alone(e)) /* no name: of another protocol, or told alone as well */
+	if (!e->rport || told_alone(s, e)) /* no name: of another protocol, or told alone as well */
 		return 0;
 	told_by(s, e->since_ns ? e->since_ns : e->at_ns);
 	if (known && known->known) {

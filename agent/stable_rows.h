@@ -35,6 +35,7 @@ struct stable_rows {
 	/* The kernel's messages whose cookie the hook does not know; they wait for the end of the look. */
 	struct stable_late *late;
 	size_t n_late, max_late;
+	uint64_t n_hurried; /* messages of connections for which there was no room there, told without the hook's part */
 };
 
 void stable_rows_deinit(struct stable_rows *s);

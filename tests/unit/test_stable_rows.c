@@ -376,6 +376,30 @@ static void an_attempt_before(void **state)
 	assert_int_equal(a->hook.socks[0].phase, STABLE_CONNECTING);
 }
 
+/* More messages wait than there is room for: who is told at once is not told again when the hook's part comes. */
+static void more_than_can_wait(void **state)
+{
+	struct all *a = *state;
+	struct diag_sock d = message();
+
+	for (d.cookie = 1; d.cookie <= 4096 + 1; d.cookie++, d.lport++)
+		assert_int_equal(stable_rows_destroyed(&a->s, NETNS, &d), 0);
+	assert_closed(a, 1);
+	look(a, false);
+	assert_closed(a, 4096 + 1);
+	a->hook.ended[0] = entry(CLOSED | STABLE_GONE);
+	a->hook.ended[0].tgid = 0;
+	a->hook.ended_key[0] = a->hook.ended[0].id | 1ULL << 63;
+	a->s.all_netns = true;
+	a->s.now_us = 60000000;
+	look(a, false);
+	assert_closed(a, 4096 + 1);
+	assert_int_equal(a->hook.ended[0].phase, 0);
+	a->hook.ended[0].phase = STABLE_OPEN; /* the message of another was dropped */
+	look(a, false);
+	assert_closed(a, 4096 + 2);
+}
+
 /* While nobody looks nothing is known: a message that waited for a look is not told after it, whole, though a part was before. */
 static void forgotten(void **state)
 {
@@ -457,6 +481,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(by_addresses_pushed_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(told_by_the_message_already, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_attempt_before, setup, teardown),
+		cmocka_unit_test_setup_teardown(more_than_can_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(begun_and_ended_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
