@@ -166,3 +166,19 @@ bool stable_live_take(struct stable_live *l, struct stable *hook, const struct d
 	*ret = one->e;
 	return true;
 }
+
+bool stable_live_take_old(struct stable_live *l, struct stable *hook, size_t *at, int64_t before_us,
+			  struct stable_sock *ret)
+{
+	while (l->read && *at < l->n) {
+		struct live *one = &l->v[(*at)++];
+
+		if (!one->key || !(one->e.flags & STABLE_GONE) || (int64_t)(one->e.gone_ns / 1000) > before_us ||
+		    !stable_take_gone(hook, one->key, one->e.id))
+			continue;
+		one->key = 0;
+		*ret = one->e;
+		return true;
+	}
+	return false;
+}

@@ -20,6 +20,10 @@ const struct stable_sock *stable_live_find(struct stable_live *l, struct stable 
 /* Takes the hook's part of a destroyed one. False: it has none. */
 bool stable_live_take(struct stable_live *l, struct stable *hook, const struct diag_sock *d, struct stable_sock *ret);
 
+/* Takes, from the place *at on, one that was destroyed before then, if they were read. False: no more. */
+bool stable_live_take_old(struct stable_live *l, struct stable *hook, size_t *at, int64_t before_us,
+			  struct stable_sock *ret);
+
 /* A message may be of this socket: a connection, destroyed, or ended while nobody saw it. Not of an attempt that just ended: the same
  * socket may try again, and has one message. */
 bool stable_live_may(const struct stable_sock *e);

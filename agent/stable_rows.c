@@ -212,16 +212,6 @@ void stable_rows_join(struct stable_rows *s)
 	}
 }
 
-void stable_rows_alone(struct stable_rows *s)
-{
-	size_t i;
-
-	for (i = 0; i < s->n_late; i++)
-		if (s->late[i].netns)
-			destroyed(s, s->late[i].netns, &s->late[i].d, NULL);
-	s->n_late = 0;
-}
-
 void stable_rows_forget(struct stable_rows *s)
 {
 	size_t i;
@@ -270,45 +260,66 @@ static uint32_t left_netns(const struct stable_rows *s, const struct stable_sock
 	return inum || !s->all_netns ? 0 : netns_self();
 }
 
-int stable_rows_left(void *arg, uint64_t key, const void *value)
+/* An end whose message did not come, or tells nothing. */
+static void left(struct stable_rows *s, const struct stable_sock *e)
 {
-	const struct stable_sock *e = value;
-	struct stable_rows *s = arg;
 	struct conn *known = e->cookie ? conns_find(s->conns, e->cookie) : NULL, c = {0};
-	struct stable_late *late = e->cookie ? NULL : late_of(s, e);
-	struct stable_sock end = *e;
 	uint32_t netns;
 
-	if (!late && (e->cookie || e->flags & STABLE_GONE) && s->now_us - (int64_t)(e->at_ns / 1000) < LEFT_US)
-		return 0;
-	stable_forget(s->hook, key);
-	if (late) {
-		destroyed(s, late->netns, &late->d, &end);
-		late->netns = 0;
-		return 0;
-	}
 	if (!e->rport || told_alone(s, e)) /* no name: of another protocol, or told alone as well */
-		return 0;
+		return;
 	told_by(s, e->since_ns ? e->since_ns : e->at_ns);
 	if (known && known->known) {
 		finished(s, known, NULL, e);
 		s->counts->lost_closed_full++;
 		conns_remove(s->conns, known);
-		return 0;
+		return;
 	}
 	netns = left_netns(s, e);
 	if (!netns)
-		return 0;
+		return;
 	if (e->phase == STABLE_CONNECTING) {
 		failed(s, netns, e, NULL);
-		return 0;
+		return;
 	}
 	stable_conn_key(&c, netns, e->local, e->remote);
 	stable_owners_conn(s->owners, &c, e, NULL);
 	c.until_ms = e->since_ns ? e->since_ns / 1000000 : UINT64_MAX;
 	finished(s, &c, NULL, e);
 	s->counts->lost_closed_full += e->cookie != 0;
+}
+
+int stable_rows_left(void *arg, uint64_t key, const void *value)
+{
+	const struct stable_sock *e = value;
+	struct stable_rows *s = arg;
+	struct stable_late *late = e->cookie ? NULL : late_of(s, e);
+	struct stable_sock end = *e;
+
+	if (!late && (e->cookie || e->flags & STABLE_GONE) &&
+	    s->now_us - (int64_t)((e->gone_ns ?: e->at_ns) / 1000) < LEFT_US)
+		return 0;
+	stable_forget(s->hook, key);
+	if (!late) {
+		left(s, e);
+		return 0;
+	}
+	destroyed(s, late->netns, &late->d, &end);
+	late->netns = 0;
 	return 0;
+}
+
+void stable_rows_alone(struct stable_rows *s)
+{
+	struct stable_sock end;
+	size_t i, at = 0;
+
+	for (i = 0; i < s->n_late; i++)
+		if (s->late[i].netns)
+			destroyed(s, s->late[i].netns, &s->late[i].d, NULL);
+	s->n_late = 0;
+	while (stable_live_take_old(s->live, s->hook, &at, s->now_us - LEFT_US, &end))
+		left(s, &end);
 }
 
 /* --- dumps */

@@ -35,7 +35,8 @@ struct stable_rows {
 	/* The kernel's messages whose cookie the hook does not know; they wait for the end of the look. */
 	struct stable_late *late;
 	size_t n_late, max_late;
-	uint64_t n_hurried; /* messages of connections for which there was no room there, told without the hook's part */
+	uint64_t
+		n_hurried; /* messages of connections for which there was no room there, told without the hook's part */
 };
 
 void stable_rows_deinit(struct stable_rows *s);
@@ -44,7 +45,7 @@ void stable_rows_deinit(struct stable_rows *s);
 void stable_rows_begin(struct stable_rows *s);
 
 /* Near the end of a look: messages that wait get the hook's part by addresses and ports. After stable_ended(): those that have
- * none are told without. */
+ * none are told without, and so are the hook's destroyed ones that got none (a refused attempt's knows no port). */
 void stable_rows_join(struct stable_rows *s);
 void stable_rows_alone(struct stable_rows *s);
 

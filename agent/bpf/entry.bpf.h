@@ -55,17 +55,11 @@ static __always_inline bool entry_take(__u64 at, struct sky_sock *e)
 	return false;
 }
 
-/* Time of birth << 12 | cpu, and later than the last one given here: a host whose clock was found wanting counts ticks of
- * 1 to 10 ms (clocksource jiffies), and more than one socket is born in each. */
 static __always_inline __u64 entry_id(__u64 now)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
-	struct sky_handled *h = &handled[cpu & (SKY_CPUS - 1)];
 
-	if (now <= h->born)
-		now = h->born + 1;
-	h->born = now;
-	return now << 12 | cpu;
+	return sky_id(&handled[cpu & (SKY_CPUS - 1)], now, cpu);
 }
 
 /* Filled: from now on it is there for others. */

@@ -265,6 +265,16 @@ struct sky_handled {
 	__u64 pad[5];
 };
 
+/* The id of a socket that is born: time << 12 | cpu, and later than the last one given on this CPU: a host whose clock was found
+ * wanting counts ticks of 1 to 10 ms (clocksource jiffies), and more than one socket is born in each. */
+static inline __u64 sky_id(struct sky_handled *here, __u64 now, __u32 cpu)
+{
+	if (now <= here->born)
+		now = here->born + 1;
+	here->born = now;
+	return now << 12 | cpu;
+}
+
 /* How far the agent stepped back (agent/budget.h). Written by user space only; a page of its own, so that reading it is
  * cheap. */
 struct sky_guest {

@@ -134,14 +134,13 @@ static __always_inline void give(struct stable_sock *e)
 
 	if (bpf_map_update_elem(&ended, &key, e, BPF_ANY))
 		__sync_fetch_and_add(&counters.ended_full, 1);
-	else
-		__sync_fetch_and_add(&counters.ended_made, 1);
 }
 
 /* The entry of a socket that begins; what is there is of one whose end was missed, or of this one's earlier attempt. */
 static __always_inline struct stable_sock *fresh(__u64 sk, __u64 now)
 {
 	struct stable_sock *e = bpf_map_lookup_elem(&socks, &sk);
+	__u32 cpu = bpf_get_smp_processor_id();
 
 	if (e) {
 		if (!(e->flags & STABLE_ENDED)) {
@@ -157,7 +156,7 @@ static __always_inline struct stable_sock *fresh(__u64 sk, __u64 now)
 	}
 	e = bpf_map_lookup_elem(&socks, &sk);
 	if (e)
-		e->id = now << 12 | bpf_get_smp_processor_id();
+		e->id = sky_id(&handled[cpu & (SKY_CPUS - 1)], now, cpu);
 	return e;
 }
 
@@ -421,6 +420,7 @@ static __always_inline struct stable_sock *gone(__u64 sk)
 	if (!e || e->flags & STABLE_GONE)
 		return e;
 	e->flags |= STABLE_GONE;
+	e->gone_ns = now;
 	if (!(e->flags & STABLE_ENDED)) {
 		e->flags |= STABLE_ENDED | STABLE_CLOSELESS;
 		e->at_ns = now;

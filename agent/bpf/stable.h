@@ -41,9 +41,10 @@ enum stable_phase { STABLE_CONNECTING = 1, STABLE_OPEN };
 
 /* A socket between connect or birth and its end. */
 struct stable_sock {
-	__u64 id;                      /* time of birth << 12 | cpu */
+	__u64 id;                      /* sky_id() */
 	__u64 cookie;                  /* known at its end; 0: not even then */
 	__u64 syn_ns, since_ns, at_ns; /* SYN, established, closed; clock that never steps, 0 unknown */
+	__u64 gone_ns;                 /* destroyed, which may be long after; 0: not yet, or unseen */
 	__u64 cgroup;                  /* of the process that connected; 0 for a child */
 	__u8 local[16], remote[16];    /* IPv4 as ::ffff:a.b.c.d */
 	char comm[16];                 /* of the thread that connected */
@@ -69,8 +70,7 @@ struct stable_listener {
 struct stable_counters {
 	__u64 socks_full, ended_full, listening_full;
 	__u64 replaced; /* sockets whose end reached no program */
-	__s64 ended_made;
 };
 
-_Static_assert(sizeof(struct stable_sock) == 112, "sock");
+_Static_assert(sizeof(struct stable_sock) == 120, "sock");
 _Static_assert(sizeof(struct stable_listener) == 56, "listener");

@@ -115,21 +115,25 @@ static void both_compilers_agree(void **state)
 	flow__destroy(skel);
 }
 
-/* Where the clock counts ticks, ids of one CPU follow each other by one (entry_id()), at one address too. */
-static void marks_of_ids_that_follow(void **state)
+/* Where the clock counts ticks, more than one socket is born in each, at one address too: ids and marks tell them apart. */
+static void born_in_one_tick(void **state)
 {
-	for (uint64_t now = 1000000; now < 1000016; now++) {
-		uint32_t mark = sky_walk_mark(now << 12 | 1);
+	struct sky_handled here = {0};
+	uint64_t id = sky_id(&here, 1000000, 1), next;
 
-		assert_int_not_equal(mark, 0);
-		assert_int_not_equal(mark, sky_walk_mark((now + 1) << 12 | 1));
+	assert_int_equal(id, 1000000ull << 12 | 1);
+	for (unsigned i = 0; i < 16; i++, id = next) {
+		next = sky_id(&here, 1000000, 1);
+		assert_true(next > id);
+		assert_int_not_equal(sky_walk_mark(id), 0);
+		assert_int_not_equal(sky_walk_mark(id), sky_walk_mark(next));
 	}
+	assert_int_equal(sky_id(&here, 2000000, 1), 2000000ull << 12 | 1);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(both_compilers_agree),
-					   cmocka_unit_test(marks_of_ids_that_follow)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(both_compilers_agree), cmocka_unit_test(born_in_one_tick)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,7 @@ static struct stable_sock entry(uint16_t flags)
 				.syn_ns = 1000000000,
 				.since_ns = 1001000000,
 				.at_ns = 1500000000,
+				.gone_ns = flags & STABLE_GONE ? 1500000000 : 0,
 				.tgid = 42,
 				.cgroup = 9,
 				.comm = "curl",
@@ -400,6 +401,51 @@ static void more_than_can_wait(void **state)
 	assert_closed(a, 4096 + 2);
 }
 
+/* Reset, and closed by its program a minute later: its message is waited for from then on. */
+static void destroyed_long_after(void **state)
+{
+	struct all *a = *state;
+
+	a->hook.ended[1] = entry(CLOSED | STABLE_GONE);
+	a->hook.ended[1].cookie = a->hook.ended_key[1] = COOKIE;
+	a->hook.socks[2] = entry(CLOSED | STABLE_GONE);
+	a->hook.ended[1].gone_ns = a->hook.socks[2].gone_ns = 60000000000;
+	a->hook.socks[2].lport++;
+	a->s.all_netns = true;
+	a->s.now_us = 60500000;
+	look(a, false);
+	assert_int_equal(agent_rows_count(a->rows), 0);
+	a->hook.socks[2].phase = 0;
+	look(a, true);
+	assert_whole(a);
+}
+
+/* A refused attempt's socket has forgotten with whom it was: the message tells nothing, and nobody may use its address again. */
+static void refused_and_no_message(void **state)
+{
+	struct all *a = *state;
+	struct diag_sock other = message();
+
+	other.lport++;
+	a->hook.socks[0] = entry(STABLE_ENDED | STABLE_GONE | STABLE_RESET_IN);
+	a->hook.socks[0].phase = STABLE_CONNECTING;
+	a->hook.socks[0].old = 2;
+	a->hook.socks[0].lport = 0;
+	a->hook.socks[0].tgid = 0;
+	a->s.all_netns = true;
+	a->s.now_us = 2000000;
+	look_at(a, &other);
+	assert_int_equal(a->hook.socks[0].phase, STABLE_CONNECTING);
+	a->s.now_us = 4000000;
+	other.cookie++;
+	look_at(a, &other);
+	assert_int_equal(a->hook.socks[0].phase, 0);
+	assert_closed(a, 2);
+	assert_int_equal(agent_rows_count(a->rows), 2); /* nobody's connection, and an attempt of curl's */
+	assert_int_equal(agent_rows_at(a->rows, 1)->val.attempts, 1);
+	assert_int_equal(agent_rows_at(a->rows, 1)->val.failed_refused, 1);
+}
+
 /* While nobody looks nothing is known: a message that waited for a look is not told after it, whole, though a part was before. */
 static void forgotten(void **state)
 {
@@ -482,6 +528,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(told_by_the_message_already, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_attempt_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_than_can_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(destroyed_long_after, setup, teardown),
+		cmocka_unit_test_setup_teardown(refused_and_no_message, setup, teardown),
 		cmocka_unit_test_setup_teardown(forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(begun_and_ended_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
