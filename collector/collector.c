@@ -299,12 +299,7 @@ int collector_start(struct collector *c)
 
 int collector_trust(struct collector *c, const struct trust_opts *opts, char *why, size_t why_len)
 {
-	int r = trust_load(c->trust, opts, why, why_len);
-
-	if (r < 0)
-		return r;
-	receivers_wake(&c->rx); /* those that have nothing to do follow at once */
-	return 0;
+	return trust_load(c->trust, opts, why, why_len); /* every batch looks for it first */
 }
 
 static void wake_publisher(struct collector *c)

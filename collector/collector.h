@@ -34,7 +34,7 @@ struct collector_opts {
 	struct trust_opts trust; /* who is believed, which address spaces are taken */
 	uint32_t enterprise;     /* of our sFlow records; 0: 32473 */
 	uint32_t
-		max_rows; /* bound on a thread's folded rows, all open intervals; 0.4 KiB each, when used, 1 KiB at most */
+		max_rows; /* bound on a thread's folded rows, all open intervals; 0.5 KiB each, when used, 1.1 at most */
 	uint32_t max_agents; /* (agent, sub-agent) pairs a thread follows */
 	uint64_t rcvbuf;     /* bytes asked for each socket's receive queue; 0: 8 MiB, doubled when datagrams are
 			       * dropped, up to 128 MiB */

@@ -292,6 +292,24 @@ static void record(struct worker *w, struct reading *rd, const struct wire_recor
 		reading_refuse(w, e, rd->packet);
 }
 
+/* The head of the first record of ours, zero when it cannot be read. Counts nothing: the datagram may be refused yet. */
+static struct wire_head first_head(const struct wire_datagram *d)
+{
+	struct wire_datagram ahead = *d;
+	struct wire_record r;
+	struct wire_head head;
+	struct cursor c;
+	enum wire_error e;
+
+	while ((e = wire_next(&ahead, &r)) != WIRE_END) {
+		if (e || !r.ours)
+			continue;
+		c = cursor_over(r.body);
+		return wire_head_read(&c, &head) ? (struct wire_head){0} : head;
+	}
+	return (struct wire_head){0};
+}
+
 /* The next record of ours, others counted. False: no more. */
 static bool next_ours(struct worker *w, struct reading *rd, struct wire_record *r)
 {
@@ -379,9 +397,8 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 	struct account_line *line;
 	enum account_verdict v;
 	struct wire_record r;
-	struct cursor c;
 	unsigned e = wire_open(&rd.datagram, p->bytes.p, p->bytes.n, w->state->opts.enterprise);
-	bool any, ours;
+	bool ours;
 
 	if (p->truncated)
 		e = COLLECTOR_REJECT_TRUNCATED;
@@ -394,18 +411,14 @@ static void datagram(struct worker *w, const struct worker_packet *p, int64_t no
 		return;
 	}
 	ours = wire_has_ours(&rd.datagram);
-	any = ours && next_ours(w, &rd, &r);
-	if (any) {
-		c = cursor_over(r.body);
-		if (wire_head_read(&c, &head))
-			head = (struct wire_head){0};
-	}
+	if (ours)
+		head = first_head(&rd.datagram);
 	if (!fresh(w, &rd, &head, &trust))
 		return;
 	v = account(w, &rd, ours, &head, &line);
 	if (v == ACCOUNT_DUPLICATE || v == ACCOUNT_OLD)
 		return;
-	for (; any; any = next_ours(w, &rd, &r))
+	while (ours && next_ours(w, &rd, &r))
 		record(w, &rd, &r);
 	if (!ours)
 		sampled(w, &rd);

@@ -17,9 +17,10 @@
  * 4. Rows of standard sFlow have no line before the collector's: what came in of them counts as put on the network too. So do
  *    those of datagrams that the network doubled and two threads of a collector took.
  * 5. Where between agent and collector a datagram went: the collectors count gaps in agents' numbers, what their sockets had no room
- *    for, and what they refused, by reason. A gap that neither explains is the way's: "on_the_way" is at least so much, for what strangers
- *    sent is refused too and leaves no gap; and a run of datagrams that the socket dropped as one counts as one.
- *    A datagram that was refused is not in the books at all, if it was an agent's only the clue tells of it.
+ *    for, and what they refused, by reason. A gap that neither explains is the way's: "on_the_way". It is too small by what strangers
+ *    sent, which is refused too and leaves no gap, and too large by runs of datagrams that the socket dropped as one and counted as one.
+ *    What is refused after its datagram's number was noted, or is a copy, explains no gap: another net, a broken row.
+ *    A datagram that was refused before is not in the books at all, if it was an agent's only the clue tells of it.
  *
  * Pure sums, so lines may come in any order.
  */
@@ -83,8 +84,12 @@ static const struct {
 	{"old_datagrams", "old_datagrams", 1},
 };
 
-/* Copies, and lines of the ledger: their rows are not missing for being refused. */
-static const char *const clues_beside[] = {"rejected_replayed", "rejected_ledger", "rejected_host"};
+/* Those that may be why a number is missing, see 5. */
+static const char *const clues_of_gaps[] = {
+	"kernel_drops",       "old_datagrams",      "rejected_short", "rejected_version",
+	"rejected_family",    "rejected_truncated", "rejected_agent", "rejected_unsigned",
+	"rejected_signature", "rejected_stale",     "rejected_rate",  "rejected_trust_full",
+};
 
 struct slot {
 	uint32_t interval;
@@ -299,10 +304,10 @@ static int64_t hop_missing(const struct slot *s, enum health_hop hop)
 	return (int64_t)(s->out[from] + (hop == HEALTH_NETWORK ? s->more : 0) - s->in[to]);
 }
 
-static bool is_beside(const char *clue)
+static bool explains_gap(const char *clue)
 {
-	for (unsigned i = 0; i < ARRAY_LEN(clues_beside); i++)
-		if (!strcmp(clues_beside[i], clue))
+	for (unsigned i = 0; i < ARRAY_LEN(clues_of_gaps); i++)
+		if (!strcmp(clues_of_gaps[i], clue))
 			return true;
 	return false;
 }
@@ -325,14 +330,14 @@ static void report_clues(const struct health *h, struct health_report *r)
 
 	for (unsigned i = 0; i < h->n_clues; i++) {
 		const struct health_loss *c = &h->clue[i];
-		bool refusal = is_refusal(str_from(c->name));
+		bool copies = !strcmp(c->name, "rejected_replayed"); /* the network doubles some: nothing is lost */
 
 		report_clue(r, c);
 		if (!strcmp(c->name, "lost_network_datagrams"))
 			gaps = (int64_t)c->n > 0 ? c->n : 0;
-		else if (!is_beside(c->name))
+		else if (explains_gap(c->name))
 			known += c->n;
-		r->refused += refusal ? c->n : 0;
+		r->refused += is_refusal(str_from(c->name)) && !copies ? c->n : 0;
 	}
 	way.n = gaps > known ? gaps - known : 0;
 	report_clue(r, &way);

@@ -44,7 +44,7 @@ struct health_report {
 	 * out, see 5 in health.c. Datagrams, not rows: what was refused was not read. */
 	struct health_loss clues[HEALTH_CLUES];
 	unsigned n_clues;
-	uint64_t refused; /* datagrams and records, of these clues */
+	uint64_t refused; /* datagrams, records and rows, of these clues; not copies */
 	struct {
 		uint32_t interval;
 		int64_t missing;

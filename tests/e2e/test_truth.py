@@ -245,7 +245,7 @@ class Truth(unittest.TestCase):
                                  (sent["lost_datagrams"], sent["lost_rows"]))
 
     def test_reload_under_load(self):
-        """Keys, allow list and address spaces are read again some hundred times while signed datagrams come as at a rate: not one is
+        """Keys, allow list and address spaces are read again some dozens of times while signed datagrams come as at a rate: not one is
         lost, refused or folded wrongly. Among the readings are files with mistakes."""
         folder = tempfile.mkdtemp(prefix="skyfall-e2e-truth-")
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)

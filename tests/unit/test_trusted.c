@@ -9,6 +9,7 @@
 
 #include "tests/unit/collector_rig.h"
 #include "tests/unit/trust_files.h"
+#include "wire/put.h"
 
 #define US 1000000ll
 #define T0 1700000000u
@@ -251,9 +252,69 @@ static void test_any_thread(void **state)
 	close_world(&w);
 }
 
+/* Puts two samples before the others of an IPv4 agent's datagram: counters of somebody else, and one whose record is missing. */
+static size_t before_ours(uint8_t p[WIRE_SIZE_MAX], size_t n, const struct wire_auth *key)
+{
+	enum { SAMPLES_AT = 24, HEADER = 28 };
+	const uint32_t words[] = {2, 20, 1, 0, 1, 1, 0, /* and */ 1, 32, 1, 0, 1, 0, 0, 0, 0, 1};
+	uint8_t *at = p + HEADER;
+
+	assert_true(n + sizeof(words) <= WIRE_SIZE_MAX && p[7] == 1);
+	memmove(at + sizeof(words), at, n - HEADER);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		at = put_u32(at, words[i]);
+	put_u32(p + SAMPLES_AT, cursor_load32(p + SAMPLES_AT) + 2);
+	n += sizeof(words);
+	wire_auth_sign(key, p, n);
+	return n;
+}
+
+/* What is refused, or was seen before, has one reason: what stands before its first record of ours is not looked at. */
+static void test_one_reason(void **state)
+{
+	static const struct {
+		const char *mode;
+		uint32_t interval;
+		uint64_t refused;
+		unsigned reason; /* COLLECTOR_REJECTS: a duplicate */
+		unsigned read;
+	} cases[] = {
+		{"require", T0, 3, COLLECTOR_REJECT_REPLAYED, 1},
+		{"require", T0 + 86400, 4, COLLECTOR_REJECT_STALE, 0},
+		{"off", T0, 3, COLLECTOR_REJECTS, 1},
+	};
+	static struct world w;
+	static uint8_t p[WIRE_SIZE_MAX];
+
+	trust_keys(keys, 0, -1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct trust_opts o = {.mode = cases[i].mode, .fleet_key = keys};
+		struct counters_rx c;
+		struct wire_auth key;
+		size_t n;
+
+		open_world(&w, &o);
+		key = trust_agent(0, &w.agents[1].sender.agent);
+		rig_until(&w.rig, (T0 + L) * US + 1);
+		n = before_ours(p, letter(&w, 1, cases[i].interval, 2, 0, p), &key);
+		for (unsigned k = 0; k < 4; k++)
+			rig_datagram(&w.rig, 0, &w.agents[1].peer, p, n);
+		c = rig_counters(&w.rig);
+		assert_int_equal(c.rows, 2 * cases[i].read);
+		assert_int_equal(c.foreign, cases[i].read);
+		assert_int_equal(c.rejected[WIRE_COUNT], cases[i].read);
+		if (cases[i].reason == COLLECTOR_REJECTS)
+			assert_int_equal(c.duplicates, cases[i].refused);
+		else
+			assert_int_equal(c.rejected[cases[i].reason], cases[i].refused);
+		close_world(&w);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_changes_nothing), cmocka_unit_test(test_any_thread)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_changes_nothing), cmocka_unit_test(test_any_thread),
+					   cmocka_unit_test(test_one_reason)};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -383,25 +383,27 @@ static void replayed_beside_a_loss(void **state)
 	way_judge(&w);
 	rows_lost(&w, 0, 2 * ROWS);
 	assert_int_equal(clue(&w, "rejected_replayed"), 3);
+	assert_int_equal(w.chain[HEALTH_NETWORK].refused, 0);
 	assert_int_equal(clue(&w, "on_the_way"), 2);
 	way_close(&w);
 }
 
-/* Another interval length, another net: read, and said how many rows. */
+/* Another interval length, another net: read, and said how many rows. Its numbers are noted, so it explains no gap. */
 static void of_another_fleet(void **state)
 {
 	static struct way w;
 
 	way_open(&w, NULL, NULL);
 	w.agent.head.interval_s = 5;
-	for (unsigned i = 0; i < 4; i++)
-		way_send(&w, -1, true);
+	for (unsigned i = 0; i < 6; i++)
+		way_send(&w, -1, i != 2 && i != 3);
 	w.agent.head.interval_s = L;
 	way_tell(&w, -1);
 	way_judge(&w);
-	rows_lost(&w, 0, 4 * ROWS);
+	rows_lost(&w, 0, 6 * ROWS);
 	assert_int_equal(lost(&w.chain[HEALTH_NETWORK], "refused_rows"), 4 * ROWS);
 	assert_int_equal(clue(&w, "rejected_interval_length"), 4);
+	assert_int_equal(clue(&w, "on_the_way"), 2);
 	leads(&w, "rejected_interval_length", "--interval");
 	way_close(&w);
 }

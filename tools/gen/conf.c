@@ -349,6 +349,8 @@ static int conf_mode(const struct conf *c)
 		return conf_usage(
 			"forged",
 			"such as --replayed and --altered goes with --key-file: else a collector believes them");
+	if (c->forged && c->hosts == 1)
+		return conf_usage("forged", "is by another host's key: --hosts 2 or more");
 	if (c->key_file && !strcmp(c->profile, "standard"))
 		return conf_usage("key-file", "signs what is ours, not --profile standard");
 	if (c->truth && !strcmp(c->profile, "standard"))
