@@ -218,6 +218,15 @@ static int picture_agents_take(struct picture *p)
 	return r ? r : store_ledgers(p->a->q, p->a->now - 300, p->a->now + 300, "agent", picture_recent, p);
 }
 
+/* Rows may be of longer intervals than agents' lines (--fold): of both those are balanced whose row's interval begins in the
+ * range. So its ends go up to such a begin. */
+static uint32_t health_end(const struct api *a, uint32_t at)
+{
+	uint32_t interval = a->s->opts.store.interval_s, over = at % interval;
+
+	return !over || at > UINT32_MAX - interval ? at : at - over + interval;
+}
+
 static int picture_take(struct picture *p, uint32_t from, uint32_t to, struct store_count *ret_counts)
 {
 	uint64_t stored = 0;
@@ -250,7 +259,8 @@ int api_health_brief(struct api *a, uint32_t from, uint32_t to, struct api_brief
 	int r;
 
 	settled -= settled % a->s->opts.store.interval_s;
-	to = to < settled ? to : settled;
+	from = health_end(a, from);
+	to = to < settled ? health_end(a, to) : settled;
 	b.balanced = from < to && to - from <= BRIEF_S;
 	r = b.balanced ? picture_take(&p, from, to, &counts) : picture_agents_take(&p);
 	if (!r) {
@@ -293,6 +303,8 @@ int api_health(struct api *a)
 			  to);
 		goto refused;
 	}
+	from = health_end(a, from);
+	to = health_end(a, to);
 	r = picture_take(&p, from, to, &counts);
 	if (r) {
 		health_free(p.health);

@@ -513,6 +513,49 @@ static void test_health(void **state)
 	json_decref(root);
 }
 
+/* Rows of five of the agents' intervals: whatever the range, it is the same time of both that is balanced. */
+static void test_health_of_merged_rows(void **state)
+{
+	struct world *w = *state;
+	struct flow_ledger g = {.boot = 1};
+	int64_t until = clock_mono_us() + RIG_US;
+	uint32_t t = w->now - w->now % 5;
+	static char data[96];
+	char path[256];
+	json_t *root;
+
+	server_free(w->server);
+	snprintf(data, sizeof(data), "%s/merged", w->path);
+	w->opts.data = data;
+	w->opts.store.interval_s = 5;
+	rig_start(w);
+	for (g.interval = t; g.interval < t + 15; g.interval++) {
+		g.role = STR("agent");
+		g.instance = STR("h1");
+		g.interval_s = 1;
+		g.rows_in = g.rows_out = 3;
+		rig_produce(w, BUS_LEDGER, 0, FLOW_MSG_LEDGER, &g);
+		if (g.interval % 5)
+			continue;
+		g.role = STR("collector");
+		g.instance = STR("here");
+		g.interval_s = 5;
+		g.rows_in = g.rows_out = 15;
+		rig_produce(w, BUS_LEDGER, 0, FLOW_MSG_LEDGER, &g);
+	}
+	snprintf(path, sizeof(path), "/api/v1/health?from=%u&to=%u", t + 2, t + 13);
+	for (root = rig_json(w, path, 200); num(root, "chain.2.out") < 30 && clock_mono_us() < until;) {
+		json_decref(root);
+		root = rig_json(w, path, 200);
+	}
+	assert_string_equal(text(root, "chain.2.hop"), "network");
+	assert_int_equal(num(root, "chain.2.in"), 30);
+	assert_int_equal(num(root, "chain.2.out"), 30);
+	assert_int_equal(num(root, "from"), t + 5);
+	assert_int_equal(num(root, "to"), t + 15);
+	json_decref(root);
+}
+
 /* Sums that wrap and ids that are no text, as a stranger could have them stored. */
 static void test_hostile_lines(void **state)
 {
@@ -738,6 +781,7 @@ int main(void)
 		T(test_one_edge_and_its_series),
 		T(test_services_and_hosts),
 		T(test_health),
+		T(test_health_of_merged_rows),
 		T(test_hostile_lines),
 		T(test_wrong_questions),
 		T(test_texts),
