@@ -52,7 +52,8 @@ int bus_kafka_open(struct bus **ret, const struct bus_kafka_opts *opts, char *wh
 
 void bus_close(struct bus *bus); /* after its producers and readers */
 
-/* The newest sentence about why a call failed or messages do not move; "" when there is none, as always in memory. */
+/* The newest sentence about why a call failed or messages do not move; "" when there is none, as always in memory. To be
+ * asked every few seconds, from any thread: Kafka's producers keep what they have to tell until then. */
 void bus_why(struct bus *bus, char *text, size_t size);
 
 unsigned bus_partitions(struct bus *bus, enum bus_topic t);

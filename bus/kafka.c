@@ -175,22 +175,45 @@ int kafka_handle(struct kafka_bus *k, struct kafka_client *c, enum kafka_kind ki
 
 void kafka_client_add(struct kafka_bus *k, struct kafka_client *c)
 {
+	pthread_mutex_lock(&k->hearing);
 	pthread_mutex_lock(&k->lock);
 	c->next = k->clients;
 	k->clients = c;
 	pthread_mutex_unlock(&k->lock);
+	pthread_mutex_unlock(&k->hearing);
 }
 
 void kafka_client_remove(struct kafka_bus *k, struct kafka_client *c)
 {
 	struct kafka_client **at;
 
+	pthread_mutex_lock(&k->hearing);
 	pthread_mutex_lock(&k->lock);
 	for (at = &k->clients; *at && *at != c; at = &(*at)->next)
 		;
 	if (*at)
 		*at = c->next;
 	pthread_mutex_unlock(&k->lock);
+	pthread_mutex_unlock(&k->hearing);
+}
+
+void kafka_client_handle(struct kafka_bus *k, struct kafka_client *c, rd_kafka_t *rk)
+{
+	pthread_mutex_lock(&k->hearing);
+	c->rk = rk;
+	pthread_mutex_unlock(&k->hearing);
+}
+
+void kafka_hear(struct kafka_bus *k)
+{
+	pthread_mutex_lock(&k->hearing);
+	if (k->admin)
+		(void)rd_kafka_poll(k->admin, 0);
+	for (struct kafka_client *c = k->clients; c; c = c->next) {
+		if (c->rk)
+			(void)rd_kafka_poll(c->rk, 0);
+	}
+	pthread_mutex_unlock(&k->hearing);
 }
 
 rd_kafka_topic_partition_list_t *kafka_list(struct kafka_bus *k, const struct bus_position *pos, size_t n)
@@ -255,8 +278,6 @@ static int kafka_topics(struct kafka_bus *k, char *why, size_t why_len)
 	if (err) {
 		char said[400];
 
-		while (rd_kafka_poll(k->admin, 0) > 0) /* what went wrong meanwhile */
-			;
 		bus_why(&k->base, said, sizeof(said));
 		snprintf(why, why_len, "no broker answers at %s: %s", k->brokers,
 			 said[0] ? said : rd_kafka_err2str(err));
@@ -277,6 +298,7 @@ static void kafka_close(struct bus *bus)
 		rd_kafka_destroy(k->admin);
 	kafka_conf_deinit(&k->conf);
 	pthread_mutex_destroy(&k->lock);
+	pthread_mutex_destroy(&k->hearing);
 	free(k->brokers);
 	free(k);
 }
@@ -290,6 +312,7 @@ int bus_kafka_open(struct bus **ret, const struct bus_kafka_opts *opts, char *wh
 	if (!k)
 		return -ENOMEM;
 	k->base.ops = &kafka_ops;
+	pthread_mutex_init(&k->hearing, NULL);
 	pthread_mutex_init(&k->lock, NULL);
 	k->own = (struct kafka_client){.bus = k, .name = "bus"};
 	k->brokers = strdup(opts->brokers);
@@ -365,6 +388,7 @@ static void kafka_why(struct bus *bus, char *text, size_t size)
 {
 	struct kafka_bus *k = kafka_of(bus);
 
+	kafka_hear(k);
 	pthread_mutex_lock(&k->lock);
 	snprintf(text, size, "%s", k->why);
 	pthread_mutex_unlock(&k->lock);

@@ -19,6 +19,7 @@ struct kafka_client {
 	struct kafka_client *next;
 	struct kafka_bus *bus;
 	struct kafka_reader *reader;    /* NULL: a producer */
+	rd_kafka_t *rk;                 /* a producer's, while kafka_hear() may poll it */
 	char name[96];                  /* "producer store", "reader graph-pair" */
 	uint64_t now[KAFKA_NUMBERS];    /* last statistics of this handle */
 	uint64_t before[KAFKA_NUMBERS]; /* of the handles it had before; counters only */
@@ -31,9 +32,10 @@ struct kafka_bus {
 	rd_kafka_t *admin;
 	unsigned n[BUS_TOPICS];
 	char names[BUS_TOPICS][KAFKA_NAME];
-	pthread_mutex_t lock; /* of all that follows, and of the numbers in clients */
-	struct kafka_client *clients;
-	struct kafka_client own; /* of `admin` */
+	pthread_mutex_t hearing;      /* taken before `lock`: no producer's handle goes while it is polled */
+	pthread_mutex_t lock;         /* of all that follows, and of the numbers in clients */
+	struct kafka_client *clients; /* changed with both held */
+	struct kafka_client own;      /* of `admin` */
 	char why[512];
 	uint64_t refused, lost, expired;
 };
@@ -53,6 +55,10 @@ int kafka_handle(struct kafka_bus *k, struct kafka_client *c, enum kafka_kind ki
 		 rd_kafka_t **ret);
 void kafka_client_add(struct kafka_bus *k, struct kafka_client *c);
 void kafka_client_remove(struct kafka_bus *k, struct kafka_client *c);
+/* kafka_hear() polls that handle from now on; NULL: none any more. */
+void kafka_client_handle(struct kafka_bus *k, struct kafka_client *c, rd_kafka_t *rk);
+/* Takes what librdkafka has to say of the producers, else it would be kept for ever where nobody produces. */
+void kafka_hear(struct kafka_bus *k);
 /* The positions as librdkafka wants them; NULL: no memory. */
 rd_kafka_topic_partition_list_t *kafka_list(struct kafka_bus *k, const struct bus_position *pos, size_t n);
 

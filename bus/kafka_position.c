@@ -109,13 +109,14 @@ bool kafka_reader_bounds(struct kafka_reader *r, enum bus_topic t, unsigned part
 			 int64_t *ret_end)
 {
 	const struct kafka_slot *s = reader_slot(r, t, partition);
-	int64_t low, high;
+	int64_t oldest = s ? s->oldest : -1, eof = s ? s->eof : -1, before, low, high;
 
-	if (!s || !s->assigned || s->oldest < 0)
+	if (!s || !s->assigned || oldest < 0)
 		return false;
+	before = s->before_eof; /* after `eof`: of that event or a later one */
 	if (rd_kafka_get_watermark_offsets(r->rk, reader_bus(r)->names[t], (int32_t)partition, &low, &high) || high < 0)
 		return false;
-	*ret_oldest = low > s->oldest ? low : s->oldest;
-	*ret_end = s->eof >= high && s->before_eof >= 0 ? s->before_eof : high;
+	*ret_oldest = low > oldest ? low : oldest;
+	*ret_end = eof >= high && before >= 0 ? before : high;
 	return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Producers of the Kafka bus. What one writes is copied into librdkafka's queue of the partition; librdkafka's threads batch,
- * compress and send it. Failures are told here while the owner produces, begins or commits: nobody else polls.
+ * compress and send it. What librdkafka tells is heard while the owner produces, begins or commits, and in kafka_hear().
  */
 #include "bus/kafka.h"
 
@@ -37,6 +37,7 @@ static struct kafka_bus *producer_bus(struct kafka_producer *p)
 
 static void producer_drop(struct kafka_producer *p)
 {
+	kafka_client_handle(producer_bus(p), &p->client, NULL);
 	for (unsigned t = 0; t < BUS_TOPICS; t++) {
 		if (p->topics[t])
 			rd_kafka_topic_destroy(p->topics[t]);
@@ -58,6 +59,8 @@ static int producer_make(struct kafka_producer *p)
 		p->topics[t] = rd_kafka_topic_new(p->rk, k->names[t], NULL);
 		r = p->topics[t] ? 0 : -ENOMEM;
 	}
+	if (r == 0)
+		kafka_client_handle(k, &p->client, p->rk);
 	return r;
 }
 

@@ -4,16 +4,17 @@
 
 #include "bus/kafka.h"
 
-/* One partition of a topic that is read. */
+/* One partition of a topic that is read. What is _Atomic other threads look at (kafka_reader_bounds()). */
 struct kafka_slot {
 	enum bus_topic topic;
 	unsigned partition;
-	bool assigned, moved;
-	bool ended;              /* an end-of-partition event came since it was assigned */
-	int64_t pos;             /* next to give */
-	int64_t end_at_open;     /* INT64_MAX: not known, `ended` decides */
-	int64_t oldest;          /* when it was assigned; -1: not known */
-	int64_t eof, before_eof; /* nothing visible between these; -1: not known */
+	_Atomic bool assigned;
+	bool moved;
+	bool ended;                      /* an end-of-partition event came since it was assigned */
+	int64_t pos;                     /* next to give */
+	int64_t end_at_open;             /* INT64_MAX: not known, `ended` decides */
+	_Atomic int64_t oldest;          /* when it was assigned; -1: not known */
+	_Atomic int64_t eof, before_eof; /* nothing visible between these; -1: not known. before_eof is set first */
 };
 
 struct kafka_reader {

@@ -123,6 +123,7 @@ void kafka_metrics(struct bus *bus, struct buf *b)
 {
 	struct kafka_bus *k = kafka_of(bus);
 
+	kafka_hear(k);
 	pthread_mutex_lock(&k->lock);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		metric(b, rows[i].name, rows[i].counter ? "counter" : "gauge", rows[i].help);

@@ -326,6 +326,34 @@ static void statistics(void **state)
 	bus_close(bus);
 }
 
+/* Who does not produce is heard all the same: what librdkafka tells every few seconds does not pile up. */
+static void idle_producers_are_heard(void **state)
+{
+	static const char *const idle[] = {"requests_total{client=\"producer\"}",
+					   "requests_total{client=\"producer p\"}"};
+	struct bus *bus = open_more(1, "statistics.interval.ms = 100\n");
+	struct bus_producer *p = suite_producer(bus, "p"), *q = suite_producer(bus, NULL);
+	int64_t until = clock_mono_us() + SUITE_WAIT_MS * 1000;
+	char why[256];
+	struct buf b;
+	bool seen = false;
+
+	buf_init(&b, 0);
+	while (!seen && clock_mono_us() < until) {
+		bus_why(bus, why, sizeof(why));
+		buf_clear(&b);
+		bus_metrics(bus, &b);
+		seen = counted(&b, idle[0]) >= 1 && counted(&b, idle[1]) >= 1;
+	}
+	if (!seen)
+		print_error("%s\n", buf_text(&b));
+	assert_true(seen);
+	buf_deinit(&b);
+	bus_producer_close(p);
+	bus_producer_close(q);
+	bus_close(bus);
+}
+
 static void open_fails(const char *where, const char *config, int want, const char *word)
 {
 	const struct bus_kafka_opts opts = {.brokers = where, .config = config};
@@ -368,10 +396,10 @@ int main(int argc, char **argv)
 {
 	static const struct bus_implementation implementation = {"kafka", open_kafka, 400};
 	static const struct CMUnitTest kafka[] = {
-		cmocka_unit_test(fenced_by_the_same_id), cmocka_unit_test(too_slow_a_transaction),
-		cmocka_unit_test(put_out_of_the_group),  cmocka_unit_test(full_queue),
-		cmocka_unit_test(retention_is_told),     cmocka_unit_test(statistics),
-		cmocka_unit_test(bad_settings),
+		cmocka_unit_test(fenced_by_the_same_id),    cmocka_unit_test(too_slow_a_transaction),
+		cmocka_unit_test(put_out_of_the_group),     cmocka_unit_test(full_queue),
+		cmocka_unit_test(retention_is_told),        cmocka_unit_test(statistics),
+		cmocka_unit_test(idle_producers_are_heard), cmocka_unit_test(bad_settings),
 	};
 	char command[64];
 	int failed;
