@@ -22,8 +22,9 @@
  *   4. What emit() does to a bucket (settling) keeps every sum, so it may run again after a full bus.
  *
  * A row more than 10 minutes behind the last closed interval is lost (late_unjoined): nobody knows names that old, and the
- * stores' finest tiers may be closed. Names are lost on a crash: late rows of the next minutes are then named as by
- * name_end.h, no sum is lost.
+ * stores' finest tiers may be closed. Names are in memory only, lost where a partition goes to another graph (a crash, a
+ * rebalance): in the next 10 minutes late rows, and those whose other end has none in their interval, are then named as by
+ * name_end.h. No sum is lost, but it may stand under another edge.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -87,6 +87,8 @@ static void window_revoked(void *arg, enum bus_topic t, unsigned partition)
 	free(part);
 	w->parts[partition] = NULL;
 	w->stats.partitions--;
+	if (w->opts.stage->forget)
+		w->opts.stage->forget(w->opts.arg, partition);
 }
 
 int window_new(struct window **ret, const struct window_opts *opts)

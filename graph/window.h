@@ -41,7 +41,8 @@ struct window_stage {
 	int (*emit)(void *arg, struct window_batch *batch);
 	/* The batch is committed; its buckets are freed next. May be NULL. */
 	void (*committed)(void *arg, const struct window_batch *batch);
-	/* The partition starts or goes: forget what belongs to it. May be NULL. */
+	/* The partition goes to somebody else: forget what belongs to it. Not after a failed commit: what committed() was told
+	 * holds. May be NULL. */
 	void (*forget)(void *arg, unsigned partition);
 };
 

@@ -31,8 +31,6 @@ void window_part_clear(struct window *w, struct window_part *part)
 	window_part_clear_poison(part);
 	producers_deinit(&part->producers);
 	*part = (struct window_part){.partition = part->partition, .last_poison = &part->poison};
-	if (w->opts.stage->forget)
-		w->opts.stage->forget(w->opts.arg, part->partition);
 }
 
 static int window_expect(struct window *w, struct window_part *part)

@@ -14,12 +14,14 @@
 #include "flow/msg.h"
 #include "graph/stages.h"
 #include "graph/window.h"
+#include "tests/unit/bus_fault.h"
 
 #define T0 1700000000u
 #define LEN 10u
 
 struct world {
 	struct bus *bus;
+	struct fault fault; /* before the bus, where a test says so */
 	struct bus_producer *p;
 	struct bus_reader *partials, *pairs, *ledger;
 	struct hosts *hosts;
@@ -494,6 +496,36 @@ static void names_of_closed_pairs(void **state)
 	close_world();
 }
 
+/* A commit that fails, as the one in the middle of a rebalance does, costs no names: they are of what was committed. */
+static void names_outlive_a_failed_commit(void **state)
+{
+	const struct window_opts wo = {.bus = &w.fault.base,
+				       .stage = &pair_stage,
+				       .arg = &w.pair,
+				       .group = "g",
+				       .instance = "t",
+				       .max_entries = 100000};
+	struct graph_stage_stats st;
+
+	open_world();
+	window_free(w.e);
+	fault_init(&w.fault, w.bus, FAULT_NONE, 0);
+	assert_int_equal(window_new(&w.e, &wo), 0);
+	put(FLOW_VIEW_CLIENT, "10.0.0.1", "10.0.1.2", 80, "a", 1000);
+	put(FLOW_VIEW_SERVER, "10.0.0.1", "10.0.1.2", 80, "s", 100);
+	finish();
+	(void)edge("a", "s");
+	put(FLOW_VIEW_SERVER, "10.0.0.1", "10.0.1.2", 80, "s", 5);
+	w.fault.kind = FAULT_FAIL;
+	w.fault.at = w.fault.calls + 2; /* after the read: what begins the transaction */
+	finish();
+	window_stats(w.e, &st);
+	assert_int_equal(st.aborts, 1);
+	assert_int_equal(w.n_edges, 1);
+	(void)edge("a", "s");
+	close_world();
+}
+
 /* --- against a model */
 
 enum { CLIENTS = 3, SERVERS = 2, PORTS = 2, NAMES = 4 };
@@ -680,6 +712,7 @@ int main(void)
 		cmocka_unit_test(network_rows),
 		cmocka_unit_test(two_clients_behind_one_address),
 		cmocka_unit_test(names_of_closed_pairs),
+		cmocka_unit_test(names_outlive_a_failed_commit),
 		cmocka_unit_test(nothing_is_lost),
 		cmocka_unit_test(very_many_services),
 		cmocka_unit_test(hosts_replace_and_remove),
