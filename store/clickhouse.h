@@ -51,7 +51,8 @@ int clickhouse_do(struct clickhouse *st, struct buf *body, struct buf *ret, cons
 /* --- clickhouse_insert.c */
 int clickhouse_append(struct store *s, const struct store_batch *b);
 int clickhouse_append_now(struct clickhouse *st, const struct store_batch *b);
-/* A row of `interval` comes to tier t of a kind: partition and mark are written before it. */
+/* A row of `interval` comes to tier t of a kind: partition and mark are written before it, and once more behind it (only the
+ * mark, only where the bucket has ended: see clickhouse_roll.c). */
 int clickhouse_touch(struct clickhouse *st, enum columns_kind kind, enum store_tier t, uint32_t interval);
 /* Rows of edges or pairs. first: their `n` (rows summed) is 1, else n[i]. */
 int clickhouse_put_rows(struct clickhouse *st, enum columns_kind kind, enum store_tier t,

@@ -11,8 +11,11 @@
 #define HTTP_ANSWER_MAX (1u << 30)
 #define HTTP_CONNECT_MS 2000L
 #define HTTP_TIMEOUT_MS 60000L
-/* A statement with many ids is long; a roll-up of many edges may go to disk. */
-#define HTTP_SETTINGS "max_query_size=268435456&max_bytes_before_external_group_by=2000000000&insert_distributed_sync=1"
+/* A statement with many ids is long; a roll-up of many edges may go to disk. The server is to wait for the end of an answer
+ * before it sends the first of it: else an error in the middle comes behind "200 OK", as rows. */
+#define HTTP_SETTINGS                                                                                       \
+	"max_query_size=268435456&max_bytes_before_external_group_by=2000000000&insert_distributed_sync=1&" \
+	"wait_end_of_query=1"
 
 struct clickhouse_http {
 	CURL *curl;

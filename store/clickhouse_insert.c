@@ -286,7 +286,7 @@ int clickhouse_touch(struct clickhouse *st, enum columns_kind kind, enum store_t
 	return r;
 }
 
-/* Partitions and marks of sorted rows; rows of removed partitions are cut off the front. */
+/* Partitions and marks of sorted rows, before and behind them; rows of removed partitions are cut off the front. */
 static int insert_touch(struct clickhouse *st, enum columns_kind kind, const struct flow_edge ***v, size_t *n,
 			uint64_t *too_old)
 {
@@ -324,9 +324,13 @@ int clickhouse_append_now(struct clickhouse *st, const struct store_batch *b)
 	if (!r)
 		r = clickhouse_put_rows(st, COLUMNS_EDGES, STORE_FINE, e, n_edges, NULL, NULL);
 	if (!r)
+		r = insert_touch(st, COLUMNS_EDGES, &e, &n_edges, &st->s.stats.too_old);
+	if (!r)
 		r = insert_touch(st, COLUMNS_PAIRS, &p, &n_pairs, &st->s.stats.too_old_pairs);
 	if (!r)
 		r = clickhouse_append_pairs(st, p, n_pairs);
+	if (!r)
+		r = insert_touch(st, COLUMNS_PAIRS, &p, &n_pairs, &st->s.stats.too_old_pairs);
 	if (!r)
 		r = clickhouse_put_ledgers(st, b);
 	if (!r)

@@ -2,11 +2,12 @@
 /*
  * Roll-ups and retention.
  *
- *     rows come in -> mark (kind, tier, bucket of the tier above, owner) dirty, then the rows
+ *     rows come in -> mark (kind, tier, bucket of the tier above, owner) dirty, the rows, of a bucket that ended the mark again
  *     roll-up      -> mark of the tier above, INSERT ... SELECT of the whole bucket, then every mark seen before: clean
  *
- * 1. A bucket above is complete and current when no mark below it is dirty: each is written before its rows, and cleaned only
- *    in the version that was read before the rows were summed. A mark renewed meanwhile has a larger version and stays.
+ * 1. A bucket above is complete and current when no mark below it is dirty: each is written before its rows, for a crash, and
+ *    behind them, for another process that makes the bucket between the two. It is cleaned only in the version that was read
+ *    before the rows were summed: a mark renewed meanwhile has a larger version and stays.
  * 2. n is the number of the finest rows in a sum: of two sums of a bucket the more complete one stays, whoever wrote it.
  * 3. Of several processes the one with the least number among a bucket's marks makes it. When it does not (it died), any
  *    other does a minute later. Made twice it is the same.
@@ -97,11 +98,11 @@ static int roll_rows(struct clickhouse *st, const struct clickhouse_mark *m, siz
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&sql, i ? ",%u" : "%u", m[i].bucket / length);
 	buf_char(&sql, ')');
-	/* Edges above the cap go another way. */
+	/* Edges above the cap go another way. GLOBAL: both tables are distributed on a cluster, where plain IN is refused. */
 	if (pairs)
 		buf_printf(
 			&sql,
-			" AND gone=0 AND edge NOT IN (SELECT edge FROM (SELECT edge,client,server,scope FROM %s WHERE "
+			" AND gone=0 AND edge GLOBAL NOT IN (SELECT edge FROM (SELECT edge,client,server,scope FROM %s WHERE "
 			"start>=%u AND start<%u GROUP BY edge,client,server,scope) GROUP BY edge HAVING count()>%u)",
 			below, from, to, st->s.opts.pairs_per_edge);
 	buf_printf(&sql, " GROUP BY bucket,%s", key);
@@ -141,6 +142,15 @@ static int roll_seen(struct clickhouse *st, const struct clickhouse_mark *m, siz
 	return r;
 }
 
+static int roll_touch(struct clickhouse *st, const struct clickhouse_mark *m, size_t n, enum store_tier above)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < n; i++)
+		r = clickhouse_touch(st, m->kind, above, m[i].bucket);
+	return r;
+}
+
 static int roll_buckets(struct clickhouse *st, const struct clickhouse_mark *m, size_t n)
 {
 	enum store_tier above = tiers_above(&st->s.opts, m->kind, m->tier);
@@ -150,10 +160,11 @@ static int roll_buckets(struct clickhouse *st, const struct clickhouse_mark *m, 
 	buf_init(&clean, 0);
 	r = roll_seen(st, m, n, &clean);
 	if (!r && m->bucket >= st->floor[m->kind][m->tier]) {
-		for (size_t i = 0; !r && i < n; i++)
-			r = clickhouse_touch(st, m->kind, above, m[i].bucket);
+		r = roll_touch(st, m, n, above);
 		if (!r)
 			r = roll_rows(st, m, n, above);
+		if (!r)
+			r = roll_touch(st, m, n, above);
 	}
 	if (!r)
 		r = clickhouse_do(st, &clean, NULL, "rolling up");
@@ -382,21 +393,23 @@ int clickhouse_maintain(struct store *s, uint32_t now_s)
 {
 	struct clickhouse *st = (struct clickhouse *)s;
 	uint32_t minute = now_s - now_s % 60;
-	int r;
+	int r, spool;
 
 	st->now = now_s;
-	r = spool_one(st);
-	if (!r)
-		r = roll_some(st);
+	spool = spool_one(st);
+	if (spool == 1 || spool == -EAGAIN)
+		return spool;
+	/* A file that cannot be read or a batch that is refused waits for somebody; the rest goes on. */
+	r = roll_some(st);
 	if (r)
 		return r;
 	if (st->swept == minute)
-		return 0;
+		return spool;
 	r = clickhouse_load(st);
 	if (!r)
 		r = retain(st);
 	if (!r && st->swept && now_s / 3600 != st->swept / 3600)
 		r = forget(st);
 	st->swept = minute;
-	return r;
+	return r ? r : spool;
 }

@@ -3,6 +3,9 @@
 """Today's ClickHouse for the tests: it comes as a library only (libchdb.so), so this puts its HTTP interface before it:
 GET /ping, and POST / with a statement and its data in the body. One statement at a time.
 
+The library takes a text of several statements, as the command line client does: of what stands behind FORMAT only what is before
+two line ends belongs to the INSERT, the rest to the next one. A server takes the whole body. So the data goes through a file.
+
     clickhouse_today.py LIBRARY FOLDER PORT
 """
 
@@ -29,10 +32,17 @@ class Engine:
         if not self.connection or not self.connection[0]:
             sys.exit("clickhouse_today.py: the library does not open " + folder)
         self.lock = threading.Lock()
+        self.data = folder + ".insert"
 
     def query(self, text):
         """(what it answers, None) or (None, what is wrong)."""
+        statement, line_end, data = text.partition(b"\n")
         with self.lock:
+            if line_end and statement.startswith(b"INSERT "):
+                with open(self.data, "wb") as file:
+                    file.write(data)
+                insert, _, kind = statement.rpartition(b" FORMAT ")
+                text = b"%b FROM INFILE '%b' FORMAT %b" % (insert, self.data.encode(), kind)
             r = self.c.chdb_query_n(self.connection[0], text, len(text), b"TabSeparated", 12)
             error, n = self.c.chdb_result_error(r), self.c.chdb_result_length(r)
             data = ctypes.string_at(self.c.chdb_result_buffer(r), n) if n and not error else b""

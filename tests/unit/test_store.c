@@ -25,6 +25,7 @@
 
 #include "store/clickhouse_http.h"
 #include "store/query.h"
+#include "store/spool.h"
 
 #define T0 1763856000u /* 2025-11-23 00:00 UTC: a day's start */
 
@@ -263,7 +264,7 @@ struct model {
 	struct flow_edge rows[EDGES][SLOTS];
 };
 
-#define TOGETHER 10 /* intervals in a batch: what the library of today cuts off is longer */
+#define TOGETHER 60 /* intervals in a batch */
 
 static void model_write(struct world *w, struct model *m)
 {
@@ -1123,6 +1124,87 @@ static void test_counts(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* --- a server alone */
+
+/* Many rows are on their way before something goes wrong: it is an error all the same, not rows. */
+static void test_an_error_amid_an_answer(void **state)
+{
+	struct world *w = *state;
+	struct clickhouse_http *h;
+	struct buf sql, answer;
+	char why[512];
+	int code = 0;
+
+	assert_int_equal(clickhouse_http_new(&h, w->path, why, sizeof(why)), 0);
+	buf_init(&sql, 0);
+	buf_init(&answer, 0);
+	buf_printf(&sql,
+		   "SELECT intDiv(1,3000000-number) FROM (SELECT number FROM system.numbers LIMIT 4000000) FORMAT "
+		   "RowBinary");
+	assert_int_equal(clickhouse_http_post(h, false, &sql, &answer, &code, why, sizeof(why)), -EPROTO);
+	assert_int_equal(code, 153); /* division by zero */
+	buf_deinit(&sql);
+	buf_deinit(&answer);
+	clickhouse_http_free(h);
+}
+
+/* Another process makes the minute between a late row's mark and the row, and cleans the mark as it read it. The view does
+ * what that process would. */
+static void test_a_bucket_made_by_another_meanwhile(void **state)
+{
+	struct world *w = *state;
+	struct flow_edge e[2] = {edge(0, 1, 80, T0, 1), edge(0, 1, 80, T0 + 10, 2)};
+	struct store_rows r;
+
+	e[0].view[0].tx_bytes = 100;
+	e[1].view[0].tx_bytes = 11;
+	append(w, &e[0], 1, NULL, 0);
+	roll_all(w, T0 + 3600);
+	statement(w, true,
+		  "CREATE MATERIALIZED VIEW another TO marks AS SELECT toUInt8(0) AS kind,toUInt8(0) AS tier,"
+		  "toUInt32(intDiv(start,60)*60) AS bucket,(SELECT max(owner) FROM marks) AS owner,toUInt8(0) AS dirty,"
+		  "(SELECT max(at) FROM marks WHERE tier=0)+1 AS at FROM edges_fine",
+		  NULL);
+	append(w, &e[1], 1, NULL, 0);
+	statement(w, true, "DROP TABLE another", NULL);
+	roll_all(w, T0 + 3700);
+	r = ask(w, store_edges, &(struct store_ask){.from = T0, .to = T0 + 60});
+	assert_int_equal(r.n, 1);
+	assert_int_equal(r.tiers, 1 << STORE_1M);
+	assert_int_equal(r.rows[0].e.view[0].tx_bytes, 111);
+	store_rows_deinit(&r);
+}
+
+/* A batch of the spool that the server will never take is told, and stops neither roll-ups nor retention. */
+static void test_a_refused_batch_in_the_spool(void **state)
+{
+	struct world *w = *state;
+	struct flow_host h = {.id = STR("h"), .hostname = STR("h"), .interval = T0, .interval_s = 10};
+	struct flow_edge e = edge(0, 1, 80, T0, 1);
+	char folder[] = "/tmp/skyfall-store-XXXXXX";
+	struct store_stats stats;
+	struct spool *sp;
+	int r;
+
+	store_close(w->st);
+	w->st = NULL;
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(spool_open(&sp, folder, 1 << 20, w->why, sizeof(w->why)), 0);
+	assert_int_equal(spool_put(sp, &(struct store_batch){.hosts = &h, .n_hosts = 1}), 0);
+	spool_close(sp);
+	w->opts.spool = folder;
+	open_store(w);
+	append(w, &e, 1, NULL, 0);
+	statement(w, true, "DROP TABLE hosts", NULL);
+	while ((r = store_maintain(w->st, T0 + 200)) == 1)
+		;
+	assert_int_equal(r, -EPROTO);
+	store_stats(w->st, &stats);
+	assert_int_equal(stats.rolled, 1);
+	assert_true(stats.spool_bytes > 0);
+	remove_tree(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1147,9 +1229,16 @@ int main(void)
 		T(test_a_disk_that_is_full),
 		T(test_opening_says_what_is_wrong),
 	};
+	const struct CMUnitTest server[] = {
+		T(test_an_error_amid_an_answer),
+		T(test_a_bucket_made_by_another_meanwhile),
+		T(test_a_refused_batch_in_the_spool),
+	};
 	int wrong = cmocka_run_group_tests_name("both stores", tests, NULL, NULL);
 
-	if (!getenv("SKYFALL_TEST_CLICKHOUSE"))
+	if (getenv("SKYFALL_TEST_CLICKHOUSE"))
+		wrong += cmocka_run_group_tests_name("server", server, NULL, NULL);
+	else
 		wrong += cmocka_run_group_tests_name("files", files, NULL, NULL);
 	return wrong;
 }
