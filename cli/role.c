@@ -30,15 +30,17 @@ void role_metrics(const char *path, void (*fill)(void *arg, struct buf *b), void
 	char fresh[4200];
 	struct buf b;
 	FILE *file;
+	bool whole;
 
 	buf_init(&b, 0);
 	fill(arg, &b);
 	snprintf(fresh, sizeof(fresh), "%s.new", path);
 	file = fopen(fresh, "we");
-	if (!file || fwrite(b.p, 1, b.n, file) != b.n)
+	whole = file && fwrite(b.p, 1, b.n, file) == b.n;
+	if (file && fclose(file) != 0)
+		whole = false;
+	if (!whole || rename(fresh, path) < 0)
 		log_warn("%s: %s", fresh, strerror(errno));
-	if (file && fclose(file) == 0)
-		(void)rename(fresh, path);
 	buf_deinit(&b);
 }
 

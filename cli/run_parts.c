@@ -142,11 +142,13 @@ void run_reload(struct run *r)
 
 	if (!r->roles.collector)
 		return;
+	if (roles_reload(&r->roles, &r->opts, why, sizeof(why)) < 0) {
+		log_error("not reloaded, everything stays as it was: %s", why);
+		return;
+	}
 	if (r->agent.pid)
 		(void)kill(r->agent.pid, SIGHUP);
-	if (roles_reload(&r->roles, &r->opts, why, sizeof(why)) < 0)
-		log_error("not reloaded, everything stays as it was: %s", why);
-	else if (!r->conf->quiet)
+	if (!r->conf->quiet)
 		fprintf(stderr, CMD_PROGRAM ": reloaded\n");
 }
 

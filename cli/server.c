@@ -161,7 +161,7 @@ int cmd_server(int argc, char **argv)
 		r = server_start(s, why, sizeof(why));
 	if (r == 0) {
 		printf("Skyfall " SKYFALL_VERSION " answers from %s; Ctrl-C stops.\n  page   %s/\n  API    %s\n",
-		       strrchr(data, '@') ? strrchr(data, '@') + 1 : data, /* no password */
+		       store_is_url(data) && strrchr(data, '@') ? strrchr(data, '@') + 1 : data, /* no password */
 		       server_url(s), server_url(s));
 		fflush(stdout);
 		server_wait(&set, live ? &watch : NULL);
