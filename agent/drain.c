@@ -4,10 +4,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "agent/flow.skel.h"
 #include "agent/nat.h"
+#include "base/clock.h"
 
 #define BATCH 256
 #define DIAL_US 200000ULL /* a connect call takes less than this to its SYN (agent/bpf/dial.bpf.h: twice DIAL_OWN_US) */
@@ -28,6 +30,7 @@ int drain_begin(struct drain *d, struct load *l)
 	d->load = l;
 	d->r = 0;
 	l->counters->rows_made = 0;
+	d->began_us = clock_mono_us();
 	return -pthread_create(&d->thread, NULL, swap, d);
 }
 
@@ -71,7 +74,10 @@ int drain_end(struct drain *d, struct agent_rows *rows, struct drain_counts *cou
 		return r;
 	l->active = !l->active;
 	nat_refresh(l->nat); /* whose end is in the map, of that the beginning was told */
-	return rows_take(l->inner[!l->active], l->nat, rows, counts);
+	r = rows_take(l->inner[!l->active], l->nat, rows, counts);
+	if (!r)
+		nat_drained(l->nat, IPPROTO_TCP, d->began_us);
+	return r;
 }
 
 bool drain_needed(const struct load *l)

@@ -12,6 +12,7 @@
 struct drain {
 	struct load *load;
 	pthread_t thread;
+	int64_t began_us;
 	int r;
 };
 

@@ -8,8 +8,8 @@
  *
  * Invariants
  *  1. Bytes are never put to a wrong back end. Where nothing is certain the row stays on the dialled address, flagged:
- *      - two namespaces (or zones) translate the same tuple differently; a tuple was translated twice within NAT_FRESH_US, and
- *        it is a connection that ended of which one asks;
+ *      - two namespaces (or zones) translate the same tuple differently; a tuple was translated again since the rows before
+ *        were drained, and it is a connection that ended of which one asks;
  *      - a row the kernel has summed whose ports are not all listed, or lead to different places, or that holds attempts
  *        that failed: those have no port.
  *  2. So that this is seldom, an address that is found to stand for others, or at which a row was flagged, is listed: the hook
@@ -82,8 +82,8 @@ struct nat {
 	struct {
 		int (*list)(void *arg, const uint8_t address[16]);
 		void *arg;
-	} lists[2];         /* TCP, UDP */
-	int64_t drained_us; /* UDP's rows were asked about */
+	} lists[2];            /* TCP, UDP */
+	int64_t drained_us[2]; /* rows made before it were all asked about: TCP's, UDP's */
 	void (*read)(void *arg);
 	void *read_arg;
 	struct nat_counts counts;
@@ -351,7 +351,7 @@ static bool trip_was_in(const struct nat_trip *trip, uint32_t netns)
 /* It cannot be what one asks for: too old, or replaced before what one asks about began. */
 static bool trip_past(const struct nat *n, const struct nat_trip *trip, const struct nat_slot *p)
 {
-	return !place_fresh(n, p) || (p->old && (trip->udp ? p->at_us < n->drained_us : trip->live));
+	return !place_fresh(n, p) || (p->old && (trip->live || p->at_us < n->drained_us[trip->udp]));
 }
 
 /* One translation: by `own`, or by any namespace it was not in yet (own 0). */
@@ -445,10 +445,10 @@ enum nat_found nat_where(struct nat *n, const struct sky_row_key *key, uint16_t 
 	return found;
 }
 
-void nat_drained(struct nat *n)
+void nat_drained(struct nat *n, uint8_t protocol, int64_t began_us)
 {
 	if (n)
-		n->drained_us = n->now_us;
+		n->drained_us[protocol == IPPROTO_UDP] = began_us;
 }
 
 /* --- places of addresses */

@@ -78,8 +78,9 @@ bool nat_conn(struct nat *n, struct sky_row_key *key, uint16_t *port, bool live)
  * are known to go one way, else it stays and is flagged. */
 void nat_row(struct nat *n, struct sky_row_key *key, struct sky_row_value *val);
 
-/* UDP's rows of an interval were all asked about: what was replaced before now_us is past. NULL is fine as n. */
-void nat_drained(struct nat *n);
+/* IPPROTO_TCP's or IPPROTO_UDP's rows made before that moment were all asked about: what was replaced before it is past for
+ * those to come. NULL is fine as n. */
+void nat_drained(struct nat *n, uint8_t protocol, int64_t began_us);
 
 /* The key of an attempt that has no port yet: flagged if its address is one that is translated. */
 void nat_attempt(struct nat *n, struct sky_row_key *key);

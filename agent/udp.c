@@ -15,6 +15,7 @@
 #include "agent/dgram.skel.h"
 #include "agent/load.h"
 #include "agent/nat.h"
+#include "base/clock.h"
 #include "base/table.h"
 
 #define UDP_BATCH 256
@@ -32,6 +33,7 @@ struct udp {
 	uint32_t round;
 	struct nat *nat;
 	pthread_t thread;
+	int64_t began_us; /* the last swap */
 	int swapped;
 	uint64_t lost_rows_user, adopted;
 };
@@ -337,6 +339,7 @@ static int udp_take(struct udp *u, int fd, struct agent_rows *rows)
 static int udp_swap_begin(struct udp *u)
 {
 	u->skel->bss->counters.rows_made = 0;
+	u->began_us = clock_mono_us();
 	return -pthread_create(&u->thread, NULL, udp_swap, u);
 }
 
@@ -365,7 +368,7 @@ int udp_end(struct udp *u, struct agent_rows *rows)
 	nat_refresh(u->nat); /* of whatever is in the map, the translation was told */
 	r = udp_take(u, u->inner[!u->active], rows);
 	if (!r)
-		nat_drained(u->nat);
+		nat_drained(u->nat, IPPROTO_UDP, u->began_us);
 	return r;
 }
 

@@ -316,14 +316,18 @@ static __always_inline void on_close(struct sock *sk, struct tcp_sock *tp, struc
 	struct sky_final f = {.since_ns = e->since_ns};
 
 	f.at_ns = closed_ns(sk, tp, old, f.since_ns, typed);
-	if (e->phase == SKY_CONNECTING && old != TCP_SYN_SENT && old != TCP_SYN_RECV) {
-		__sync_fetch_and_add(&counters.recovered, 1); /* its ESTABLISHED reached neither program */
-		e->lport = bpf_ntohs(READ(typed, tp, inet_conn.icsk_inet.inet_sport));
-		e->phase = SKY_OPEN;
+	if (e->phase == SKY_CONNECTING) {
+		__u16 lport = bpf_ntohs(READ(typed, tp, inet_conn.icsk_inet.inet_sport));
+
+		nat_split(&e->key, e->key.remote, lport);
+		if (old != TCP_SYN_SENT && old != TCP_SYN_RECV) {
+			__sync_fetch_and_add(&counters.recovered, 1); /* its ESTABLISHED reached neither program */
+			e->lport = lport;
+			e->phase = SKY_OPEN;
+		}
 	}
 	if (e->phase != SKY_OPEN) {
 		f.end = failure_of(sk, tp, typed);
-		nat_split(&e->key, e->key.remote, bpf_ntohs(READ(typed, tp, inet_conn.icsk_inet.inet_sport)));
 		f.totals.retransmitted = READ(typed, tp, total_retrans);
 		f.totals.lost = READ(typed, tp, lost);
 	} else {

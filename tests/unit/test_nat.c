@@ -77,6 +77,20 @@ static void test_a_port_used_twice(void **state)
 	k = key(SKY_ROLE_CLIENT, POD, VIP, 80);
 	assert_true(nat_conn(n, &k, &port, true));
 	is(n, &k, POD, "10.0.0.3", 8080, VIP, 80, 0);
+	/* told after the last drain began: the first may have ended since */
+	nat_drained(n, IPPROTO_TCP, 2);
+	k = key(SKY_ROLE_CLIENT, POD, VIP, 80);
+	assert_true(nat_conn(n, &k, &port, false));
+	is(n, &k, POD, VIP, 80, NULL, 0, FLOW_NAT_UNSPLIT);
+	nat_drained(n, IPPROTO_UDP, 3);
+	k = key(SKY_ROLE_CLIENT, POD, VIP, 80);
+	assert_true(nat_conn(n, &k, &port, false));
+	is(n, &k, POD, VIP, 80, NULL, 0, FLOW_NAT_UNSPLIT);
+	/* told before: the first one's row was asked about then */
+	nat_drained(n, IPPROTO_TCP, 3);
+	k = key(SKY_ROLE_CLIENT, POD, VIP, 80);
+	assert_true(nat_conn(n, &k, &port, false));
+	is(n, &k, POD, "10.0.0.3", 8080, VIP, 80, 0);
 	/* and much later of neither */
 	nat_at(n, 3 + NAT_FRESH_US);
 	k = key(SKY_ROLE_CLIENT, POD, VIP, 80);

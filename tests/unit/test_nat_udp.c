@@ -70,14 +70,17 @@ static void test_a_socket_goes_elsewhere(void **state)
 	k = udp_key(SKY_ROLE_CLIENT, POD, VIP, 53, 4000);
 	nat_row(n, &k, &v);
 	is(n, &k, POD, "10.0.0.2", 53, VIP, 53, 0);
-	nat_drained(n);
+	nat_drained(n, IPPROTO_UDP, 15);
 	/* replaced within the interval: its datagrams went to both */
 	put(n, NS_HOST, udp(tuple(POD, 4000, VIP, 53)), udp(tuple(POD, 4000, "10.0.0.3", 53)), 20);
 	k = udp_key(SKY_ROLE_CLIENT, POD, VIP, 53, 4000);
 	nat_row(n, &k, &v);
 	is(n, &k, POD, VIP, 53, NULL, 0, FLOW_NAT_UNSPLIT);
-	nat_at(n, 30);
-	nat_drained(n);
+	nat_drained(n, IPPROTO_TCP, 30);
+	k = udp_key(SKY_ROLE_CLIENT, POD, VIP, 53, 4000);
+	nat_row(n, &k, &v);
+	is(n, &k, POD, VIP, 53, NULL, 0, FLOW_NAT_UNSPLIT);
+	nat_drained(n, IPPROTO_UDP, 30);
 	k = udp_key(SKY_ROLE_CLIENT, POD, VIP, 53, 4000);
 	nat_row(n, &k, &v);
 	is(n, &k, POD, "10.0.0.3", 53, VIP, 53, 0);
@@ -103,7 +106,7 @@ static void test_conversations_are_kept(void **state)
 		k = udp_key(SKY_ROLE_CLIENT, POD, VIP, 53, 4000);
 		nat_row(n, &k, &v);
 		is(n, &k, POD, OTHER, 53, VIP, 53, 0);
-		nat_drained(n);
+		nat_drained(n, IPPROTO_UDP, minute * 60000000);
 	}
 	nat_at(n, 60 * 60000000ll + NAT_FRESH_UDP_US);
 	k = udp_key(SKY_ROLE_CLIENT, POD, VIP, 53, 4000);
