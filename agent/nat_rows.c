@@ -102,11 +102,12 @@ static void row_ports(struct nat *n, const struct sky_row_key *key, const struct
 	}
 }
 
-/* All connections of the row are listed by port: none failed, none is over the bound, no port was there twice. */
+/* All connections of the row are listed by port: none failed, none is over the bound, no port was there twice. One may have
+ * been tried for in an earlier interval, and counted then. */
 static bool row_complete(const struct sky_row_key *key, const struct sky_row_value *val, unsigned count)
 {
 	return count == val->ports_seen &&
-	       (key->role != SKY_ROLE_CLIENT || key->protocol == IPPROTO_UDP || val->attempts == val->opened);
+	       (key->role != SKY_ROLE_CLIENT || key->protocol == IPPROTO_UDP || val->attempts <= val->opened);
 }
 
 /* A row of one connection, or of one port's datagrams. */

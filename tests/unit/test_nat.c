@@ -112,6 +112,11 @@ static void test_summed_rows(void **state)
 	nat_row(n, &k, &v);
 	is(n, &k, POD, "10.0.0.2", 8080, VIP, 80, 0);
 	assert_int_equal(v.ports[7], 5007);
+	/* one of them tried for at the former interval's end */
+	k = key(SKY_ROLE_CLIENT, POD, VIP, 80), v = summed(8, 4000);
+	v.attempts--;
+	nat_row(n, &k, &v);
+	is(n, &k, POD, "10.0.0.2", 8080, VIP, 80, 0);
 	/* to two */
 	k = key(SKY_ROLE_CLIENT, POD, VIP, 80), v = summed(9, 4000);
 	nat_row(n, &k, &v);

@@ -65,11 +65,11 @@ def modes_of(line):
     return [mode for mode in MODES if (line, mode, "*", "*", "none") not in [entry[1:6] for entry in unknown.lines]]
 
 
-HOWS = ("none", "less", "other", "byte")
+HOWS = ("none", "less", "other", "byte", "begin")
 
 
 class Unknown:
-    """The file of what is not known: lines of KERNEL MODE SCENARIO FIELD none|less|other|byte WHY, each word but the last two with
+    """The file of what is not known: lines of KERNEL MODE SCENARIO FIELD none|less|other|byte|begin WHY, each word but the last two with
     `*` and the like; what they mean is said there."""
 
     def __init__(self, path=os.path.join(HERE, "unknown")):
@@ -78,7 +78,7 @@ class Unknown:
             for number, text in enumerate(file, 1):
                 parts = text.split("#")[0].split(None, 5)
                 if parts and (len(parts) < 6 or parts[4] not in HOWS):
-                    raise ValueError(f"{path}:{number}: wants KERNEL MODE SCENARIO FIELD none|less|other|byte WHY")
+                    raise ValueError(f"{path}:{number}: wants KERNEL MODE SCENARIO FIELD {'|'.join(HOWS)} WHY")
                 if parts:
                     self.lines.append((number, *parts))
 
@@ -133,7 +133,12 @@ class Mode:
         self.kernel, self.said, self.rows, self.unknown = kernel, said, rows, unknown
         self.name = said["name"]
         # Ends of which the agent says that the bytes received may be one off.
-        self.guessed = sum(row["info"].get("fin_guessed", 0) for row in rows if row["type"] == "health")
+        self.guessed = self.told("fin_guessed")
+        # Connections of which it says that it did not see them begin.
+        self.recovered = self.told("recovered")
+
+    def told(self, name):
+        return sum(row["info"].get(name, 0) for row in self.rows if row["type"] == "health")
 
     def compare(self, scenario, view, expected):
         """(what is wrong, which fields are not known)"""
@@ -148,13 +153,17 @@ class Mode:
         for field, value in expected.items():
             seen = sums.get(field)
             how = self.unknown.how(self.kernel, self.name, scenario, f"{view}_{field}", value)
-            if value and (how in ("none", "less") or (how == "byte" and self.guessed)):
+            if value and (how in ("none", "less") or {"byte": self.guessed, "begin": self.recovered}.get(how)):
                 missing.append(f"{view} {field}")
             if how == "none":
                 value = "" if isinstance(value, str) else 0
             fits = seen == value or (scenario, view, field) in ANY
-            if how == "less":
-                fits = sums.process <= {"", value} if field == "process" else seen <= value
+            if field == "process" and (how == "less" or (how == "begin" and self.recovered)):
+                fits = sums.process <= {"", value}
+            elif how == "less":
+                fits = seen <= value
+            elif how == "begin" and field != "process":
+                fits = value - self.recovered <= seen <= value
             elif how == "byte":
                 fits = abs(seen - value) <= self.guessed
             if not fits:
@@ -263,6 +272,7 @@ class Mode:
         took = f"up in {self.said['up'] - self.said['began']:.1f} s, all in {self.said['ended'] - self.said['began']:.1f} s"
         found = [self.scenario(name) for name in PORTS if name in self.said] + self.netem()
         left = [f"{name} was not run" for name in PORTS if name not in self.said and name != "big"]
+        took += f"; the agent did not see {self.recovered} begin, guessed {self.guessed} FINs"
         found.append(("whole", [took], left + self.unknown.idle(self.kernel, self.name)))
         return found
 
