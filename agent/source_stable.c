@@ -163,7 +163,7 @@ static int look(struct source *s, struct agent_rows *rows)
 	if (r == 0 && open)
 		r = dump(s, DIAG_CONNECTED, true, stable_rows_open, &s->to);
 	if (r == 0 && rows)
-		stable_rows_join(&s->to);
+		r = stable_rows_join(&s->to);
 	if (r == 0 && rows &&
 	    !destroys_behind(s->destroys)) { /* else an end would be told now, and by its message again */
 		r = stable_ended(s->to.hook, stable_rows_left, &s->to);

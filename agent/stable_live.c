@@ -90,8 +90,12 @@ static int live_read(struct stable_live *l, struct stable *hook)
 	l->n = 0;
 	l->read = true;
 	r = stable_sockets(hook, live_add, l);
-	if (r < 0)
+	if (r < 0) {
+		free(l->index); /* of yesterday */
+		l->index = NULL;
+		l->n = l->mask = 0;
 		return r;
+	}
 	while (places < l->n * 2)
 		places *= 2;
 	if (places > l->mask + 1 || !l->index) {
@@ -119,6 +123,8 @@ bool stable_live_same(const struct stable_sock *e, const struct diag_sock *d)
 {
 	if (e->phase == STABLE_CONNECTING && !(e->flags & STABLE_CLOSELESS) && d->info.tcpi_bytes_acked)
 		return false; /* an attempt that was seen to fail: nobody acknowledged its SYN */
+	if (e->phase == STABLE_OPEN && !e->lport && !d->info.tcpi_bytes_acked)
+		return false; /* and the other way round: a client's, for who accepts knows the port */
 	return (!e->lport || e->lport == d->lport) && e->rport == d->rport && !memcmp(e->local, d->local.b, 16) &&
 	       !memcmp(e->remote, d->remote.b, 16);
 }
@@ -138,26 +144,26 @@ static struct live *find(struct stable_live *l, const struct diag_sock *d, uint1
 	return NULL;
 }
 
-static struct live *find_any(struct stable_live *l, struct stable *hook, const struct diag_sock *d, bool ended)
+static bool live_ready(struct stable_live *l, struct stable *hook)
 {
-	struct live *one;
-
-	if ((!l->read && live_read(l, hook) < 0) || !l->index)
-		return NULL;
-	one = find(l, d, d->lport, ended);
-	return one ?: find(l, d, 0, ended);
+	return (l->read || live_read(l, hook) == 0) && l->index;
 }
 
 const struct stable_sock *stable_live_find(struct stable_live *l, struct stable *hook, const struct diag_sock *d)
 {
-	const struct live *one = find_any(l, hook, d, false);
+	const struct live *one;
 
+	if (!live_ready(l, hook))
+		return NULL;
+	one = find(l, d, d->lport, false);
+	one = one ?: find(l, d, 0, false);
 	return one ? &one->e : NULL;
 }
 
-bool stable_live_take(struct stable_live *l, struct stable *hook, const struct diag_sock *d, struct stable_sock *ret)
+bool stable_live_take(struct stable_live *l, struct stable *hook, const struct diag_sock *d, bool port,
+		      struct stable_sock *ret)
 {
-	struct live *one = find_any(l, hook, d, true);
+	struct live *one = live_ready(l, hook) ? find(l, d, port ? d->lport : 0, true) : NULL;
 
 	/* Another socket has its place by now: then it is among the ended, where it is met by the same addresses and ports. */
 	if (!one || !stable_take_gone(hook, one->key, one->e.id))

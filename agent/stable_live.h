@@ -17,8 +17,9 @@ void stable_live_begin(struct stable_live *l);
 /* The hook's part of an open connection; NULL: it has none, or memory is out. Lives until stable_live_begin(). */
 const struct stable_sock *stable_live_find(struct stable_live *l, struct stable *hook, const struct diag_sock *d);
 
-/* Takes the hook's part of a destroyed one. False: it has none. */
-bool stable_live_take(struct stable_live *l, struct stable *hook, const struct diag_sock *d, struct stable_sock *ret);
+/* Takes the hook's part of a destroyed one, with its port, or one of a client whose port the hook does not know. False: it has none. */
+bool stable_live_take(struct stable_live *l, struct stable *hook, const struct diag_sock *d, bool port,
+		      struct stable_sock *ret);
 
 /* Takes, from the place *at on, one that was destroyed before then, if they were read. False: no more. */
 bool stable_live_take_old(struct stable_live *l, struct stable *hook, size_t *at, int64_t before_us,

@@ -197,19 +197,25 @@ int stable_rows_destroyed(void *arg, uint32_t netns, const struct diag_sock *d)
 	return 0;
 }
 
-void stable_rows_join(struct stable_rows *s)
+/* Messages that wait for the hook's part get it: destroyed sockets whose port it knows, or those without. How many do not. */
+static size_t join(struct stable_rows *s, bool port)
 {
 	struct stable_sock end;
-	size_t i;
+	size_t i, left = 0;
 
 	for (i = 0; i < s->n_late; i++) {
 		struct stable_late *late = &s->late[i];
 
-		if (!late->netns || !stable_live_take(s->live, s->hook, &late->d, &end))
+		if (!late->netns)
+			continue;
+		left++;
+		if (!stable_live_take(s->live, s->hook, &late->d, port, &end))
 			continue;
 		destroyed(s, late->netns, &late->d, &end);
 		late->netns = 0;
+		left--;
 	}
+	return left;
 }
 
 void stable_rows_forget(struct stable_rows *s)
@@ -234,6 +240,37 @@ static struct stable_late *late_of(struct stable_rows *s, const struct stable_so
 		if (s->late[i].netns && stable_live_same(e, &s->late[i].d))
 			return &s->late[i];
 	return NULL;
+}
+
+/* An ended one whose cookie no program learned and whose port one did. */
+static int join_ended(void *arg, uint64_t key, const void *value)
+{
+	const struct stable_sock *e = value;
+	struct stable_rows *s = arg;
+	struct stable_late *late = e->cookie || !e->lport ? NULL : late_of(s, e);
+	struct stable_sock end = *e;
+
+	if (!late)
+		return 0;
+	stable_forget(s->hook, key);
+	destroyed(s, late->netns, &late->d, &end);
+	late->netns = 0;
+	return 0;
+}
+
+/* A part without a port fits the message of each connection with that peer, so it is given to one of those for which there is no
+ * other: else somebody's own part is left over, and told as one more. Sockets go from the hook's first table to its second, so
+ * they are looked for in that order. */
+int stable_rows_join(struct stable_rows *s)
+{
+	int r;
+
+	if (!join(s, true))
+		return 0;
+	r = stable_ended(s->hook, join_ended, s);
+	if (r == 0)
+		join(s, false);
+	return r;
 }
 
 /* A connection whose message is told alone: neither its CLOSE nor its destruction reached a program, and its address is another's by

@@ -44,9 +44,10 @@ void stable_rows_deinit(struct stable_rows *s);
 /* Makes them known: before each look. */
 void stable_rows_begin(struct stable_rows *s);
 
-/* Near the end of a look: messages that wait get the hook's part by addresses and ports. After stable_ended(): those that have
- * none are told without, and so are the hook's destroyed ones that got none (a refused attempt's knows no port). */
-void stable_rows_join(struct stable_rows *s);
+/* Near the end of a look: messages that wait get the hook's part by addresses and ports; 0, or -errno of the hook's tables. After
+ * stable_ended(): those that have none are told without, and so are the hook's destroyed ones that got none (a refused attempt's
+ * knows no port). */
+int stable_rows_join(struct stable_rows *s);
 void stable_rows_alone(struct stable_rows *s);
 
 /* Nobody looks any more: what is open then, and messages that wait, are never told. */

@@ -361,6 +361,60 @@ static void told_by_the_message_already(void **state)
 	assert_int_equal(a->hook.ended[0].phase, 0);
 }
 
+/* Two of a client's connections, one of whose ports no program learned, each with its own part, wherever that lies and whichever
+ * message comes first: the part without a port is not given to the message that has one of its own. */
+static void one_port_unknown(void **state)
+{
+	struct all *a = *state;
+	struct diag_sock d = message();
+
+	for (unsigned places = 0; places < 4; places++)
+		for (uint16_t first = 0; first < 2; first++) {
+			struct stable_sock *unknown = places & 1 ? &a->hook.ended[0] : &a->hook.socks[0];
+			struct stable_sock *other = places & 2 ? &a->hook.ended[1] : &a->hook.socks[1];
+
+			*unknown = *other = entry(CLOSED | STABLE_GONE);
+			unknown->id++;
+			unknown->lport = 0;
+			unknown->tgid = other->tgid = 0;
+			a->hook.ended_key[0] = unknown->id | 1ULL << 63;
+			a->hook.ended_key[1] = other->id | 1ULL << 63;
+			a->s.all_netns = true;
+			a->s.now_us = 2000000;
+			stable_live_begin(a->s.live);
+			for (uint16_t i = 0; i < 2; i++) {
+				d.lport = 40000 + (i ^ first);
+				d.cookie++;
+				assert_int_equal(stable_rows_destroyed(&a->s, NETNS, &d), 0);
+			}
+			look_at(a, NULL);
+			a->s.now_us = 60000000;
+			look(a, false);
+			assert_int_equal(a->counts.finalised + a->counts.recovered, 0);
+			assert_closed(a, 2 * (2 * places + first + 1));
+			assert_int_equal(unknown->phase + other->phase, 0);
+		}
+}
+
+/* An attempt that came to nothing has no answer to its SYN: it is not the connection whose port no program learned. */
+static void an_attempt_and_a_port_unknown(void **state)
+{
+	struct all *a = *state;
+	struct diag_sock d = message();
+
+	a->hook.socks[0] = entry(CLOSED | STABLE_GONE);
+	a->hook.socks[0].lport = 0;
+	stable_live_begin(a->s.live);
+	d.info.tcpi_bytes_acked = d.info.tcpi_bytes_sent = d.info.tcpi_bytes_received = d.info.tcpi_segs_in = 0;
+	d.lport++;
+	assert_int_equal(stable_rows_destroyed(&a->s, NETNS, &d), 0);
+	d = message();
+	d.cookie++;
+	look_at(a, &d);
+	assert_whole(a);
+	assert_int_equal(a->counts.finalised + a->counts.recovered, 0);
+}
+
 /* What was refused before, by the same peer, from a port nobody knows, is not the connection. */
 static void an_attempt_before(void **state)
 {
@@ -526,6 +580,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(by_addresses_not_seen_to_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(by_addresses_pushed_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(told_by_the_message_already, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_port_unknown, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_attempt_and_a_port_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_attempt_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_than_can_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(destroyed_long_after, setup, teardown),
