@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/bpf/cgroup.h"
+#include "agent/load.h"
 #include "agent/stable.h"
 #include "agent/tracepoint.h"
 
@@ -124,6 +125,8 @@ void births_read(struct births *b, void (*fn)(void *arg, uint64_t id, struct str
 void births_counts(const struct births *b, struct births_counts *ret)
 {
 	const struct cgroup_counters *c = &b->skel->bss->counters;
+	uint64_t ns, runs, passed;
 
-	*ret = (struct births_counts){c->made, c->gone, c->full + c->cut, c->ns};
+	load_stats(b->skel->obj, &ns, &runs, &passed);
+	*ret = (struct births_counts){c->made, c->gone, c->full + c->cut + passed, c->ns};
 }

@@ -12,7 +12,9 @@ struct births;
 
 struct births_counts {
 	uint64_t made, gone;
-	uint64_t missed;  /* made or removed without being told: no room, or a path of more than 1,023 bytes */
+	/* made or removed without being told: no room, a path of more than 1,023 bytes, an event passed over (which the kernel
+	 * counts from 6.7 on) */
+	uint64_t missed;
 	uint64_t cost_ns; /* what those who made them spent in it */
 };
 

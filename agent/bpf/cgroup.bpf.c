@@ -15,7 +15,8 @@
  *  - A path of more than 1,023 bytes comes cut, its end is what names: it is counted and left to the walk over the tree.
  *
  * Lost: what finds the ring full is counted, and the agent reads the tree. The kernel passes over programs of this kind while
- * another one runs on the same CPU; nobody makes a cgroup from within one.
+ * another one, or a call on a map, runs on the same CPU. Nobody makes a cgroup from within one, but from 7 on whoever is there
+ * may be preempted by somebody who does: the kernel counts it (recursion_misses), so it is treated as what finds the ring full.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
