@@ -10,7 +10,7 @@ machine of translated code: the hook takes 40 times as long as on a real one, an
 
 import re
 
-CONNECTIONS = 1000
+CONNECTIONS = 500
 CONNECTIONS_FULL = 10000
 MODES = {"off": "not steered", "one": "to one CPU", "all": "to all CPUs", "busy": "to one CPU, process 1 busy there",
          "alone": "to all CPUs, no program preempts another",
