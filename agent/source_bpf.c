@@ -198,6 +198,7 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	c->replaced = k->replaced;
 	c->recovered = k->recovered;
 	c->finalised = w->finalised;
+	c->fin_guessed = w->fin_guessed;
 	c->lost_socks_full = failures(k, SKY_SITE_SOCKS);
 	c->lost_rows_full = failures(k, SKY_SITE_ROWS);
 	c->lost_closed_full = failures(k, SKY_SITE_CLOSED);
@@ -219,8 +220,7 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 
 /* The swap acts at once and returns late; meanwhile the kernel's own count is read and the walk reads what is open, both
  * on time. */
-static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_rows *rows,
-			      struct source_counts *ret_counts)
+static int source_take(struct source *s, int64_t cut_us, struct agent_rows *rows)
 {
 	struct drain swap;
 	int r = drain_begin(&swap, &s->load), walked;
@@ -235,8 +235,15 @@ static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_row
 	if (++s->collects % SWEEP_EVERY == 0 && !walked)
 		walked = drain_listeners(&s->load);
 	r = drain_end(&swap, rows, &s->drained);
-	if (!r)
-		r = walked;
+	return r ? r : walked;
+}
+
+static int source_bpf_collect(struct source *s, int64_t cut_us, struct agent_rows *rows,
+			      struct source_counts *ret_counts)
+{
+	int r = source_take(s, cut_us, rows);
+
+	walk_settle(s->walk, rows); /* rows are used even if some could not be had */
 	if (r)
 		return r;
 	agent_rows_scale(rows);

@@ -22,7 +22,8 @@ void tally_keep(struct conn *c, const struct sky_totals *t)
 }
 
 /* Walks read without a lock, in an order in which they may read too little, hardly ever too much (a FIN counted before its
- * flag): then `now` is below `last`. While it lives, the difference waits for the next read; `last_word`: take it back. */
+ * flag): then `now` is below `last`. While it lives, the difference waits for the next read; `last_word`: take it back. If
+ * an interval ended in between the sum may be below 0 until the row's other connections are added (tally_settle()). */
 static bool bytes_add(struct tally *w, __u64 *sum, uint64_t *last, uint64_t now, bool last_word)
 {
 	bool moved = now > *last;
@@ -31,10 +32,8 @@ static bool bytes_add(struct tally *w, __u64 *sum, uint64_t *last, uint64_t now,
 		*sum += now - *last;
 		*last = now;
 	} else if (last_word && now < *last) {
-		uint64_t over = *last - now;
-
-		w->clamped += over > *sum ? over - *sum : 0;
-		*sum -= over > *sum ? *sum : over;
+		*sum -= *last - now;
+		w->owing |= (int64_t)*sum < 0;
 	}
 	return moved;
 }
@@ -199,6 +198,26 @@ static void closed_add(struct tally *w, struct conn *c, struct sky_row_value *v,
 	v->tx_undelivered += f->totals.undelivered;
 	if (f->rtt_ok)
 		rtt_add(v, f->totals.srtt_us, f->totals.min_rtt_us, f->totals.mdev_us, f->totals.cwnd);
+}
+
+/* Counts what a sum is below 0. */
+static void sum_settle(__u64 *sum, uint64_t *count)
+{
+	if ((int64_t)*sum >= 0)
+		return;
+	*count += -*sum;
+	*sum = 0;
+}
+
+void tally_settle(struct tally *w)
+{
+	for (size_t i = 0; w->owing && i < agent_rows_count(w->rows); i++) {
+		struct sky_row_value *v = &agent_rows_at(w->rows, i)->val;
+
+		sum_settle(&v->tx_bytes, &w->clamped);
+		sum_settle(&v->rx_bytes, &w->fin_guessed);
+	}
+	w->owing = false;
 }
 
 void tally_end(struct tally *w, struct conn *c, const struct sky_final *f)

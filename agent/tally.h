@@ -3,6 +3,8 @@
  * beginning and end once, into its row of this interval. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "agent/conns.h"
 #include "agent/rows.h"
 
@@ -13,8 +15,10 @@ struct tally {
 	struct nat *nat;         /* NULL: nothing is translated */
 	uint64_t now_ms, cut_ms; /* open_ms is counted up to the cut */
 	uint32_t us_per_jiffy;
-	uint64_t lost;    /* ends that found no room in `rows` */
-	uint64_t clamped; /* bytes read too early that could not be taken back */
+	uint64_t lost;        /* ends that found no room in `rows` */
+	bool owing;           /* some row's bytes are below 0 for now: tally_settle() */
+	uint64_t fin_guessed; /* bytes received read too early, each a FIN, that could not be taken back */
+	uint64_t clamped;     /* bytes sent, likewise */
 };
 
 /* Adopted: what it did so far is not ours. */
@@ -31,6 +35,9 @@ void tally_dead(struct tally *w, struct conn *c, const struct sky_first *first);
 
 /* Its CLOSE reached no program: it ended when it was last seen alive, and what it did since is lost. */
 void tally_unseen(struct tally *w, struct conn *c, const struct sky_first *first);
+
+/* All of an interval is in `rows`: what is below 0 there is 0, and counted. */
+void tally_settle(struct tally *w);
 
 /* It ended as `f` says. */
 void tally_end(struct tally *w, struct conn *c, const struct sky_final *f);

@@ -356,9 +356,16 @@ int walk_run(struct walk *w, struct load *l, int64_t cut_ns, struct agent_rows *
 	return r;
 }
 
+void walk_settle(struct walk *w, struct agent_rows *rows)
+{
+	w->ask.tally.rows = rows;
+	tally_settle(&w->ask.tally);
+}
+
 const struct walk_counts *walk_counts(struct walk *w)
 {
 	w->ask.counts.lost_user = w->ask.tally.lost;
+	w->ask.counts.fin_guessed = w->ask.tally.fin_guessed;
 	w->ask.counts.clamped = w->ask.tally.clamped;
 	return &w->ask.counts;
 }

@@ -12,11 +12,12 @@ struct walk;
 
 /* What a walk found, running totals. */
 struct walk_counts {
-	uint64_t finalised; /* entries whose CLOSE was never seen, ended by a walk */
-	uint64_t lost_user; /* ends that found no room in `rows` */
-	uint64_t lost_full; /* open sockets not followed: the table was full. Their CLOSE still counts them whole */
-	uint64_t unknown;   /* ends of ids nobody knows */
-	uint64_t clamped;   /* bytes a walk had read too early and could not take back */
+	uint64_t finalised;   /* entries whose CLOSE was never seen, ended by a walk */
+	uint64_t lost_user;   /* ends that found no room in `rows` */
+	uint64_t lost_full;   /* open sockets not followed: the table was full. Their CLOSE still counts them whole */
+	uint64_t unknown;     /* ends of ids nobody knows */
+	uint64_t fin_guessed; /* bytes received a walk had read too early, each a FIN, and could not take back */
+	uint64_t clamped;     /* bytes sent, likewise */
 	uint64_t cpu_us;
 	uint64_t piece_us; /* gauge: CPU of the longest run of the kernel's half in the last walk */
 	uint64_t open;     /* gauge */
@@ -37,5 +38,9 @@ int walk_run(struct walk *w, struct load *l, int64_t cut_ns, struct agent_rows *
 
 /* Drains only `closed`: between walks, when it fills. */
 int walk_closed(struct walk *w, struct load *l, struct agent_rows *rows);
+
+/* The rows of an interval are all there, those of ended connections too: call it before they are used. What a walk read too
+ * early in an interval before has been taken from them; a row that has not that many bytes has 0, counted. */
+void walk_settle(struct walk *w, struct agent_rows *rows);
 
 const struct walk_counts *walk_counts(struct walk *w);

@@ -139,19 +139,43 @@ static void too_much_is_taken_back(void **state)
 	assert_int_equal(r->w->ask.tally.clamped, 0);
 }
 
-/* In a row of a later interval there is nothing to take it from: it stays, counted. */
-static void what_cannot_be_taken_back_is_counted(void **state)
+/* In the row of a later interval it is taken from what the others of that row did, told before or after. */
+static void too_much_is_taken_from_a_later_row(void **state)
 {
 	struct rig *r = *state;
 	struct conn *c = met(r);
 	struct sky_totals t = {.rx = 101};
 	struct sky_final f = final_of(0, 100, SKY_END_NORMAL);
+	struct sky_row_value others = {.rx_bytes = 211};
+
+	tally_alive(&r->w->ask.tally, c, &r->sock.first, &t);
+	walk_settle(r->w, r->rows);
+	assert_int_equal(row(r)->rx_bytes, 101);
+	agent_rows_clear(r->rows);
+	ended(r, c, &f);
+	assert_int_equal(agent_rows_add(r->rows, &r->sock.key, &others), 0);
+	walk_settle(r->w, r->rows);
+	assert_int_equal(row(r)->rx_bytes, 210);
+	assert_int_equal(r->w->ask.tally.fin_guessed, 0);
+}
+
+/* Where nothing is to take it from it stays, counted. */
+static void what_cannot_be_taken_back_is_counted(void **state)
+{
+	struct rig *r = *state;
+	struct conn *c = met(r);
+	struct sky_totals t = {.rx = 101, .tx = 8};
+	struct sky_final f = final_of(6, 100, SKY_END_NORMAL);
 
 	tally_alive(&r->w->ask.tally, c, &r->sock.first, &t);
 	agent_rows_clear(r->rows);
 	ended(r, c, &f);
+	walk_settle(r->w, r->rows);
+	walk_settle(r->w, r->rows);
 	assert_int_equal(row(r)->rx_bytes, 0);
-	assert_int_equal(r->w->ask.tally.clamped, 1);
+	assert_int_equal(row(r)->tx_bytes, 0);
+	assert_int_equal(walk_counts(r->w)->fin_guessed, 1);
+	assert_int_equal(walk_counts(r->w)->clamped, 2);
 }
 
 static void adopted_counts_from_then_on(void **state)
@@ -412,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(parts_add_up),
 		TEST(too_much_is_taken_back),
+		TEST(too_much_is_taken_from_a_later_row),
 		TEST(what_cannot_be_taken_back_is_counted),
 		TEST(adopted_counts_from_then_on),
 		TEST(ended_before_its_totals_were_read),
