@@ -51,7 +51,7 @@ static int rows_take(int fd, struct nat *nat, struct agent_rows *rows, struct dr
 		if (err && err != ENOENT)
 			break;
 		for (uint32_t i = 0; i < n; i++) {
-			vals[i].ports_seen = (uint32_t)vals[i].opened; /* each had one */
+			agent_row_drained(&vals[i]);
 			nat_row(nat, &keys[i], &vals[i]);
 			counts->lost_user += agent_rows_add(rows, &keys[i], &vals[i]) != 0;
 		}

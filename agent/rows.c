@@ -2,6 +2,7 @@
 #include "agent/rows.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,4 +177,19 @@ void agent_row_port(struct sky_row_value *val, uint16_t port)
 			return;
 		}
 	}
+}
+
+void agent_row_drained(struct sky_row_value *val)
+{
+	uint32_t left = val->ports_seen;
+	bool twice = false;
+	unsigned n = 0;
+
+	for (; n < SKY_PORTS && val->ports[n]; n++)
+		left -= val->ports[n];
+	for (unsigned i = 0; i < n; i++)
+		twice |= val->ports[i] == left;
+	if (n < SKY_PORTS && n + 1 == val->opened && left <= UINT16_MAX && !twice)
+		val->ports[n] = (uint16_t)left;
+	val->ports_seen = (uint32_t)val->opened; /* each had one */
 }

@@ -41,3 +41,7 @@ void agent_rows_clear(struct agent_rows *rows);
 
 /* Adds an ephemeral port to the row: listed if new and there is room, counted always. */
 void agent_row_port(struct sky_row_value *val, uint16_t port);
+
+/* A row as the kernel leaves it: ports_seen is the sum of its ports while the list has room. It becomes their number, and one
+ * port that is not listed because two CPUs wrote one place (agent/bpf/fold.bpf.h) is found by the sum. */
+void agent_row_drained(struct sky_row_value *val);

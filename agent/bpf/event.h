@@ -62,7 +62,7 @@ struct sky_row_value {
 #define FIELD(name, width, dir, column, unit, seen, meaning) SKY_MEMBER_##width(name)
 #include "flow/fields.def"
 #undef FIELD
-	__u32 ports_seen;       /* ephemeral ports met, listed or not */
+	__u32 ports_seen;       /* ephemeral ports met, listed or not; in the kernel their sum (agent_row_drained()) */
 	__u32 tgid;             /* some process of this row: a hint for its name */
 	__u16 ports[SKY_PORTS]; /* 0 = free place */
 	__u64 pad[2];           /* see SKY_ELEMENT below */

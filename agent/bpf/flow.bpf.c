@@ -113,7 +113,7 @@ static __always_inline void finish(struct sky_sock *e, const struct sky_final *f
 		if (!walked) {
 			row_totals(row, e, f);
 			ADD(row->open_ms, ms_between(e->since_ns, f->at_ns));
-			fold_port(row->ports, e->key.role == SKY_ROLE_CLIENT ? e->lport : e->rport);
+			row_port(row, e->key.role == SKY_ROLE_CLIENT ? e->lport : e->rport);
 		}
 	}
 	fold_hint(&row->tgid, e->tgid);

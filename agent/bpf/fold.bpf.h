@@ -12,7 +12,7 @@
 	} while (0)
 
 /* Lists an ephemeral port while there is room. Two CPUs may write one place: then one port is not listed. How many there
- * were is `opened`: user space sets ports_seen (agent/drain.c, agent/udp.c). True: it took a place. */
+ * were is `opened`: user space sets ports_seen (agent/rows.c, agent/udp.c). True: it took a place. */
 static __always_inline bool fold_port(__u16 ports[SKY_PORTS], __u16 port)
 {
 	if (ports[SKY_PORTS - 1])

@@ -110,6 +110,15 @@ static __always_inline void row_totals(struct sky_row_value *row, const struct s
 	ADD(row->sndbuf_limited_us, f->sndbuf * us);
 }
 
+/* The sum of all tells user space of one that was overwritten (fold_port(), agent_row_drained()). Once the list is full it is
+ * worth nothing, and the line is left to be read by all CPUs. */
+static __always_inline void row_port(struct sky_row_value *row, __u16 port)
+{
+	if (!row->ports[SKY_PORTS - 1])
+		ADD(row->ports_seen, port);
+	fold_port(row->ports, port);
+}
+
 static __always_inline void row_end(struct sky_row_value *row, __u32 end)
 {
 	ADD(row->closed, 1);

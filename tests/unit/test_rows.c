@@ -128,6 +128,63 @@ static void ports_are_listed_once_and_all_counted(void **state)
 	agent_rows_free(rows);
 }
 
+/* As the kernel leaves a row: ports_seen is the sum of the ports of all that were opened. */
+static struct sky_row_value drained(unsigned opened, unsigned listed)
+{
+	struct sky_row_value v = {.opened = opened};
+
+	for (unsigned i = 0; i < opened; i++)
+		v.ports_seen += 60000 + i;
+	for (unsigned i = 0; i < listed; i++)
+		v.ports[i] = (uint16_t)(60000 + i);
+	return v;
+}
+
+static void a_port_that_was_overwritten_is_found(void **state)
+{
+	for (unsigned n = 1; n <= SKY_PORTS; n++) {
+		struct sky_row_value whole = drained(n, n), v;
+
+		agent_row_drained(&whole);
+		assert_int_equal(whole.ports_seen, n);
+		for (unsigned i = 0; i < n; i++)
+			assert_int_equal(whole.ports[i], 60000 + i);
+		v = drained(n, n - 1);
+		agent_row_drained(&v);
+		assert_memory_equal(v.ports, whole.ports, sizeof(v.ports));
+		assert_int_equal(v.ports_seen, n);
+	}
+}
+
+static void a_port_that_cannot_be_found_is_not_listed(void **state)
+{
+	struct sky_row_value v = drained(12, 10), was = v;
+
+	agent_row_drained(&v); /* two */
+	assert_memory_equal(v.ports, was.ports, sizeof(v.ports));
+	assert_int_equal(v.ports_seen, 12);
+	v = drained(3, 3), was = v;
+	v.opened++;
+	v.ports_seen += 60001; /* twice there */
+	agent_row_drained(&v);
+	assert_memory_equal(v.ports, was.ports, sizeof(v.ports));
+	assert_int_equal(v.ports_seen, 4);
+	v = drained(3, 3), was = v;
+	v.opened++; /* no port at all */
+	agent_row_drained(&v);
+	assert_memory_equal(v.ports, was.ports, sizeof(v.ports));
+	v = drained(40, SKY_PORTS), was = v;
+	v.ports_seen = was.ports_seen = 5; /* they were not summed to the end */
+	agent_row_drained(&v);
+	assert_memory_equal(v.ports, was.ports, sizeof(v.ports));
+	assert_int_equal(v.ports_seen, 40);
+	v = drained(17, SKY_PORTS), was = v;
+	agent_row_drained(&v);
+	assert_memory_equal(v.ports, was.ports, sizeof(v.ports));
+	assert_int_equal(v.tgid, 0);
+	assert_int_equal(v.ports_seen, 17);
+}
+
 /* Against a plain array: adds and removals in a random order, ids in clusters as times are. */
 static void conns_behave_like_an_array(void **state)
 {
@@ -178,8 +235,12 @@ static void conns_behave_like_an_array(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_are_found_again),         cmocka_unit_test(adding_adds_each_field),
-		cmocka_unit_test(histograms_stop_at_their_end), cmocka_unit_test(ports_are_listed_once_and_all_counted),
+		cmocka_unit_test(rows_are_found_again),
+		cmocka_unit_test(adding_adds_each_field),
+		cmocka_unit_test(histograms_stop_at_their_end),
+		cmocka_unit_test(ports_are_listed_once_and_all_counted),
+		cmocka_unit_test(a_port_that_was_overwritten_is_found),
+		cmocka_unit_test(a_port_that_cannot_be_found_is_not_listed),
 		cmocka_unit_test(conns_behave_like_an_array),
 	};
 
