@@ -161,21 +161,51 @@ static struct account_line *line_of(struct account_lines *l, struct account_trac
 	return &l->line[t->line];
 }
 
-static struct clock_agent *clock_of(struct account *a, const struct account_seen *s)
+static uint32_t clock_of(struct account *a, const struct account_seen *s, uint32_t before)
 {
 	struct slots_key key = s->key;
 	bool new;
 	uint32_t slot;
 
 	key.sub_agent = 0;
-	slot = slots_take(&a->clock_slots, &key, s->at_us / 1000000, &new);
-	if (slot == SLOTS_NONE) {
-		clock_clear(&a->nobody);
-		return &a->nobody;
-	}
-	if (new)
+	slot = slots_take_again(&a->clock_slots, &key, s->at_us / 1000000, before, &new);
+	if (slot != SLOTS_NONE && new)
 		clock_clear(&a->clocks[slot]);
-	return &a->clocks[slot];
+	return slot;
+}
+
+struct clock_agent *account_clock(struct account *a, const struct account_track *track)
+{
+	if (track && track->clock != SLOTS_NONE)
+		return &a->clocks[track->clock];
+	clock_clear(&a->nobody);
+	return &a->nobody;
+}
+
+const uint32_t *account_ahead(const struct account *a, const struct slots_key *key)
+{
+	return slots_ahead(&a->slots, key);
+}
+
+const struct account_track *account_near(const struct account *a, const uint32_t *ahead)
+{
+	uint32_t slot = slots_fetch(&a->slots, ahead);
+
+	if (slot == SLOTS_NONE)
+		return NULL;
+	__builtin_prefetch(&a->tracks[slot]);
+	__builtin_prefetch(&a->tracks[slot].source);
+	return &a->tracks[slot];
+}
+
+void account_nearer(const struct account *a, const struct account_lines *l, const struct account_track *near)
+{
+	if (near->clock < a->clock_slots.n)
+		__builtin_prefetch(&a->clock_slots.slot[near->clock]);
+	if (near->serial == l->serial) {
+		__builtin_prefetch(&l->line[near->line]);
+		__builtin_prefetch(&l->line[near->line].rows);
+	}
 }
 
 enum account_verdict account_datagram(struct account *a, struct account_lines *l, const struct account_seen *s,
@@ -196,7 +226,7 @@ enum account_verdict account_datagram(struct account *a, struct account_lines *l
 		begin(t, s);
 	else
 		v = judge(t, s);
-	t->clock = clock_of(a, s);
+	t->clock = clock_of(a, s, t->clock);
 	*ret_track = t;
 	line = line_of(l, t, s);
 	if (!line)

@@ -65,7 +65,8 @@ struct account_track {
 	uint32_t top, uptime_ms, at_ms; /* the greatest number, and what came with it */
 	uint32_t line, serial;          /* its line in the period `serial` */
 	uint32_t strays;                /* datagrams in a row that were far from top */
-	struct clock_agent *clock;
+	uint32_t clock;                 /* its slot among the clocks; SLOTS_NONE */
+	uint32_t source;                /* and that of its last sample's source: of who reads its samples */
 };
 
 struct account {
@@ -102,6 +103,17 @@ struct account_seen {
  */
 enum account_verdict account_datagram(struct account *a, struct account_lines *l, const struct account_seen *s,
 				      struct account_track **ret_track, struct account_line **ret_line);
+
+/* Its agent's clock; ACCOUNT_FULL (track NULL): one that knows nothing. */
+struct clock_agent *account_clock(struct account *a, const struct account_track *track);
+
+/*
+ * For who knows what several datagrams' heads say before it notes them: account_ahead() for all, account_near() for all with
+ * what that returned, account_nearer() for all; then account_datagram() waits for less memory. NULL: the agent is not known.
+ */
+const uint32_t *account_ahead(const struct account *a, const struct slots_key *key);
+const struct account_track *account_near(const struct account *a, const uint32_t *ahead);
+void account_nearer(const struct account *a, const struct account_lines *l, const struct account_track *near);
 
 /* What a datagram held when it was read. */
 struct account_read {

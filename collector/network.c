@@ -74,7 +74,8 @@ void network_begin(struct network *n, const struct network_from *from)
 	n->lines = from->lines;
 	n->at_s = from->at_s;
 	n->source = (struct slots_key){.agent = from->agent, .sub_agent = from->sub_agent, .foreign = 1};
-	n->source_slot = SLOTS_NONE;
+	n->source_slot = from->source_slot;
+	n->source_line = SLOTS_NONE;
 	n->interval = from->interval;
 	n->shed = fold_string(n->fold, from->net, &net) < 0 || fold_names(n->fold, net, 0, &nobody, &n->names) < 0;
 	n->open = false;
@@ -313,14 +314,14 @@ static void begin_sample(struct network *n, const struct wire_sample *s)
 	n->packet_error = PACKET_OK;
 	n->frame_bytes = 0;
 	n->socket.known = n->tcp.known = false;
-	if (n->source_slot == SLOTS_NONE || n->source.boot != source) {
+	if (n->source_line == SLOTS_NONE || n->source.boot != source) {
 		n->source.boot = source;
-		n->source_slot = sources_take(n->sources, n->lines, &n->source, n->at_s);
+		n->source_line = sources_take(n->sources, n->lines, &n->source, n->at_s, n->source_slot);
 	}
-	if (n->source_slot == SLOTS_NONE)
+	if (n->source_line == SLOTS_NONE)
 		counters_add(&n->counters->sources_full, 1);
 	else
-		sources_sample(n->lines, n->source_slot, s->sequence, s->drops);
+		sources_sample(n->lines, n->source_line, s->sequence, s->drops);
 }
 
 /* The next sample. WIRE_OK: a flow sample was begun, or another passed by. */

@@ -21,7 +21,8 @@ struct network {
 	struct sources_lines *lines;
 	int64_t at_s;
 	struct slots_key source; /* its agent; then the source of the last sample */
-	uint32_t source_slot;
+	uint32_t *source_slot;
+	uint32_t source_line;
 	uint32_t interval, names;
 	bool shed; /* no room for the net's name: nothing can be folded */
 	bool open; /* a sample is being read */
@@ -54,8 +55,9 @@ struct network_from {
 	struct sources_lines *lines;
 	struct ip agent;
 	uint32_t sub_agent;
-	struct str net;    /* of all its rows: standard sFlow does not say */
-	uint32_t interval; /* in which it came, by the collector's clock */
+	uint32_t *source_slot; /* of the agent's last sample, for the next ones */
+	struct str net;        /* of all its rows: standard sFlow does not say */
+	uint32_t interval;     /* in which it came, by the collector's clock */
 	int64_t at_s;
 };
 

@@ -9,11 +9,20 @@
 #include "wire/host.h"
 #include "wire/listeners.h"
 
+#define READING_GROUP 8 /* datagrams whose agents are looked for together */
+
 /* What one datagram is being read with. */
 struct reading {
 	const struct worker_packet *packet;
 	int64_t at_us; /* arrival */
 	struct wire_datagram datagram;
+	bool ours;             /* a record of ours is in it */
+	struct wire_head head; /* of the first of those; zero when there is none that can be read */
+	struct trust_verdict trust;
+	union { /* what was fetched for it */
+		const uint32_t *ahead;
+		const struct account_track *near;
+	};
 	struct account_track *track; /* NULL: not followed */
 	int64_t shift;
 	uint64_t rows;     /* sum(rows) so far */
@@ -31,6 +40,7 @@ struct worker_state {
 	struct records_parts *parts;
 	struct trust_reader *trust; /* NULL: every datagram is believed */
 	uint32_t serial;
+	struct reading group[READING_GROUP];
 	/* of the open flows record -> what waits in the pane's table */
 	struct {
 		uint32_t scope; /* of the row before */

@@ -8,6 +8,10 @@
 #define IDLE_MS 500       /* a receive thread looks up at least so often */
 #define DRAIN_US 2000000  /* most that a stop reads on from its sockets */
 #define TINY_BYTES 262144 /* a thread that is away for some milliseconds loses datagrams of a fleet */
+#define FEW 100           /* datagrams: after fewer than these the thread rests */
+#define REST_NS 500000
+#define REST_BYTES 1048576 /* least buffer for what comes meanwhile */
+#define QUEUE_TURNS 16     /* calls that bring much between two looks at the socket's queue */
 
 /* --- sockets */
 
@@ -96,6 +100,7 @@ static void note_queue(struct receiver *t)
 	struct rx_queue q;
 
 	t->all->ops->queue(t->rx, &q);
+	t->may_rest = q.granted >= REST_BYTES;
 	if (q.drops <= *known)
 		return;
 	counters_add(known, q.drops - *known);
@@ -138,7 +143,8 @@ static void *receive(void *arg)
 			worker_batch(t->worker, packets, (size_t)n, clock_wall_us());
 			__atomic_store_n(&t->heard_us, clock_mono_us(), __ATOMIC_RELAXED);
 		}
-		note_queue(t);
+		if (n < FEW || stop || !(++t->turns % QUEUE_TURNS))
+			note_queue(t);
 		swap(t);
 		if (stop && !t->drain_until_us)
 			t->drain_until_us = clock_mono_us() + DRAIN_US;
@@ -146,6 +152,8 @@ static void *receive(void *arg)
 			return NULL;
 		if (n <= 0)
 			ops->wait(t->rx, IDLE_MS);
+		else if (n < FEW && t->may_rest && !stop)
+			nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
 	}
 }
 

@@ -4,7 +4,8 @@
  *
  *     receive a batch -> worker_batch() -> worker_poll(): what others asked for happens between two batches -> wait if idle
  *
- * A thread waits for nothing but datagrams. What a swap costs it is measured as the time from the end of one batch to the next
+ * A thread waits for nothing but datagrams; after a call that brought few it rests for half a millisecond, so that the next one
+ * brings more. Woken for two datagrams at a time it took a fifth more of a CPU. What a swap costs it is measured as the time from the end of one batch to the next
  * receive call.
  */
 #pragma once
@@ -24,6 +25,8 @@ struct receiver {
 	struct worker *worker;
 	pthread_t thread;
 	bool started;
+	bool may_rest;          /* its receive buffer holds what comes in the meantime */
+	unsigned turns;         /* calls that brought something */
 	int64_t drain_until_us; /* 0: not stopping */
 	uint64_t asked;         /* bytes of its receive buffer */
 	uint64_t stall_max_ns;  /* longest swap */

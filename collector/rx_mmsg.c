@@ -113,7 +113,7 @@ static int bound_socket(const struct rx_opts *o, int family, int *ret)
 	(void)set(fd, IPPROTO_UDP, UDP_GRO, 1);
 	if (family == AF_INET6)
 		(void)set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	else
+	else if (ip_is_zero(&listen)) /* bound to an address, every answer leaves from there */
 		(void)set(fd, IPPROTO_IP, IP_PKTINFO, 1);
 	*ret = fd;
 	return 0;

@@ -67,11 +67,13 @@ static bool ledger_interval_ok(const struct worker *w, const struct flow_ledger 
 }
 
 /* Where the rows of the line's interval went. */
-static int64_t line_shift(const struct reading *rd, const struct flow_ledger *l, uint32_t interval_s)
+static int64_t line_shift(struct worker *w, const struct reading *rd, const struct flow_ledger *l, uint32_t interval_s)
 {
 	bool known = rd->track && l->interval_s == interval_s;
 
-	return known ? clock_shift_line(rd->track->clock, l->interval, interval_s, rd->shift) : rd->shift;
+	return known ? clock_shift_line(account_clock(&w->state->account, rd->track), l->interval, interval_s,
+					rd->shift)
+		     : rd->shift;
 }
 
 enum wire_error said_health(struct worker *w, struct reading *rd, const struct wire_record *r)
@@ -89,7 +91,7 @@ enum wire_error said_health(struct worker *w, struct reading *rd, const struct w
 			reading_refuse(w, e, rd->packet);
 			continue;
 		}
-		to->interval = clock_moved(to->interval, to->interval_s, line_shift(rd, to, h->head.interval_s));
+		to->interval = clock_moved(to->interval, to->interval_s, line_shift(w, rd, to, h->head.interval_s));
 		if (ledger_interval_ok(w, to, rd->at_us))
 			kept(w, records_ledger(&reading_pane(w)->records, to));
 		else

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/hash_here.h"
 
 #define LOOK 32 /* slots looked at for one to forget */
 
@@ -39,7 +39,15 @@ void slots_deinit(struct slots *s)
 
 static uint32_t *head_of(const struct slots *s, const struct slots_key *key)
 {
-	return &s->heads[hash64(key, sizeof(*key)) & s->mask];
+	return &s->heads[hash64_here(key, sizeof(*key)) & s->mask];
+}
+
+const uint32_t *slots_ahead(const struct slots *s, const struct slots_key *key)
+{
+	const uint32_t *head = head_of(s, key);
+
+	__builtin_prefetch(head);
+	return head;
 }
 
 static void forget(struct slots *s, uint32_t i)
@@ -95,8 +103,17 @@ uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s,
 	i = room(s, now_s);
 	if (i == SLOTS_NONE)
 		return i;
-	s->slot[i] = (struct slots_slot){.key = *key, .next = *head_of(s, key), .seen_s = (uint32_t)now_s};
-	*head_of(s, key) = i + 1;
+	s->slot[i] = (struct slots_slot){.key = *key, .next = *head, .seen_s = (uint32_t)now_s};
+	*head = i + 1;
 	*ret_new = true;
 	return i;
+}
+
+uint32_t slots_take_again(struct slots *s, const struct slots_key *key, int64_t now_s, uint32_t slot, bool *ret_new)
+{
+	if (slot >= s->n || memcmp(&s->slot[slot].key, key, sizeof(*key)))
+		return slots_take(s, key, now_s, ret_new);
+	s->slot[slot].seen_s = (uint32_t)now_s;
+	*ret_new = false;
+	return slot;
 }

@@ -41,5 +41,20 @@ void slots_deinit(struct slots *s);
  */
 uint32_t slots_take(struct slots *s, const struct slots_key *key, int64_t now_s, bool *ret_new);
 
+/* The same for who remembers which slot it was; it may be another's by now, or no slot at all. */
+uint32_t slots_take_again(struct slots *s, const struct slots_key *key, int64_t now_s, uint32_t slot, bool *ret_new);
+
+/*
+ * For who knows several keys before it takes them: each line of memory is fetched while others are, instead of waited for.
+ * slots_ahead() for all of them, then slots_fetch() with what it returned: the slot it most likely is, SLOTS_NONE.
+ */
+const uint32_t *slots_ahead(const struct slots *s, const struct slots_key *key);
+
+static inline uint32_t slots_fetch(const struct slots *s, const uint32_t *ahead)
+{
+	__builtin_prefetch(&s->slot[*ahead ? *ahead - 1 : 0]);
+	return *ahead - 1;
+}
+
 /* The slot of a key that was seen within the last `within_s`, changed in nothing; SLOTS_NONE. */
 uint32_t slots_find(const struct slots *s, const struct slots_key *key, int64_t now_s, int64_t within_s);

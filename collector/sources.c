@@ -65,15 +65,16 @@ void sources_tally_deinit(struct sources_tally *t)
 	t->known = NULL;
 }
 
-uint32_t sources_take(struct sources *s, struct sources_lines *l, const struct slots_key *key, int64_t now_s)
+uint32_t sources_take(struct sources *s, struct sources_lines *l, const struct slots_key *key, int64_t now_s,
+		      uint32_t *slot)
 {
-	bool new;
-	uint32_t slot = slots_take(&s->slots, key, now_s, &new);
 	struct sources_at *at;
+	bool new;
 
-	if (slot == SLOTS_NONE)
+	*slot = slots_take_again(&s->slots, key, now_s, *slot, &new);
+	if (*slot == SLOTS_NONE)
 		return SLOTS_NONE;
-	at = &s->at[slot];
+	at = &s->at[*slot];
 	if (new)
 		at->serial = 0;
 	if (at->serial != l->serial) {

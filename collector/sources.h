@@ -50,8 +50,18 @@ void sources_tally_deinit(struct sources_tally *t);
 /* Begins another period; serial: another number than any period before, not 0. */
 void sources_lines_begin(struct sources_lines *l, uint32_t serial);
 
-/* The line of a source in this period. SLOTS_NONE: no room. */
-uint32_t sources_take(struct sources *s, struct sources_lines *l, const struct slots_key *key, int64_t now_s);
+/* The line of a source in this period. SLOTS_NONE: no room. *slot: which it was before, if that is known; and is now. */
+uint32_t sources_take(struct sources *s, struct sources_lines *l, const struct slots_key *key, int64_t now_s,
+		      uint32_t *slot);
+
+/* Fetches what will be read of that slot. */
+static inline void sources_near(const struct sources *s, uint32_t slot)
+{
+	if (slot < s->slots.n) {
+		__builtin_prefetch(&s->slots.slot[slot]);
+		__builtin_prefetch(&s->at[slot]);
+	}
+}
 
 /* Notes a sample of it. */
 static inline void sources_sample(struct sources_lines *l, uint32_t line, uint32_t sequence, uint32_t drops)

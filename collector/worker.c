@@ -190,7 +190,8 @@ static void begin_flows(struct worker *w, struct reading *rd, const struct wire_
 	struct worker_state *s = w->state;
 
 	if (rd->track)
-		rd->shift = clock_shift(rd->track->clock, f->head.interval, f->head.interval_s, rd->at_us);
+		rd->shift = clock_shift(account_clock(&w->state->account, rd->track), f->head.interval,
+					f->head.interval_s, rd->at_us);
 	rd->interval = clock_moved(f->head.interval, f->head.interval_s, rd->shift);
 	rd->interval -= rd->interval % s->opts.fold_s;
 	if (f->head.spread_ms > reading_lines(w)->spread_ms)
@@ -285,8 +286,8 @@ static void record(struct worker *w, struct reading *rd, const struct wire_recor
 		return;
 	}
 	rd->placed = true;
-	rd->pool = r->sample_pool;
-	rd->drops = r->drops;
+	rd->pool = r->in->pool;
+	rd->drops = r->in->drops;
 	e = readers[r->format](w, rd, r);
 	if (e)
 		reading_refuse(w, e, rd->packet);
@@ -326,27 +327,18 @@ static bool next_ours(struct worker *w, struct reading *rd, struct wire_record *
 	return false;
 }
 
-static enum account_verdict account(struct worker *w, struct reading *rd, bool ours, const struct wire_head *h,
-				    struct account_line **ret_line)
+static enum account_verdict account(struct worker *w, struct reading *rd, struct account_line **ret_line)
 {
-	const struct wire_datagram *d = &rd->datagram;
+	const struct wire_head *h = &rd->head;
 	enum account_verdict v;
-	struct clock_agent unknown = {0};
 
-	rd->seen = (struct account_seen){
-		.key = {.agent = d->agent, .sub_agent = d->sub_agent, .foreign = !ours, .boot = h->boot},
-		.peer = rd->packet->peer,
-		.sequence = d->sequence,
-		.uptime_ms = d->uptime_ms,
-		.at_us = rd->at_us,
-	};
 	v = account_datagram(&w->state->account, &reading_lines(w)->agents, &rd->seen, &rd->track, ret_line);
 	counters_add(&w->counters.duplicates, v == ACCOUNT_DUPLICATE);
 	counters_add(&w->counters.old_datagrams, v == ACCOUNT_OLD);
 	counters_add(&w->counters.late_datagrams, v == ACCOUNT_LATE);
 	counters_add(&w->counters.agents_full, v == ACCOUNT_FULL);
 	if (h->interval_s)
-		rd->shift = clock_shift_known(rd->track ? rd->track->clock : &unknown, h->interval, h->interval_s,
+		rd->shift = clock_shift_known(account_clock(&w->state->account, rd->track), h->interval, h->interval_s,
 					      rd->at_us);
 	return v;
 }
@@ -356,6 +348,7 @@ static void sampled(struct worker *w, struct reading *rd)
 {
 	const struct worker_opts *o = &w->state->opts;
 	struct network *n = &w->state->network;
+	uint32_t unknown = SLOTS_NONE;
 	struct network_from from = {
 		.fold = reading_pane(w)->fold,
 		.counters = &w->counters,
@@ -363,6 +356,7 @@ static void sampled(struct worker *w, struct reading *rd)
 		.lines = &reading_lines(w)->sources,
 		.agent = rd->datagram.agent,
 		.sub_agent = rd->datagram.sub_agent,
+		.source_slot = rd->track ? &rd->track->source : &unknown,
 		.net = w->state->trust ? trust_nets(w->state->trust)->home : STR(""),
 		.interval = (uint32_t)(rd->at_us / 1000000 / o->fold_s * o->fold_s),
 		.at_s = rd->at_us / 1000000,
@@ -376,9 +370,11 @@ static void sampled(struct worker *w, struct reading *rd)
 }
 
 /* Whether it is new, and allowed now. Refused: nothing of it is noted. */
-static bool fresh(struct worker *w, struct reading *rd, const struct wire_head *h, const struct trust_verdict *v)
+static bool fresh(struct worker *w, struct reading *rd)
 {
-	unsigned e = w->state->trust ? trust_fresh(w->state->trust, &rd->datagram, h, v, rd->at_us) : COLLECTOR_REJECTS;
+	struct trust_reader *trust = w->state->trust;
+	const struct trust_verdict *v = &rd->trust;
+	unsigned e = trust ? trust_fresh(trust, &rd->datagram, &rd->head, v, rd->at_us) : COLLECTOR_REJECTS;
 
 	if (e != COLLECTOR_REJECTS) {
 		reading_refuse(w, e, rd->packet);
@@ -389,58 +385,102 @@ static bool fresh(struct worker *w, struct reading *rd, const struct wire_head *
 	return true;
 }
 
-static void datagram(struct worker *w, const struct worker_packet *p, int64_t now_us)
+/* Its heads, and whether its sender may say so. False: refused. */
+static bool open_datagram(struct worker *w, struct reading *rd, const struct worker_packet *p, int64_t now_us)
 {
-	struct trust_verdict trust = {.reject = COLLECTOR_REJECTS};
-	struct reading rd = {.packet = p, .at_us = p->at_us ? p->at_us : now_us};
-	struct wire_head head = {0};
-	struct account_line *line;
-	enum account_verdict v;
-	struct wire_record r;
-	unsigned e = wire_open(&rd.datagram, p->bytes.p, p->bytes.n, w->state->opts.enterprise);
-	bool ours;
+	struct wire_datagram *d = &rd->datagram;
+	unsigned e;
 
+	rd->packet = p;
+	rd->at_us = p->at_us ? p->at_us : now_us;
+	rd->head = (struct wire_head){0};
+	rd->trust = (struct trust_verdict){.reject = COLLECTOR_REJECTS};
+	e = wire_open(d, p->bytes.p, p->bytes.n, w->state->opts.enterprise);
 	if (p->truncated)
 		e = COLLECTOR_REJECT_TRUNCATED;
 	if (!e && w->state->trust)
-		trust = trust_origin(w->state->trust, &rd.datagram, p->bytes);
-	if (!e && trust.reject != COLLECTOR_REJECTS)
-		e = trust.reject;
+		rd->trust = trust_origin(w->state->trust, d, p->bytes);
+	if (!e && rd->trust.reject != COLLECTOR_REJECTS)
+		e = rd->trust.reject;
 	if (e) {
 		reading_refuse(w, e, p);
-		return;
+		return false;
 	}
-	ours = wire_has_ours(&rd.datagram);
-	if (ours)
-		head = first_head(&rd.datagram);
-	if (!fresh(w, &rd, &head, &trust))
+	rd->ours = wire_has_ours(d);
+	if (rd->ours)
+		rd->head = first_head(d);
+	rd->seen = (struct account_seen){
+		.key = {.agent = d->agent, .sub_agent = d->sub_agent, .foreign = !rd->ours, .boot = rd->head.boot},
+		.peer = p->peer,
+		.sequence = d->sequence,
+		.uptime_ms = d->uptime_ms,
+		.at_us = rd->at_us,
+	};
+	return true;
+}
+
+static void read_datagram(struct worker *w, struct reading *rd)
+{
+	struct account_line *line;
+	enum account_verdict v;
+	struct wire_record r;
+
+	rd->shift = 0;
+	rd->rows = 0;
+	rd->placed = false;
+	rd->pool = rd->drops = 0;
+	if (!fresh(w, rd))
 		return;
-	v = account(w, &rd, ours, &head, &line);
+	v = account(w, rd, &line);
 	if (v == ACCOUNT_DUPLICATE || v == ACCOUNT_OLD)
 		return;
-	while (ours && next_ours(w, &rd, &r))
-		record(w, &rd, &r);
-	if (!ours)
-		sampled(w, &rd);
-	counters_add(&w->counters.clock_moved, rd.shift != 0);
+	while (rd->ours && next_ours(w, rd, &r))
+		record(w, rd, &r);
+	if (!rd->ours)
+		sampled(w, rd);
+	counters_add(&w->counters.clock_moved, rd->shift != 0);
 	if (line)
-		account_rows(&reading_lines(w)->agents, line, &rd.seen,
-			     &(struct account_read){.rows = rd.rows,
-						    .placed = rd.placed || !ours,
-						    .pool = rd.pool,
-						    .drops = rd.drops,
-						    .interval = head.interval});
+		account_rows(&reading_lines(w)->agents, line, &rd->seen,
+			     &(struct account_read){.rows = rd->rows,
+						    .placed = rd->placed || !rd->ours,
+						    .pool = rd->pool,
+						    .drops = rd->drops,
+						    .interval = rd->head.interval});
+}
+
+/* What is known of each one's agent lies anywhere in memory: it is fetched for all of a group before the first is read. */
+static void group(struct worker *w, const struct worker_packet *packets, size_t n, int64_t now_us)
+{
+	struct worker_state *s = w->state;
+	struct reading *rd = s->group;
+	size_t n_open = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		counters_add(&w->counters.datagrams, 1);
+		counters_add(&w->counters.bytes, packets[i].bytes.n);
+		if (!open_datagram(w, &rd[n_open], &packets[i], now_us))
+			continue;
+		rd[n_open].ahead = account_ahead(&s->account, &rd[n_open].seen.key);
+		n_open++;
+	}
+	for (size_t i = 0; i < n_open; i++)
+		rd[i].near = account_near(&s->account, rd[i].ahead);
+	for (size_t i = 0; i < n_open; i++) {
+		if (!rd[i].near)
+			continue;
+		account_nearer(&s->account, &reading_lines(w)->agents, rd[i].near);
+		sources_near(&s->sources, rd[i].near->source);
+	}
+	for (size_t i = 0; i < n_open; i++)
+		read_datagram(w, &rd[i]);
 }
 
 void worker_batch(struct worker *w, const struct worker_packet *packets, size_t n, int64_t now_us)
 {
 	if (w->state->trust)
 		trust_look(w->state->trust);
-	for (size_t i = 0; i < n; i++) {
-		counters_add(&w->counters.datagrams, 1);
-		counters_add(&w->counters.bytes, packets[i].bytes.n);
-		datagram(w, &packets[i], now_us);
-	}
+	for (size_t i = 0; i < n; i += READING_GROUP)
+		group(w, packets + i, n - i < READING_GROUP ? n - i : READING_GROUP, now_us);
 	counters_add(&w->counters.batches, 1);
 	flush(w);
 }

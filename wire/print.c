@@ -40,8 +40,8 @@ static void out_frame(const struct out *o, const struct context *x)
 		out_u64(o, "uptime_ms", x->d->uptime_ms);
 	}
 	if (x->r) {
-		out_u64(o, "sample_pool", x->r->sample_pool);
-		out_u64(o, "drops", x->r->drops);
+		out_u64(o, "sample_pool", x->r->in->pool);
+		out_u64(o, "drops", x->r->in->drops);
 	}
 }
 
@@ -77,8 +77,8 @@ static void print_head(const struct out *o, const char *kind, const struct wire_
 		return;
 	buf_printf(o->b, "  %s", kind);
 	out_head(o, h);
-	out_u64(o, "sample_pool", r->sample_pool);
-	out_u64(o, "drops", r->drops);
+	out_u64(o, "sample_pool", r->in->pool);
+	out_u64(o, "drops", r->in->drops);
 	buf_char(o->b, '\n');
 }
 
@@ -318,7 +318,7 @@ static unsigned print_health(struct wire_print *w, const struct out *o, struct c
 static unsigned print_other(const struct out *o, const struct context *x)
 {
 	const struct wire_record *r = x->r;
-	const struct sflow_struct *s = r->enterprise ? NULL : sflow_record(r->kind, r->format);
+	const struct sflow_struct *s = r->enterprise ? NULL : sflow_record(r->in->kind, r->format);
 	enum wire_error e = WIRE_OK;
 
 	line_begin(o, s ? s->name : "other_record", x);

@@ -223,12 +223,7 @@ static inline enum wire_error next_record(struct wire_datagram *d, struct wire_r
 	bool cut, at_end = !cursor_left(&d->sample), flow = s->kind == WIRE_KIND_FLOW;
 
 	d->records_left--;
-	ret->sample_only = false;
-	ret->kind = s->kind;
-	ret->sample_sequence = flow ? s->sequence : 0;
-	ret->sampling_rate = s->sampling_rate;
-	ret->sample_pool = s->pool;
-	ret->drops = s->drops;
+	ret->in = s;
 	if (!next_part(&d->sample, &ret->enterprise, &ret->format, &ret->body, &cut)) {
 		d->records_left = 0;
 		d->sample.p = d->sample.end;
@@ -279,8 +274,7 @@ enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret)
 			return e;
 		if (s->kind != WIRE_KIND_OTHER)
 			continue;
-		*ret = (struct wire_record){
-			.sample_only = true, .enterprise = s->enterprise, .format = s->format, .body = s->body};
+		*ret = (struct wire_record){.enterprise = s->enterprise, .format = s->format, .body = s->body, .in = s};
 		return WIRE_OK;
 	}
 }

@@ -96,15 +96,12 @@ struct wire_sample {
 	uint32_t reason; /* DISCARD */
 };
 
-/* A record inside a sample, or a whole sample of the kind OTHER (then sample_only). */
+/* A record inside a sample, or a sample of the kind OTHER as a whole: enterprise, format and body are the sample's then. */
 struct wire_record {
-	bool ours;        /* in a flow sample, and enterprise is the wanted one: format is an enum wire_format */
-	bool sample_only; /* the sample as a whole: enterprise, format and body are the sample's */
-	uint8_t kind;     /* enum wire_kind: of the sample it stands in */
+	bool ours; /* in a flow sample, and enterprise is the wanted one: format is an enum wire_format */
 	uint32_t enterprise, format;
 	struct str body;
-	/* of the flow sample it stands in, else 0 (drops: of a discarded packet too) */
-	uint32_t sample_sequence, sampling_rate, sample_pool, drops;
+	const struct wire_sample *in; /* the datagram's, until the next call */
 };
 
 /* A datagram being read. */
@@ -123,8 +120,7 @@ struct wire_datagram {
 enum wire_error wire_open(struct wire_datagram *d, const void *p, size_t n, uint32_t enterprise);
 
 /*
- * The next record, of whatever sample. WIRE_OK: *ret is filled (a sample of a kind that is not the standard's comes whole,
- * sample_only). WIRE_END: no more. Anything else: one sample or record is lost; call again, what can still be found
+ * The next record, of whatever sample. WIRE_OK: *ret is filled (a sample of a kind that is not the standard's comes whole). WIRE_END: no more. Anything else: one sample or record is lost; call again, what can still be found
  * comes (it always ends). One of ours cut short by the datagram's end is given with the bytes there are. Padding and signatures are passed.
  */
 enum wire_error wire_next(struct wire_datagram *d, struct wire_record *ret);

@@ -60,7 +60,8 @@ static void hear(struct thread *t, struct account_lines *lines, uint32_t agent, 
 
 	if (v != ACCOUNT_NEW || !line)
 		exit(1);
-	(void)clock_shift(track->clock, (uint32_t)(at_us / 1000000 / INTERVAL_S - 1) * INTERVAL_S, INTERVAL_S, at_us);
+	(void)clock_shift(account_clock(&t->account, track), (uint32_t)(at_us / 1000000 / INTERVAL_S - 1) * INTERVAL_S,
+			  INTERVAL_S, at_us);
 	account_rows(lines, line, &s, &(struct account_read){.rows = 24, .placed = true, .pool = 24 * sequence});
 }
 

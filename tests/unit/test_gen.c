@@ -197,9 +197,9 @@ static void check_pack(const struct pack_profile *profile, bool events, bool equ
 			ours += r.ours;
 			assert_true(!r.ours || wire_head_read(&c, &head) == WIRE_OK);
 			assert_true(!r.ours || head.interval == INDEX * 10 + 10);
-			assert_true(profile->ours || r.sampling_rate == 5);
+			assert_true(profile->ours || r.in->sampling_rate == 5);
 		}
-		assert_int_equal(r.sample_pool, pool);
+		assert_int_equal(r.in->pool, pool);
 		assert_int_equal(ours, profile == &pack_interop ? d->n_items : profile->ours);
 		items += d->n_items;
 	}

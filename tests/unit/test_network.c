@@ -308,6 +308,7 @@ static void best_record(void **state)
 static void sources_forgotten(void **state)
 {
 	const struct slots_key a = {.sub_agent = 1}, b = {.sub_agent = 2};
+	uint32_t slot = SLOTS_NONE;
 	struct sources_tally t;
 	struct sources_lines l;
 	struct sources s;
@@ -315,10 +316,10 @@ static void sources_forgotten(void **state)
 	assert_int_equal(sources_init(&s, 1), 0);
 	assert_int_equal(sources_lines_init(&l, 2), 0);
 	assert_int_equal(sources_tally_init(&t, 1), 0);
-	assert_int_equal(sources_take(&s, &l, &a, 1000), 0);
-	assert_int_equal(sources_take(&s, &l, &b, 1001), SLOTS_NONE);
-	assert_int_equal(sources_take(&s, &l, &b, 1002 + SLOTS_FORGET_S), 1);
-	assert_int_equal(sources_take(&s, &l, &b, 1003 + SLOTS_FORGET_S), 1);
+	assert_int_equal(sources_take(&s, &l, &a, 1000, &slot), 0);
+	assert_int_equal(sources_take(&s, &l, &b, 1001, &slot), SLOTS_NONE);
+	assert_int_equal(sources_take(&s, &l, &b, 1002 + SLOTS_FORGET_S, &slot), 1);
+	assert_int_equal(sources_take(&s, &l, &b, 1003 + SLOTS_FORGET_S, &slot), 1);
 	sources_sample(&l, 0, 7, 100);
 	sources_sample(&l, 1, 7, 200);
 	assert_int_equal(l.line[0].key.sub_agent, 1);
@@ -326,7 +327,7 @@ static void sources_forgotten(void **state)
 	assert_int_equal(sources_tally_add(&t, &l.line[0], 1000), 0);
 	assert_int_equal(sources_tally_add(&t, &l.line[1], 1001), 0); /* no room: not known */
 	sources_lines_begin(&l, 2);
-	assert_int_equal(sources_take(&s, &l, &b, 1004 + SLOTS_FORGET_S), 0);
+	assert_int_equal(sources_take(&s, &l, &b, 1004 + SLOTS_FORGET_S, &slot), 0);
 	sources_tally_deinit(&t);
 	sources_lines_deinit(&l);
 	sources_deinit(&s);

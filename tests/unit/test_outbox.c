@@ -179,8 +179,8 @@ static void take(int fd, struct got *g, bool ack, uint32_t flags)
 		g->datagrams++;
 		g->sub_agent = d.sub_agent;
 		g->sequence = d.sequence;
-		g->pool = r.sample_pool;
-		g->drops = r.drops;
+		g->pool = r.in->pool;
+		g->drops = r.in->drops;
 		if (r.format == WIRE_FLOWS)
 			g->rows += 2;
 		if (r.format != WIRE_HEALTH)

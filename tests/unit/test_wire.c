@@ -59,8 +59,8 @@ static void check_round_trip(bool v6, uint32_t size)
 	assert_int_equal(d.sub_agent, 8);
 	assert_int_equal(d.sequence, 42);
 	assert_int_equal(d.uptime_ms, 12345);
-	assert_int_equal(r.sample_pool, 1000 + n);
-	assert_int_equal(r.drops, 3);
+	assert_int_equal(r.in->pool, 1000 + n);
+	assert_int_equal(r.in->drops, 3);
 	assert_int_equal(wire_flows_open(&flows, &r), WIRE_OK);
 	assert_int_equal(flows.head.interval, SAMPLE_INTERVAL);
 	assert_int_equal(flows.head.spread_ms, 8000);
@@ -184,7 +184,7 @@ static void test_host_parts(void **state)
 		}
 		/* the standard record follows the first, as a sample of its own */
 		assert_int_equal(wire_next(&d, &r), i ? WIRE_END : WIRE_OK);
-		assert_true(i || (r.kind == WIRE_KIND_COUNTERS && r.format == 2000));
+		assert_true(i || (r.in->kind == WIRE_KIND_COUNTERS && r.format == 2000));
 	}
 	assert_int_equal(seen, FLOW_ADDRESSES);
 }
@@ -296,10 +296,11 @@ static void test_foreign_sflow(void **state)
 	assert_int_equal(d.n_samples, 5);
 	assert_true(wire_has_ours(&d));
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
-	assert_true(r.sample_only && r.enterprise == 4300 && r.format == 1002 && r.body.n == 8 && !r.ours);
+	assert_true(r.in->kind == WIRE_KIND_OTHER && r.enterprise == 4300 && r.format == 1002 && r.body.n == 8 &&
+		    !r.ours);
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
-	assert_true(!r.sample_only && r.format == 1 && r.body.n == 6 && r.sampling_rate == 512);
-	assert_true(r.sample_pool == 777 && r.drops == 2 && r.sample_sequence == 9);
+	assert_true(r.in->kind == WIRE_KIND_FLOW && r.format == 1 && r.body.n == 6 && r.in->sampling_rate == 512);
+	assert_true(r.in->pool == 777 && r.in->drops == 2 && r.in->sequence == 9);
 	assert_true(d.in.source_class == 1 && d.in.source_index == 1u << 30 && d.in.input_format == 0);
 	assert_true(d.in.input == 1u << 31 && d.in.output_format == 2 && d.in.output == 3);
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
@@ -307,12 +308,12 @@ static void test_foreign_sflow(void **state)
 	assert_int_equal(wire_next(&d, &r), WIRE_OK); /* with another number for ours, padding is just a record */
 	assert_true(r.enterprise == 32473 && !r.ours);
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
-	assert_true(r.ours && r.format == WIRE_HOST && r.sampling_rate == 1);
+	assert_true(r.ours && r.format == WIRE_HOST && r.in->sampling_rate == 1);
 	assert_true(d.in.input_format == 0 && d.in.input == WIRE_PORT_INTERNAL);
 	assert_true(d.in.output_format == 2 && d.in.output == 7);
 	assert_int_equal(wire_next(&d, &r), WIRE_SHORT); /* the counter sample without its head */
 	assert_int_equal(wire_next(&d, &r), WIRE_OK);
-	assert_true(!r.ours && r.kind == WIRE_KIND_COUNTERS && d.in.source_class == 3 && d.in.source_index == 100);
+	assert_true(!r.ours && r.in->kind == WIRE_KIND_COUNTERS && d.in.source_class == 3 && d.in.source_index == 100);
 	assert_int_equal(wire_next(&d, &r), WIRE_LENGTH);
 	assert_int_equal(wire_next(&d, &r), WIRE_END);
 	assert_int_equal(wire_open(&d, s.p, s.n, 78), WIRE_OK);

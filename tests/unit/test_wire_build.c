@@ -240,7 +240,7 @@ static void test_accounting(void **state)
 		struct wire_record r = only_record(&d, WIRE_FLOWS);
 		assert_int_equal(d.sequence, i + 1);
 		assert_true(ip_eq(&d.agent, &sender.agent));
-		pools[i] = r.sample_pool;
+		pools[i] = r.in->pool;
 	}
 	assert_int_equal(pools[2] - pools[0] - 3, 2); /* datagram 1 lost: two rows */
 	wire_sender_failed(&sender, 3);
@@ -262,7 +262,7 @@ static void test_stamp(void **state)
 		assert_int_equal(wire_open(&d, s.p, s.n, 0), WIRE_OK);
 		assert_true(ip_eq(&d.agent, &to.agent) && d.sub_agent == 16 && d.sequence == 6 && d.uptime_ms == 777);
 		assert_int_equal(wire_next(&d, &r), WIRE_OK);
-		assert_true(r.ours && r.sample_pool == 81 && r.drops == 9 && r.sample_sequence == 6);
+		assert_true(r.ours && r.in->pool == 81 && r.in->drops == 9 && r.in->sequence == 6);
 		assert_true(to.sequence == 6 && to.pool == 81);
 	}
 }

@@ -132,7 +132,7 @@ static inline void walk_host(struct walk *w, struct walk_memory *m, const struct
 /* A record of the standard; all that can be made of a sampled packet is. */
 static inline void walk_standard(struct walk *w, const struct wire_record *r)
 {
-	const struct sflow_struct *s = sflow_record(r->kind, r->format);
+	const struct sflow_struct *s = sflow_record(r->in->kind, r->format);
 	enum wire_error e = s ? print_sflow_check(s, r->body) : WIRE_OK;
 	struct packet p;
 
@@ -169,7 +169,7 @@ static inline void walk_datagram(struct walk *w, struct walk_memory *m, const vo
 			walk_health(w, m, &r);
 		else if (r.ours && r.format == WIRE_HOST)
 			walk_host(w, m, &r);
-		else if (!r.sample_only && !r.enterprise)
+		else if (r.in->kind != WIRE_KIND_OTHER && !r.enterprise)
 			walk_standard(w, &r);
 	}
 }
