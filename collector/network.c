@@ -67,7 +67,7 @@ void network_begin(struct network *n, const struct network_from *from)
 	static const struct flow_names nobody = {.quality = FLOW_OWNER_UNKNOWN};
 	uint32_t net;
 
-	assert(!n->n_waiting || n->fold == from->fold);
+	assert(!n->named || n->fold == from->fold);
 	n->fold = from->fold;
 	n->counters = from->counters;
 	n->sources = from->sources;
@@ -77,7 +77,10 @@ void network_begin(struct network *n, const struct network_from *from)
 	n->source_slot = from->source_slot;
 	n->source_line = SLOTS_NONE;
 	n->interval = from->interval;
-	n->shed = fold_string(n->fold, from->net, &net) < 0 || fold_names(n->fold, net, 0, &nobody, &n->names) < 0;
+	if (!n->named)
+		n->shed = fold_string(n->fold, from->net, &net) < 0 ||
+			  fold_names(n->fold, net, 0, &nobody, &n->names) < 0;
+	n->named = true;
 	n->open = false;
 	n->rows = 0;
 }
@@ -87,6 +90,7 @@ void network_flush(struct network *n)
 	if (n->n_waiting)
 		fold_flush(n->fold);
 	n->n_waiting = 0;
+	n->named = false;
 }
 
 /* --- the records of a sample */

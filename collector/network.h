@@ -24,8 +24,9 @@ struct network {
 	uint32_t *source_slot;
 	uint32_t source_line;
 	uint32_t interval, names;
-	bool shed; /* no room for the net's name: nothing can be folded */
-	bool open; /* a sample is being read */
+	bool named; /* names are looked up, and good until network_flush() */
+	bool shed;  /* no room for the net's name: nothing can be folded */
+	bool open;  /* a sample is being read */
 	uint64_t rows;
 	/* rows that wait to be folded */
 	size_t n_waiting;
@@ -70,5 +71,5 @@ void network_begin(struct network *n, const struct network_from *from);
  */
 enum wire_error network_next(struct network *n, struct wire_datagram *d);
 
-/* Folds what waits: before the fold table is handed over, and before another one is used. */
+/* Folds what waits: before the fold table is handed over, before another one is used, and before the net may be another. */
 void network_flush(struct network *n);

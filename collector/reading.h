@@ -9,7 +9,7 @@
 #include "wire/host.h"
 #include "wire/listeners.h"
 
-#define READING_GROUP 8 /* datagrams whose agents are looked for together */
+#define READING_GROUP 16 /* datagrams whose agents are looked for together */
 
 /* What one datagram is being read with. */
 struct reading {

@@ -131,6 +131,19 @@ static void rx_close(struct rx *rx)
 	free(rx);
 }
 
+static void make_messages(struct rx *rx)
+{
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		rx->iov[i] = (struct iovec){rx->bytes + (size_t)i * STRIDE, MESSAGE_BYTES};
+		rx->msg[i].msg_hdr = (struct msghdr){
+			.msg_name = &rx->from[i],
+			.msg_iov = &rx->iov[i],
+			.msg_iovlen = 1,
+			.msg_control = rx->control[i],
+		};
+	}
+}
+
 static int rx_open(struct rx **ret, const struct rx_opts *o)
 {
 	bool v4 = ip_is_v4(&o->listen);
@@ -145,6 +158,7 @@ static int rx_open(struct rx **ret, const struct rx_opts *o)
 	rx->bytes = malloc((size_t)MESSAGES * STRIDE);
 	if (!rx->bytes)
 		goto out;
+	make_messages(rx);
 	r = bound_socket(o, rx->family, &rx->fd);
 	if (r < 0 && r != -EADDRINUSE && !v4 && ip_is_zero(&o->listen)) {
 		rx->family = AF_INET; /* a host without IPv6 */
@@ -240,15 +254,8 @@ static size_t cut(struct rx *rx, unsigned i, size_t n_packets)
 static void make_ready(struct rx *rx)
 {
 	for (unsigned i = 0; i < rx->used; i++) {
-		rx->iov[i] = (struct iovec){rx->bytes + (size_t)i * STRIDE, MESSAGE_BYTES};
-		rx->msg[i].msg_hdr = (struct msghdr){
-			.msg_name = &rx->from[i],
-			.msg_namelen = sizeof(rx->from[i]),
-			.msg_iov = &rx->iov[i],
-			.msg_iovlen = 1,
-			.msg_control = rx->control[i],
-			.msg_controllen = CONTROL_BYTES,
-		};
+		rx->msg[i].msg_hdr.msg_namelen = sizeof(rx->from[i]);
+		rx->msg[i].msg_hdr.msg_controllen = CONTROL_BYTES;
 	}
 	rx->used = 0;
 }
