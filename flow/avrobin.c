@@ -60,6 +60,20 @@ const void *avrobin_fixed(struct avrobin_cursor *c, size_t n)
 	return p;
 }
 
+uint64_t avrobin_header(struct avrobin_cursor *c)
+{
+	const uint8_t *h = avrobin_fixed(c, AVROBIN_HEADER);
+	uint64_t fingerprint = 0;
+
+	if (!h || h[0] != 0xc3 || h[1] != 0x01) {
+		avrobin_fail(c);
+		return 0;
+	}
+	for (unsigned i = 0; i < 8; i++)
+		fingerprint |= (uint64_t)h[2 + i] << (8 * i);
+	return fingerprint;
+}
+
 struct str avrobin_bytes(struct avrobin_cursor *c)
 {
 	int64_t n = avrobin_long(c);

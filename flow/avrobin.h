@@ -38,6 +38,8 @@ struct avrobin_cursor {
 
 int64_t avrobin_long(struct avrobin_cursor *c);
 struct str avrobin_bytes(struct avrobin_cursor *c);
+/* The fingerprint of a single object's header; 0 and err: there is none. */
+uint64_t avrobin_header(struct avrobin_cursor *c);
 /* n raw bytes (fixed); NULL on error. */
 const void *avrobin_fixed(struct avrobin_cursor *c, size_t n);
 /* Items in the next block of an array or map, 0 at its end. More than `max` is an error. */

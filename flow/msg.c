@@ -139,25 +139,27 @@ static void encode_member(struct buf *b, const struct schema_member *m, const ch
 
 /* --- decode */
 
-static void decode_stats(struct avrobin_cursor *c, struct flow_stats *s, unsigned view)
+void schema_decode_stat(struct avrobin_cursor *c, struct flow_stats *s, unsigned field)
 {
-	unsigned f, i;
+	uint32_t *hist = flow_stats_hist(s, field);
+	unsigned i = 0;
 	size_t n;
 
-	for (f = 0; f < FLOW_FIELDS; f++) {
-		uint32_t *hist = flow_stats_hist(s, f);
-
-		if (!msg_has(f, view))
-			continue;
-		if (flow_fields[f].width != FLOW_HIST) {
-			*flow_stats_u64(s, f) = (uint64_t)avrobin_long(c);
-			continue;
-		}
-		for (i = 0; (n = avrobin_block(c, FLOW_BUCKETS - i)) > 0;)
-			for (; n; n--)
-				if (!msg_store(&hist[i++], sizeof(hist[0]), (uint64_t)avrobin_long(c)))
-					c->err = true;
+	if (flow_fields[field].width != FLOW_HIST) {
+		*flow_stats_u64(s, field) = (uint64_t)avrobin_long(c);
+		return;
 	}
+	while ((n = avrobin_block(c, FLOW_BUCKETS - i)) > 0)
+		for (; n; n--)
+			if (!msg_store(&hist[i++], sizeof(hist[0]), (uint64_t)avrobin_long(c)))
+				c->err = true;
+}
+
+static void decode_stats(struct avrobin_cursor *c, struct flow_stats *s, unsigned view)
+{
+	for (unsigned f = 0; f < FLOW_FIELDS; f++)
+		if (msg_has(f, view))
+			schema_decode_stat(c, s, f);
 }
 
 static void decode_item(struct avrobin_cursor *c, enum schema_kind kind, void *items, size_t i)
@@ -191,7 +193,7 @@ static void decode_items(struct avrobin_cursor *c, const struct schema_member *m
 	(void)msg_store(record + m->count_offset, m->size, i);
 }
 
-static void decode_member(struct avrobin_cursor *c, const struct schema_member *m, char *record)
+void schema_decode(struct avrobin_cursor *c, const struct schema_member *m, char *record)
 {
 	void *p = record + m->offset;
 	const void *ip;
@@ -227,21 +229,18 @@ void flow_msg_encode(struct buf *b, enum flow_msg_type type, const void *record)
 
 static int msg_type(struct avrobin_cursor *c, enum flow_msg_type *ret)
 {
-	const uint8_t *h = avrobin_fixed(c, AVROBIN_HEADER);
-	uint64_t fp = 0;
+	uint64_t fp = avrobin_header(c);
 	unsigned i;
 
-	if (!h || h[0] != 0xc3 || h[1] != 0x01)
+	if (c->err)
 		return -EBADMSG;
-	for (i = 0; i < 8; i++)
-		fp |= (uint64_t)h[2 + i] << (8 * i);
 	for (i = 0; i < FLOW_MSG_TYPES; i++) {
 		if (schema_fingerprint(i) == fp) {
 			*ret = i;
 			return 0;
 		}
 	}
-	return -EBADMSG;
+	return -ENOKEY;
 }
 
 int flow_msg_decode(const void *p, size_t n, struct flow_msg *ret)
@@ -255,7 +254,7 @@ int flow_msg_decode(const void *p, size_t n, struct flow_msg *ret)
 		return r;
 	memset(&ret->row, 0, schema_records[ret->type].size);
 	for (m = schema_records[ret->type].members; m->name && !c.err; m++)
-		decode_member(&c, m, (char *)&ret->row); /* all members of the union start there */
+		schema_decode(&c, m, (char *)&ret->row); /* all members of the union start there */
 	return c.err || c.p != c.end ? -EBADMSG : 0;
 }
 

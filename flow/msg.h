@@ -139,7 +139,8 @@ struct flow_msg {
 /* Appends header and body of `record` (the struct of that type) to `b`. The error is in b->err. */
 void flow_msg_encode(struct buf *b, enum flow_msg_type type, const void *record);
 
-/* -EBADMSG: too short, unknown schema, broken body, bytes left over. ret is unspecified then. */
+/* -EBADMSG: too short, broken body, bytes left over; -ENOKEY: of another schema than ours (flow/resolve.h). ret is unspecified
+ * then. */
 int flow_msg_decode(const void *p, size_t n, struct flow_msg *ret);
 
 /* Appends `msg` as a JSON object on one line, without its end: members as the schema names them, histograms as {bucket: n}, of

@@ -22,22 +22,22 @@
 
 #include "flow/avrobin.h"
 
-#define M(record, member, name, kind, doc)                                                                   \
-	{                                                                                                    \
-		name, kind, offsetof(struct record, member), sizeof(((struct record *)0)->member), 0, 0, doc \
+#define M(record, member, name, kind, doc)                                                                          \
+	{                                                                                                           \
+		name, kind, offsetof(struct record, member), sizeof(((struct record *)0)->member), 0, 0, doc, false \
 	}
 #define MN(record, member, count, name, kind, max, doc)                                           \
 	{                                                                                         \
 		name, kind, offsetof(struct record, member), sizeof(((struct record *)0)->count), \
-			offsetof(struct record, count), max, doc                                  \
+			offsetof(struct record, count), max, doc, false                           \
 	}
-#define MS(record, member, view, doc)                                       \
-	{                                                                   \
-		"", STATS, offsetof(struct record, member), 0, 0, view, doc \
+#define MS(record, member, view, doc)                                              \
+	{                                                                          \
+		"", STATS, offsetof(struct record, member), 0, 0, view, doc, false \
 	}
-#define END                                 \
-	{                                   \
-		NULL, INT, 0, 0, 0, 0, NULL \
+#define END                                        \
+	{                                          \
+		NULL, INT, 0, 0, 0, 0, NULL, false \
 	}
 
 #define NAMES(record)                                                                           \
