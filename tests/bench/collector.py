@@ -165,7 +165,7 @@ class Bench:
     def fold_ratio(self, *words):
         """(events, messages, different 5-tuples) of one interval, sent as it would be."""
         with self.own(500000) as collector:
-            sent = collector.gen("--keys", "20000", "--intervals", "1", "--spread", f"{self.interval - 1}s", *words)
+            sent = collector.gen("--keys", "200000", "--intervals", "1", "--spread", f"{self.interval - 1}s", *words)
             collector.settle()
             now = collector.metrics()
         if now["rows_total"] != sent["rows"]:
