@@ -60,6 +60,7 @@ static const struct {
 	{"adopted", offsetof(struct source_counts, adopted), false, false},
 	{"replaced", offsetof(struct source_counts, replaced), false, false},
 	{"recovered", offsetof(struct source_counts, recovered), false, false},
+	{"uncaused", offsetof(struct source_counts, uncaused), false, false},
 	{"finalised", offsetof(struct source_counts, finalised), false, false},
 	{"fin_guessed", offsetof(struct source_counts, fin_guessed), false, false},
 	{"socks_full", offsetof(struct source_counts, lost_socks_full), false, false},

@@ -33,6 +33,7 @@ struct source_counts {
 	uint64_t replaced;                    /* entries replaced while open: each a CLOSE that reached no program */
 	uint64_t fin_guessed; /* ends whose received bytes may be one off: was there a FIN among them? */
 	uint64_t finalised;   /* open entries found dead by a walk: likewise */
+	uint64_t uncaused;    /* attempts that failed and whose begin reached no program, counted as without a route */
 	uint64_t recovered;   /* connections whose begin reached no program, counted at their end all the same */
 	uint64_t lost_socks_full, lost_rows_full, lost_closed_full, lost_update, lost_rows_user;
 	uint64_t lost_dials;           /* connect calls not watched for an early failure: their table was full */

@@ -197,6 +197,7 @@ static void count(struct source *s, struct agent_rows *rows, struct source_count
 	count_accepts(s);
 	c->replaced = k->replaced;
 	c->recovered = k->recovered;
+	c->uncaused = k->uncaused;
 	c->finalised = w->finalised;
 	c->fin_guessed = w->fin_guessed;
 	c->lost_socks_full = failures(k, SKY_SITE_SOCKS);

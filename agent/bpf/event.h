@@ -284,11 +284,12 @@ struct sky_guest {
 
 struct sky_counters {
 	__u64 fail[SKY_SITES][SKY_FAILS];
-	__u64 replaced;    /* open entries overwritten: a CLOSE that reached no program */
-	__u64 recovered;   /* connections whose ESTABLISHED reached no program, counted all the same */
-	__s64 socks_made;  /* places in `socks` by the kernel's count, free ones too */
-	__u64 rows_made;   /* in the map in use; user space sets it to 0 at a swap */
-	__s64 dials_made;  /* entries in `dials` */
+	__u64 replaced;   /* open entries overwritten: a CLOSE that reached no program */
+	__u64 recovered;  /* connections whose ESTABLISHED reached no program, counted all the same */
+	__u64 uncaused;   /* attempts that failed and whose SYN_SENT reached no program: counted, as failed before it */
+	__s64 socks_made; /* places in `socks` by the kernel's count, free ones too */
+	__u64 rows_made;  /* in the map in use; user space sets it to 0 at a swap */
+	__s64 dials_made; /* entries in `dials` */
 	__u64 closed_made; /* entries of `closed` made since user space drained it */
 };
 

@@ -373,6 +373,15 @@ static __always_inline void on_unknown(struct sock *sk, struct tcp_sock *tp, int
 	on_close(sk, tp, &e, old, typed);
 }
 
+/* The end of an attempt that has no entry: its SYN_SENT reached no program. The mark of its connect call is left over and
+ * counts it, as if it had failed before (agent/bpf/dial.bpf.h). */
+static __noinline int on_uncaused(struct sock *sk)
+{
+	if (adopted && !guest.sample && netns_watched(sock_netns(sk, hook_typed)))
+		__sync_fetch_and_add(&counters.uncaused, 1);
+	return 0;
+}
+
 static __always_inline void on_end(struct sock *sk, int old, bool typed, bool second)
 {
 	__u64 at = (__u64)(unsigned long)sk;
@@ -386,6 +395,8 @@ static __always_inline void on_end(struct sock *sk, int old, bool typed, bool se
 		entry_remove(at);
 		e = NULL;
 	}
+	if (!e && old == TCP_SYN_SENT && !second)
+		on_uncaused(sk);
 	if (!e && (second || !adopted || old == TCP_SYN_SENT || old == TCP_SYN_RECV || old == TCP_CLOSE))
 		return; /* the other program was here, it is older than us, or it was no connection yet */
 	tp = to_tcp(sk, typed);

@@ -65,7 +65,7 @@ def modes_of(line):
     return [mode for mode in MODES if (line, mode, "*", "*", "none") not in [entry[1:6] for entry in unknown.lines]]
 
 
-HOWS = ("none", "less", "other", "byte", "begin")
+HOWS = ("none", "less", "other", "byte", "begin", "cause")
 
 
 class Unknown:
@@ -136,6 +136,8 @@ class Mode:
         self.guessed = self.told("fin_guessed")
         # Connections of which it says that it did not see them begin.
         self.recovered = self.told("recovered")
+        # Attempts that failed, told as failed without a route, since it did not see them begin.
+        self.uncaused = self.told("uncaused")
 
     def told(self, name):
         return sum(row["info"].get(name, 0) for row in self.rows if row["type"] == "health")
@@ -143,6 +145,7 @@ class Mode:
     def compare(self, scenario, view, expected):
         """(what is wrong, which fields are not known)"""
         sums, wrong, missing = Sums(self.rows, view, PORTS[scenario]), [], []
+        counted = {"byte": self.guessed, "begin": self.recovered, "cause": self.uncaused}
         for field, value in list(expected.items()):
             if value and self.unknown.how(self.kernel, self.name, scenario, f"{view}_{field}", value) == "other":
                 missing.append(f"{view} {field}")
@@ -153,7 +156,7 @@ class Mode:
         for field, value in expected.items():
             seen = sums.get(field)
             how = self.unknown.how(self.kernel, self.name, scenario, f"{view}_{field}", value)
-            if value and (how in ("none", "less") or {"byte": self.guessed, "begin": self.recovered}.get(how)):
+            if value and (how in ("none", "less") or counted.get(how)):
                 missing.append(f"{view} {field}")
             if how == "none":
                 value = "" if isinstance(value, str) else 0
@@ -164,6 +167,8 @@ class Mode:
                 fits = seen <= value
             elif how == "begin" and field != "process":
                 fits = value - self.recovered <= seen <= value
+            elif how == "cause":
+                fits = abs(seen - value) <= self.uncaused
             elif how == "byte":
                 fits = abs(seen - value) <= self.guessed
             if not fits:
@@ -272,7 +277,8 @@ class Mode:
         took = f"up in {self.said['up'] - self.said['began']:.1f} s, all in {self.said['ended'] - self.said['began']:.1f} s"
         found = [self.scenario(name) for name in PORTS if name in self.said] + self.netem()
         left = [f"{name} was not run" for name in PORTS if name not in self.said and name != "big"]
-        took += f"; the agent did not see {self.recovered} begin, guessed {self.guessed} FINs"
+        took += f"; the agent did not see {self.recovered} begin, nor {self.uncaused} that failed, guessed {self.guessed} FINs"
+        took += f"; programs passed over: {[self.told(f'recursion_misses_{copy}') for copy in range(4)]}"
         found.append(("whole", [took], left + self.unknown.idle(self.kernel, self.name)))
         return found
 
